@@ -1,0 +1,357 @@
+//! `results.json`: the record of a run, as written, read and agreed with other programs.
+//!
+//! Raw times and bytes are stored; rates, ratios and per-GiB figures are derived from them in
+//! one place, [`crate::compare`]. Units are in the field names: `_s` seconds, `_ns` nanoseconds,
+//! `_bytes` bytes. A format version stands in `schema_version` from the first day.
+
+use serde::{Deserialize, Serialize};
+
+use crate::arm::Arm;
+use crate::scenario::Scenario;
+
+/// The version of the format that this build writes, and the newest that it reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A whole run: one scenario, its arms, every migration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// [`SCHEMA_VERSION`] of the build that wrote it.
+    pub schema_version: u32,
+    /// Version of the build that wrote it.
+    pub migtax_version: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// Whether the run ended before all its migrations were made.
+    pub interrupted: bool,
+    /// The command that repeats this run.
+    pub command: Vec<String>,
+    /// The machine.
+    pub host: HostInfo,
+    /// Every value as resolved, seed included.
+    pub scenario: Scenario,
+    /// The arms asked for, in table order, unsupported ones included.
+    pub arms: Vec<ArmInfo>,
+    /// Every measured migration, in the order in which they ran. Warm-up is not among them.
+    pub migrations: Vec<Migration>,
+    /// Ratios against a baseline with their intervals, derived from `migrations`.
+    pub comparisons: Vec<Comparison>,
+    /// What weakens the result, with a remedy.
+    pub warnings: Vec<Warning>,
+}
+
+/// The machine that a run was made on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostInfo {
+    /// CPU model as the kernel names it.
+    pub cpu_model: String,
+    /// CPU features as `/proc/cpuinfo` names them, those that bear on ciphers and memory speed.
+    pub cpu_features: Vec<String>,
+    /// Logical CPUs that the run could use.
+    pub cores: u32,
+    /// Memory of the machine.
+    pub memory_bytes: u64,
+    /// Kernel release.
+    pub kernel: String,
+    /// How the kernel accounts interrupt time: `irq` when it is accounted by itself, `tick` or
+    /// `unknown` otherwise.
+    pub cpu_accounting: String,
+    /// CPU frequency governor, where readable.
+    pub governor: Option<String>,
+    /// Whether the machine is virtual, where the CPU says so.
+    pub hypervisor: bool,
+    /// One-minute load average when the run began.
+    pub load_before: f64,
+    /// Share of CPU time stolen by the hypervisor during the run, 0 to 1.
+    pub steal_share: f64,
+    /// Cost of one thread CPU clock read, nanoseconds.
+    pub thread_clock_read_ns: f64,
+    /// Versions of every library that touches the data path.
+    pub versions: std::collections::BTreeMap<String, String>,
+}
+
+/// What policy made of an arm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyDecision {
+    /// The arm runs because it is a baseline.
+    Baseline,
+    /// The arm runs encrypted.
+    Encrypted,
+    /// Policy `opportunistic` and a host without the instructions: the migration went in the clear.
+    FallbackPlain,
+    /// Policy forbids this migration.
+    Refused,
+    /// Policy `disabled`: encrypted arms do not run.
+    Disabled,
+    /// The arm can't run on this machine, whatever policy says.
+    Unsupported,
+}
+
+/// One arm of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmInfo {
+    /// Which.
+    pub name: Arm,
+    /// The library: `none`, `null`, `aes-gcm`, `aws-lc`.
+    pub backend: String,
+    /// The library's version, as the build or the library itself reports it.
+    pub backend_version: String,
+    /// CPU features that the library engaged in the host process, as it reported them.
+    pub engaged_features: Vec<String>,
+    /// Whether this machine can run it.
+    pub supported: bool,
+    /// Why not, or what policy did; names missing features.
+    pub reason: Option<String>,
+    /// What policy made of it.
+    pub policy_decision: PolicyDecision,
+}
+
+/// How a migration ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeStatus {
+    /// The guest runs at the destination and both memories are equal.
+    Completed,
+    /// Pre-copy did not converge; the guest ran on at the source.
+    NotConverged,
+    /// Something broke; the reason says what and where.
+    Failed,
+    /// Policy sent it in the clear instead; never enters the arm's statistics.
+    FellBack,
+}
+
+/// How a migration ended, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: OutcomeStatus,
+    /// Why, in words; always present when it did not complete.
+    pub reason: Option<String>,
+}
+
+/// One migration of one arm. Fields that a failed migration has no value for are zero or empty;
+/// such a migration never enters statistics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Migration {
+    /// Which arm.
+    pub arm: Arm,
+    /// Which block of interleaved arms, from 0.
+    pub block: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From the first harvest to the takeover acknowledgement.
+    pub total_time_s: f64,
+    /// Before that: processes, connections, handshake; without filling memory.
+    pub setup_time_s: f64,
+    /// The guest's pause, by part.
+    pub downtime: Downtime,
+    /// Rounds in order; the last of a completed migration is `stop-and-copy`.
+    pub rounds: Vec<Round>,
+    /// Pages sent with content, over all rounds; zero pages not included.
+    pub pages_sent: u64,
+    /// Pages sent as zero, over all rounds.
+    pub zero_pages: u64,
+    /// Guest memory.
+    pub memory_bytes: u64,
+    /// Page content sent: `pages_sent` times the page size.
+    pub payload_bytes: u64,
+    /// Everything written to the sockets by the source, framing and control included.
+    pub bytes_on_wire: u64,
+    /// Records sent by the source, control records included.
+    pub records: u64,
+    /// CPU time by side and stage.
+    pub cpu: Cpu,
+    /// Both sides' memory hashes.
+    pub verified: Verified,
+    /// The guest's own view.
+    pub guest: Guest,
+}
+
+/// Downtime on the source's clock, from the pause request to the authenticated takeover
+/// acknowledgement. The parts add up to `total_s`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Downtime {
+    /// All of it.
+    pub total_s: f64,
+    /// Pause request until every vCPU has stopped.
+    pub pause_s: f64,
+    /// Finding the last dirty pages.
+    pub harvest_s: f64,
+    /// Sending the last pages until the destination has applied them.
+    pub transfer_s: f64,
+    /// Device state and the final record until the takeover acknowledgement.
+    pub takeover_s: f64,
+}
+
+/// What a round is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoundKind {
+    /// vCPUs run while it is sent.
+    PreCopy,
+    /// vCPUs are paused; the last round.
+    StopAndCopy,
+}
+
+/// One round.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// What it is.
+    pub kind: RoundKind,
+    /// Since the migration's start, on the source's clock.
+    pub started_s: f64,
+    /// Its harvest and its sending, until the destination acknowledged it. Under the virtual
+    /// clock: virtual time.
+    pub duration_s: f64,
+    /// Pages sent with content.
+    pub pages_sent: u64,
+    /// Pages sent as zero.
+    pub zero_pages: u64,
+    /// Page content sent.
+    pub payload_bytes: u64,
+    /// Everything sent in it.
+    pub bytes_on_wire: u64,
+    /// Pages found dirty at its end. 0 for the last round.
+    pub pages_dirtied: u64,
+}
+
+/// CPU time of a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Cpu {
+    /// The source host process.
+    pub source: SourceCpu,
+    /// The destination host process.
+    pub destination: DestinationCpu,
+}
+
+/// CPU seconds of the source. `total_s` excludes the vCPUs' own time, which stands in `vcpu_s`;
+/// the other fields are its parts.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct SourceCpu {
+    /// The migration's threads, together.
+    pub total_s: f64,
+    /// The vCPU threads; not part of `total_s`.
+    pub vcpu_s: f64,
+    /// Harvest, zero test, building records (the copy of an arm that copies before it seals
+    /// in place belongs to its seal).
+    pub prepare_s: f64,
+    /// Cipher (or, for `copy`, its copy).
+    pub seal_s: f64,
+    /// Socket writes.
+    pub transmit_s: f64,
+    /// What the stages don't explain.
+    pub other_s: f64,
+}
+
+/// CPU seconds of the destination; the other fields are the parts of `total_s`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct DestinationCpu {
+    /// All its threads, together.
+    pub total_s: f64,
+    /// Socket reads.
+    pub receive_s: f64,
+    /// Cipher.
+    pub open_s: f64,
+    /// Writing pages to guest memory.
+    pub apply_s: f64,
+    /// What the stages don't explain.
+    pub other_s: f64,
+}
+
+/// Hashes of guest memory and device state, taken outside the timed part.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Verified {
+    /// BLAKE3 at the source, hexadecimal; empty if none was taken.
+    pub source_hash: String,
+    /// BLAKE3 at the destination, hexadecimal; empty if none was taken.
+    pub destination_hash: String,
+    /// Whether both were taken and are equal.
+    pub equal: bool,
+}
+
+/// The guest's own view of its migration.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Guest {
+    /// Page writes that the vCPUs made during the migration.
+    pub writes: u64,
+    /// Writes per second over the time in which the vCPUs were running, times the page size,
+    /// relative to the rate asked for over the same stretch of the stream; 1 is on schedule.
+    pub schedule_kept: f64,
+    /// Page writes times the page size per second while the vCPUs were running, bytes/s.
+    pub achieved_rate: f64,
+    /// The same stretch of the stream as it was asked for, bytes/s.
+    pub asked_rate: f64,
+    /// Latency of writes against their intended time during the migration, pause included.
+    pub write_latency_ns: Latency,
+    /// The same in the window before the migration: the baseline.
+    pub write_latency_before_ns: Latency,
+    /// The same in the window after it, where the guest then ran.
+    pub write_latency_after_ns: Latency,
+}
+
+/// Percentiles of a latency histogram, nanoseconds. All zero if nothing was recorded.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Latency {
+    /// Values recorded.
+    pub count: u64,
+    /// Median.
+    pub p50: u64,
+    /// 90th percentile.
+    pub p90: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// 99.9th percentile.
+    pub p999: u64,
+    /// Largest.
+    pub max: u64,
+    /// Points of the percentile curve: (percentile 0-100, value), for the percentile plot.
+    pub curve: Vec<(f64, u64)>,
+}
+
+/// What is compared. Direction is part of a metric: see [`crate::compare`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// `total_time_s`.
+    TotalTime,
+    /// `downtime.total_s`.
+    Downtime,
+    /// `cpu.source.total_s` per GiB of page payload sent.
+    SourceCpuPerGib,
+    /// `cpu.destination.total_s` per GiB of page payload sent.
+    DestinationCpuPerGib,
+    /// Page payload over the time of the rounds.
+    Throughput,
+}
+
+/// One arm's metric relative to another arm's in the same blocks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The arm.
+    pub arm: Arm,
+    /// The baseline.
+    pub against: Arm,
+    /// Of what.
+    pub metric: Metric,
+    /// Median of the paired ratios.
+    pub ratio: f64,
+    /// Lower end of the interval.
+    pub ci_low: f64,
+    /// Upper end of the interval.
+    pub ci_high: f64,
+    /// The interval's level, as achieved, 0 to 1.
+    pub level: f64,
+    /// Blocks in which both arms completed.
+    pub blocks: u32,
+}
+
+/// Something that weakens a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// A stable name, such as `few_repetitions`.
+    pub code: String,
+    /// What is the matter, with figures.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}

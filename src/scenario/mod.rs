@@ -1,0 +1,285 @@
+//! A scenario: guest, workload, migration and measurement, as a TOML file with a prose analysis.
+//!
+//! The types here are the resolved form: every field has its value, and serialising one gives
+//! TOML or JSON that reads back as the same scenario. Only `name` is required in a file; unknown
+//! fields are refused.
+
+use serde::{Deserialize, Serialize};
+
+use crate::arm::Arm;
+use crate::units::{Bandwidth, Rate, Size, Span};
+use crate::workload::{Arrival, Placement};
+
+/// A scenario with every value resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// The name in results, tables and folder names.
+    pub name: String,
+    /// Why it exists and how to read its result.
+    #[serde(default)]
+    pub analysis: String,
+    /// The VM that migrates.
+    #[serde(default)]
+    pub guest: GuestSpec,
+    /// What its vCPUs do.
+    #[serde(default)]
+    pub workload: WorkloadSpec,
+    /// How it is migrated.
+    #[serde(default)]
+    pub migration: MigrationSpec,
+    /// How that is measured.
+    #[serde(default)]
+    pub measure: MeasureSpec,
+}
+
+/// The VM that migrates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuestSpec {
+    /// Guest memory, a whole number of pages.
+    pub memory: Size,
+    /// vCPU threads, 1 to 64.
+    pub vcpus: u32,
+    /// Seed of memory content, stream and block order.
+    pub seed: u64,
+    /// What pages hold at the start.
+    pub content: ContentSpec,
+    /// Size of the device-state blob.
+    pub device_state: Size,
+    /// An encrypted VM always requires encrypted migration.
+    pub encrypted: bool,
+    /// Whether the kernel may back guest memory with transparent huge pages.
+    pub huge_pages: bool,
+}
+
+/// Shares of pages by content, 0 to 1 each; the rest is random.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContentSpec {
+    /// Pages of zeros.
+    pub zero: f64,
+    /// Pages that hold one repeated word.
+    pub constant: f64,
+    /// Pages of text-like content that a compressor halves at least.
+    pub compressible: f64,
+}
+
+/// What the vCPUs do: a dirty-page stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkloadSpec {
+    /// Page writes per second times the page size, over all vCPUs; `0MiB/s` is an idle guest.
+    pub rate: Rate,
+    /// When pages are written.
+    pub arrival: Arrival,
+    /// Where.
+    pub placement: Placement,
+    /// How much of a page a write changes.
+    pub write: WriteExtent,
+}
+
+/// How much of a page one write changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteExtent {
+    /// One aligned 8-byte word.
+    Word,
+    /// The whole page.
+    Page,
+}
+
+/// Which dirty tracker finds the writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrackerSpec {
+    /// `userfaultfd` where the kernel has it, else `bitmap`.
+    Auto,
+    /// Writes are instrumented.
+    Bitmap,
+    /// Kernel write protection and PAGEMAP_SCAN.
+    Userfaultfd,
+}
+
+/// What to do when pre-copy does not converge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnStall {
+    /// Give up; the guest runs on at the source.
+    Abort,
+    /// Stop and copy whatever is left, however long it takes.
+    Switchover,
+}
+
+/// The VM's encryption setting, as in encrypted vMotion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// Encrypted arms do not run.
+    Disabled,
+    /// Encrypted where both hosts can, else in the clear.
+    Opportunistic,
+    /// Encrypted, or not at all.
+    Required,
+}
+
+/// The number of seal workers a stream's records are sealed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// Follows the cores.
+    Auto,
+    /// As many, 1 to 64.
+    Count(u32),
+}
+
+/// How the guest is migrated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MigrationSpec {
+    /// TCP connections, 1 to 64.
+    pub streams: u32,
+    /// Page content in one record at most, one page to 16 MiB.
+    pub record: Size,
+    /// Which dirty tracker.
+    pub tracker: TrackerSpec,
+    /// Bandwidth that the source keeps to.
+    pub link: Bandwidth,
+    /// The pause that pre-copy aims at.
+    pub downtime_limit: Span,
+    /// Pre-copy rounds at most.
+    pub max_rounds: u32,
+    /// Time for pre-copy at most.
+    pub time_limit: Span,
+    /// When a limit strikes.
+    pub on_stall: OnStall,
+    /// Encryption policy.
+    pub policy: Policy,
+    /// A peer that neither sends nor receives for this long is given up.
+    pub peer_timeout: Span,
+    /// Threads that seal.
+    pub seal_workers: Workers,
+    /// Bytes sealed under one key at most; then the next epoch's key.
+    pub rekey_bytes: Size,
+    /// Records sealed under one key at most; then the next epoch's key.
+    pub rekey_records: u64,
+}
+
+/// Which clock a run is made under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClockKind {
+    /// Wall-clock time; vCPU threads write while the migration runs.
+    Live,
+    /// Exact, machine-independent counts.
+    Virtual,
+}
+
+/// How the migrations are measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MeasureSpec {
+    /// Which arms.
+    pub arms: Vec<Arm>,
+    /// Measured blocks; each holds every arm once.
+    pub repetitions: u32,
+    /// Blocks run first and not counted.
+    pub warmup: u32,
+    /// Which clock.
+    pub clock: ClockKind,
+    /// How long the vCPUs run before the migration (and after it), for the latency baseline.
+    pub window: Span,
+}
+
+impl Default for GuestSpec {
+    fn default() -> Self {
+        GuestSpec {
+            memory: Size(512 << 20),
+            vcpus: 1,
+            seed: 1,
+            content: ContentSpec::default(),
+            device_state: Size(1 << 20),
+            encrypted: false,
+            huge_pages: false,
+        }
+    }
+}
+
+impl Default for ContentSpec {
+    fn default() -> Self {
+        ContentSpec {
+            zero: 0.10,
+            constant: 0.0,
+            compressible: 0.30,
+        }
+    }
+}
+
+impl Default for WorkloadSpec {
+    fn default() -> Self {
+        WorkloadSpec {
+            rate: Rate(50 << 20),
+            arrival: Arrival::Poisson {},
+            placement: Placement::Uniform { working_set: 0.25 },
+            write: WriteExtent::Word,
+        }
+    }
+}
+
+impl Default for MigrationSpec {
+    fn default() -> Self {
+        MigrationSpec {
+            streams: 1,
+            record: Size(256 << 10),
+            tracker: TrackerSpec::Auto,
+            link: Bandwidth::Unlimited,
+            downtime_limit: Span(std::time::Duration::from_millis(20)),
+            max_rounds: 30,
+            time_limit: Span(std::time::Duration::from_secs(60)),
+            on_stall: OnStall::Abort,
+            policy: Policy::Opportunistic,
+            peer_timeout: Span(std::time::Duration::from_secs(10)),
+            seal_workers: Workers::Auto,
+            rekey_bytes: Size(256 << 30),
+            rekey_records: 1 << 32,
+        }
+    }
+}
+
+impl Default for MeasureSpec {
+    fn default() -> Self {
+        MeasureSpec {
+            arms: Arm::ALL.to_vec(),
+            repetitions: 5,
+            warmup: 1,
+            clock: ClockKind::Live,
+            window: Span(std::time::Duration::from_millis(100)),
+        }
+    }
+}
+
+impl Serialize for Workers {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Workers::Auto => s.serialize_str("auto"),
+            Workers::Count(n) => s.serialize_u32(*n),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Workers {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Raw {
+            Count(u32),
+            Word(String),
+        }
+        match Raw::deserialize(d)? {
+            Raw::Count(n) => Ok(Workers::Count(n)),
+            Raw::Word(word) if word == "auto" => Ok(Workers::Auto),
+            Raw::Word(word) => Err(serde::de::Error::custom(format!(
+                "\"{word}\" is not a number of workers: 1 to 64, or \"auto\""
+            ))),
+        }
+    }
+}
