@@ -65,6 +65,9 @@ pub struct HostInfo {
     pub steal_share: f64,
     /// Cost of one thread CPU clock read, nanoseconds.
     pub thread_clock_read_ns: f64,
+    /// The dirty tracker that the migrations used; empty before the first.
+    #[serde(default)]
+    pub tracker: String,
     /// Versions of every library that touches the data path.
     pub versions: std::collections::BTreeMap<String, String>,
 }
@@ -159,6 +162,12 @@ pub struct Migration {
     pub bytes_on_wire: u64,
     /// Records sent by the source, control records included.
     pub records: u64,
+    /// Resident memory of the source host beyond guest memory, at the end.
+    #[serde(default)]
+    pub source_resident_bytes: u64,
+    /// Resident memory of the destination host beyond guest memory, at the end.
+    #[serde(default)]
+    pub destination_resident_bytes: u64,
     /// CPU time by side and stage.
     pub cpu: Cpu,
     /// Both sides' memory hashes.
