@@ -5,6 +5,8 @@
 //! [`results`]. Statistics, report and gate read results and never the transport or the ciphers.
 
 pub mod arm;
+pub mod cpu;
+pub mod crypto;
 pub mod error;
 pub mod results;
 pub mod scenario;
