@@ -24,7 +24,7 @@ use crate::wire::{
 };
 
 /// How one migration's records are made; both sides derive it from the spec.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Framing {
     /// The library that seals.
     pub backend: Backend,
@@ -100,7 +100,6 @@ impl RecordError {
 }
 
 /// A record in the making. Reused from record to record; nothing is allocated once it has grown.
-#[derive(Debug)]
 pub struct Draft {
     sealer: Option<Sealer>,
     /// Runs whose content is sent.
@@ -119,10 +118,6 @@ pub struct Draft {
     pub timed: bool,
     outcome: Result<u64, RecordError>,
 }
-
-// SAFETY: the raw pointers of `segments` name guest memory, which is mapped for as long as the
-// migration's threads run, or the draft's own `control`; either may be read from any thread.
-unsafe impl Send for Draft {}
 
 impl Draft {
     /// A draft for one migration.
@@ -219,7 +214,6 @@ impl Draft {
 }
 
 /// The sending end of one direction of a stream.
-#[derive(Debug)]
 pub struct Outbound {
     sequencer: Option<SealSequence>,
     preamble: [u8; PREAMBLE_LEN],
@@ -269,10 +263,9 @@ impl Outbound {
         let mut pages = 0;
         for run in &draft.data {
             pages += run.pages as usize;
-            draft.segments.push(Segment {
-                start: memory.page_ptr(run.first).cast_const(),
-                len: run.pages as usize * PAGE_SIZE,
-            });
+            // SAFETY: guest memory stays mapped while the migration's threads run, and nobody
+            // holds references to it; vCPUs write it through raw pointers.
+            draft.segments.push(unsafe { guest_segment(memory, *run) });
         }
         draft.payload = pages * PAGE_SIZE;
         self.frame(draft, Kind::Pages, round)
@@ -296,10 +289,10 @@ impl Outbound {
         draft.payload = payload.len();
         draft.segments.clear();
         if !payload.is_empty() {
-            draft.segments.push(Segment {
-                start: draft.control.as_ptr(),
-                len: payload.len(),
-            });
+            // SAFETY: `control` is not touched again before the record has been sent.
+            draft
+                .segments
+                .push(unsafe { Segment::new(draft.control.as_ptr(), payload.len()) });
         }
         self.frame(draft, kind, round)
     }
@@ -353,12 +346,21 @@ impl Outbound {
     }
 }
 
+/// A run of pages as a segment.
+///
+/// # Safety
+/// As [`Segment::new`]: the memory must outlive the segment's use.
+unsafe fn guest_segment(memory: &GuestMemory, run: PageRun) -> Segment {
+    let len = run.pages as usize * PAGE_SIZE;
+    // SAFETY: the caller vouches for it.
+    unsafe { Segment::new(memory.page_ptr(run.first).cast_const(), len) }
+}
+
 /// The receiving end of one direction of a stream.
 ///
 /// A record is received with [`Inbound::receive`] (the socket stage), then taken apart with
 /// [`Inbound::open`] (the cipher stage). In `plain` the content of a page record is still in the
 /// socket then: [`Inbound::receive_content`] puts it where it belongs.
-#[derive(Debug)]
 pub struct Inbound {
     opener: Option<(Opener, OpenSequence)>,
     stream: u32,
@@ -369,9 +371,6 @@ pub struct Inbound {
     sequence: u64,
     segments: Vec<Segment>,
 }
-
-// SAFETY: `segments` is empty between calls; its pointers are used only within one.
-unsafe impl Send for Inbound {}
 
 impl Inbound {
     /// The end that receives in `direction`.
@@ -506,11 +505,12 @@ impl Inbound {
         memory: &GuestMemory,
     ) -> Result<(), RecordError> {
         let mut segments = std::mem::take(&mut self.segments);
-        segments.extend(head.data(self.head_bytes()).map(|run| Segment {
-            start: memory.page_ptr(run.first).cast_const(),
-            len: run.pages as usize * PAGE_SIZE,
-        }));
-        // SAFETY: the head was checked against the guest's bounds; the caller vouches for the rest.
+        // SAFETY: the head was checked against the guest's bounds; see `guest_segment`.
+        segments.extend(
+            head.data(self.head_bytes())
+                .map(|run| unsafe { guest_segment(memory, run) }),
+        );
+        // SAFETY: the caller vouches for the pages.
         let done = unsafe { connection.receive_vectored(&segments, "within a record") };
         segments.clear();
         self.segments = segments;

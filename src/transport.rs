@@ -140,7 +140,7 @@ impl Connection {
     ) -> Result<(), TransportError> {
         let mut entries = std::mem::take(&mut self.scratch.0);
         entries.extend([prefix, head].map(|bytes| iovec(bytes.as_ptr(), bytes.len())));
-        entries.extend(segments.iter().map(|s| iovec(s.start, s.len)));
+        entries.extend(segments.iter().map(|s| iovec(s.start(), s.len())));
         let done = self.send_entries(&mut entries);
         entries.clear();
         self.scratch.0 = entries;
@@ -181,7 +181,7 @@ impl Connection {
         within: &'static str,
     ) -> Result<(), TransportError> {
         let mut entries = std::mem::take(&mut self.scratch.0);
-        entries.extend(segments.iter().map(|s| iovec(s.start, s.len)));
+        entries.extend(segments.iter().map(|s| iovec(s.start(), s.len())));
         // SAFETY: the caller vouches for the memory.
         let done = unsafe { self.receive_entries(&mut entries, within) };
         entries.clear();
@@ -225,10 +225,8 @@ impl Connection {
     /// # Errors
     /// As [`Connection::receive_vectored`].
     pub fn receive(&mut self, buffer: &mut [u8], within: &'static str) -> Result<(), TransportError> {
-        let segment = Segment {
-            start: buffer.as_mut_ptr().cast_const(),
-            len: buffer.len(),
-        };
+        // SAFETY: `buffer` is borrowed for the call, which is all that the segment is used for.
+        let segment = unsafe { Segment::new(buffer.as_mut_ptr().cast_const(), buffer.len()) };
         // SAFETY: `buffer` is borrowed mutably for the call, so nothing else accesses it.
         unsafe { self.receive_vectored(&[segment], within) }
     }

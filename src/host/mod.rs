@@ -199,7 +199,10 @@ pub fn capabilities(arm: Arm) -> Capabilities {
         migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
         arm,
         backend_version: crypto::backend_version(backend),
-        cpu_features: crate::cpu::features(),
+        cpu_features: crate::cpu::features()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         engaged_features: crypto::engaged_features(backend),
         missing_features: match crypto::supported(arm) {
             Ok(()) => Vec::new(),

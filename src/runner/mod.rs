@@ -159,7 +159,9 @@ pub fn run(
             }
         }
     }
-    monitor.finish().record(&mut results.host);
+    let observed = monitor.finish();
+    results.host.steal_share = observed.steal_share;
+    results.host.other_cpu_share = observed.other_cpu_share;
     results.interrupted = interrupted;
     results.comparisons = compare::comparisons(&scenario.measure.arms, &results.migrations);
     results.warnings = compare::warnings(&results);
@@ -204,7 +206,8 @@ fn exit_code(results: &Results) -> ExitCode {
 /// Both hosts hold the whole guest.
 fn check_memory(scenario: &Scenario) -> Result<()> {
     let need = scenario.guest.memory.0.saturating_mul(2).saturating_add(RESERVE_BYTES);
-    let mut system = sysinfo::System::new();
+    let mut system = sysinfo::System::new()
+        .map_err(|error| Error::CannotRun(format!("reading this machine's memory: {error}")))?;
     system.refresh_memory();
     let have = system.available_memory();
     if need <= have {

@@ -111,7 +111,9 @@ impl Lane {
         shared: Arc<Shared>,
     ) -> Result<Lane, RecordError> {
         let workers = shared.pool.as_ref().map_or(1, |p| p.current_num_threads());
-        let batch = || (0..workers).map(|_| Draft::new(framing)).collect();
+        let batch = || -> Result<Vec<Draft>, RecordError> {
+            (0..workers).map(|_| Draft::new(framing)).collect()
+        };
         connection.send(&framing.preamble.encode())?;
         Ok(Lane {
             connection,

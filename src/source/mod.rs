@@ -10,6 +10,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::arm::Backend;
 use crate::crypto::MigrationSecret;
 use crate::error::{Error, Result};
 use crate::guest::memory::GuestMemory;
@@ -18,7 +19,7 @@ use crate::host::control::{Control, emit};
 use crate::host::{Command, Event, HostSpec, SourceReport, memory};
 use crate::precopy::{Limits, StopReason};
 use crate::results::{Downtime, Outcome, OutcomeStatus, SourceCpu};
-use crate::scenario::{ClockKind, WriteExtent};
+use crate::scenario::{ClockKind, Workers, WriteExtent};
 use crate::source::driver::{Driver, End, Migrated};
 use crate::source::lane::{PREPARE, SEAL, Shared, TRANSMIT};
 use crate::source::streams::Streams;
@@ -160,7 +161,12 @@ fn share(
         // Under the virtual clock the link is arithmetic; the bytes go as fast as they can.
         _ => None,
     };
-    let workers = migration.seal_workers.resolve(migration.streams, spec.backend());
+    let workers = match (migration.seal_workers, spec.backend()) {
+        // Nothing to seal.
+        (_, Backend::None) => 1,
+        (Workers::Count(count), _) => count as usize,
+        (Workers::Auto, _) => auto_workers(migration.streams),
+    };
     let pool = if workers > 1 {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
@@ -178,6 +184,13 @@ fn share(
         pacer,
         pool,
     })
+}
+
+/// Seal workers for each stream where the scenario leaves it open: half the cores, since the
+/// destination may share them, dealt to the streams; at least the stream's own thread.
+fn auto_workers(streams: u32) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / 2 / streams as usize).clamp(1, 8)
 }
 
 /// What became of the migration, once the coordinator's word is in where it is needed.
