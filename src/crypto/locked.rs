@@ -1,6 +1,5 @@
 //! Memory for secrets: locked, left out of core dumps, wiped before it goes back to the kernel.
 
-use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
 
@@ -115,7 +114,7 @@ impl<T> Locked<T> {
     #[cfg(test)]
     /// Drops the value and wipes its memory, which stays mapped until the result is dropped.
     pub(crate) fn into_wiped(self) -> Mapping {
-        let mut this = ManuallyDrop::new(self);
+        let mut this = std::mem::ManuallyDrop::new(self);
         this.end();
         // SAFETY: `this` is never dropped and not used again, so the mapping has one owner.
         unsafe { ptr::read(&this.mapping) }
