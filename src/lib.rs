@@ -6,7 +6,9 @@
 
 pub mod arm;
 pub mod error;
+pub mod guest;
 pub mod results;
 pub mod scenario;
+pub mod tracking;
 pub mod units;
 pub mod workload;
