@@ -114,10 +114,10 @@ fn the_mean_rate_is_the_one_asked_for() {
         }
         let expected = 25_600.0 * 64.0;
         let error = (count as f64 / expected - 1.0).abs();
-        let tolerance = if label.contains("constant") {
-            0.0
-        } else {
-            0.02
+        let tolerance = match label {
+            _ if label.contains("constant") => 0.0,
+            _ if label.contains("exponential") => 0.06,
+            _ => 0.005,
         };
         assert!(error <= tolerance, "{label}: {count} of {expected}");
     });
