@@ -5,8 +5,12 @@
 //! [`results`]. Statistics, report and gate read results and never the transport or the ciphers.
 
 pub mod arm;
+pub mod compare;
 pub mod error;
+pub mod machine;
 pub mod results;
 pub mod scenario;
+pub mod simulate;
+pub mod stats;
 pub mod units;
 pub mod workload;
