@@ -5,7 +5,9 @@
 //! [`results`]. Statistics, report and gate read results and never the transport or the ciphers.
 
 pub mod arm;
+pub mod cli;
 pub mod error;
+pub mod report;
 pub mod results;
 pub mod scenario;
 pub mod units;

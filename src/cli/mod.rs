@@ -1,0 +1,3 @@
+//! The command line, one verb a file.
+
+pub mod report;
