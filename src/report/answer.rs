@@ -6,8 +6,8 @@ use super::view::{self, ArmView, Basis};
 use crate::arm::Arm;
 use crate::results::{Comparison, Metric, OutcomeStatus, Results};
 
-/// VMware's old reservation for encrypted and plain vMotion alike, cores per 10 GbE.
-pub const VMWARE_RULE: &str = "VMware's old reservation rule: 1 core per 10 GbE";
+/// VMware's old reservation for vMotion, which cores per 10 Gb/s stand beside.
+pub const VMWARE_RULE: &str = "VMware's old rule reserves 1";
 
 /// A tax in the answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,10 +139,16 @@ pub fn undecided(tax: &Comparison) -> bool {
     tax.ci_low <= 1.0 && tax.ci_high >= 1.0
 }
 
-/// The one-line answer: the first arm of the ladder that has figures, else what happened to it.
+/// The answer that the report opens with: the first arm of the ladder that has figures, else the
+/// first.
+pub fn best(answers: &[Answer]) -> Option<&Answer> {
+    answers.iter().find(|answer| answer.measured).or(answers.first())
+}
+
+/// The one-line answer, every ratio with its interval, level and n.
 pub fn headline(results: &Results) -> String {
     let answers = answers(results);
-    let Some(best) = answers.iter().find(|a| a.measured).or(answers.first()) else {
+    let Some(best) = best(&answers) else {
         return "No encrypted arm was asked for.".to_owned();
     };
     if !best.measured {
@@ -153,11 +159,14 @@ pub fn headline(results: &Results) -> String {
         .iter()
         .filter_map(|part| {
             let tax = part.tax.as_ref()?;
-            Some(format!("{} {}", text::tax(tax.ratio), part.noun))
+            Some(format!("{} {} ({})", text::tax(tax.ratio), part.noun, view::doubt(tax)))
         })
         .collect();
-    format!("On this host, encrypting migrations costs {}", list(&parts))
+    format!("{OPENING} {} ({}).", list(&parts), best.name)
 }
+
+/// How the answer begins.
+pub const OPENING: &str = "On this host, encrypting migrations costs";
 
 /// `a, b and c`.
 pub fn list(parts: &[String]) -> String {
@@ -185,6 +194,6 @@ pub fn cores_words(answer: &Answer) -> Option<String> {
     if sides.is_empty() {
         return None;
     }
-    let from = if answer.cores_unfinished { " (from unfinished migrations)" } else { "" };
-    Some(format!("Cores per 10 Gb/s{from}: {}", list(&sides)))
+    let from = if answer.cores_unfinished { ", of unfinished migrations" } else { "" };
+    Some(format!("Cores per 10 Gb/s{from} ({VMWARE_RULE}): {}", list(&sides)))
 }

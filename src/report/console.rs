@@ -32,14 +32,14 @@ pub fn console_table(results: &Results) -> String {
     line(
         &mut out,
         &format!(
-            "{:<16} {:<28} {:>11} {:>11} {:>13} {:>13}",
+            "{:<15} {:<33} {:>10} {:>10} {:>10} {:>10}",
             "arm", "outcome", "total time", "downtime", "source CPU", "dest. CPU"
         ),
     );
     line(
         &mut out,
         &format!(
-            "{:<16} {:<28} {:>11} {:>11} {:>13} {:>13}",
+            "{:<15} {:<33} {:>10} {:>10} {:>10} {:>10}",
             "", "", "", "", "CPU-s/GiB", "CPU-s/GiB"
         ),
     );
@@ -56,7 +56,9 @@ pub fn console_table(results: &Results) -> String {
             line(&mut out, &text::terminal(&format!("{}: {reason}", arm.arm())));
         }
     }
-    line(&mut out, view::LOOPBACK_NOTE);
+    for text in wrap(view::LOOPBACK_NOTE, WIDTH) {
+        line(&mut out, &text);
+    }
     for warning in &results.warnings {
         line(
             &mut out,
@@ -65,6 +67,27 @@ pub fn console_table(results: &Results) -> String {
         line(&mut out, &text::terminal(&format!("  remedy: {}", warning.remedy)));
     }
     out
+}
+
+/// Columns of the terminal that the table is made for.
+const WIDTH: usize = 100;
+
+/// Breaks a text at spaces.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
 }
 
 fn arm_line(arm: &ArmView<'_>) -> String {
@@ -77,7 +100,7 @@ fn arm_line(arm: &ArmView<'_>) -> String {
         None => "-".to_owned(),
     };
     format!(
-        "{:<16} {:<28} {:>11} {:>11} {:>13} {:>13}",
+        "{:<15} {:<33} {:>10} {:>10} {:>10} {:>10}",
         arm.arm().name(),
         arm.outcome(),
         value(Metric::TotalTime, text::seconds),
@@ -92,8 +115,8 @@ fn tax_cell(comparison: Option<&Comparison>) -> String {
         format!(
             "{} [{}, {}]",
             text::tax(c.ratio),
-            text::tax(c.ci_low),
-            text::tax(c.ci_high)
+            text::tax_like(c.ratio, c.ci_low),
+            text::tax_like(c.ratio, c.ci_high)
         )
     })
 }
@@ -117,7 +140,7 @@ fn tax_table(out: &mut String, results: &Results, arms: &[ArmView<'_>]) {
     out.push_str("tax against plain: median ratio within blocks [interval]\n");
     let _ = writeln!(
         out,
-        "{:<16} {:<23} {:<23} {:<23} {:>6} {:>3}",
+        "{:<15} {:<23} {:<23} {:<23} {:>6} {:>3}",
         "arm", "total time", "source CPU", "destination CPU", "level", "n"
     );
     for (arm, taxes) in rows {
@@ -137,7 +160,7 @@ fn tax_table(out: &mut String, results: &Results, arms: &[ArmView<'_>]) {
             _ => (String::new(), String::new()),
         };
         let row = format!(
-            "{:<16} {:<23} {:<23} {:<23} {level:>6} {n:>3}",
+            "{:<15} {:<23} {:<23} {:<23} {level:>6} {n:>3}",
             arm.arm().name(),
             cells[0],
             cells[1],

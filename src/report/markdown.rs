@@ -12,7 +12,7 @@ use crate::results::Results;
 pub fn summary(results: &Results) -> String {
     let md = text::markdown;
     let mut out = String::new();
-    let _ = writeln!(out, "## {}\n", md(&answer::headline(results)));
+    let _ = writeln!(out, "**{}**\n", md(&answer::headline(results)));
     let _ = writeln!(
         out,
         "Scenario {} ({} guest), {} blocks{}, {}, {} cores, kernel {}, migtax {}, {}.\n",
@@ -60,7 +60,7 @@ fn sentence(answer: &answer::Answer) -> String {
     }
     out.push_str(&text::markdown(&answer.outcome));
     if let Some(cores) = answer::cores_words(answer) {
-        let _ = write!(out, " {}; {}.", text::markdown(&cores), answer::VMWARE_RULE);
+        let _ = write!(out, " {}.", text::markdown(&cores));
     }
     out
 }

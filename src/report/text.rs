@@ -69,13 +69,18 @@ pub fn count(value: u64) -> String {
 /// A ratio above this is written as a multiple, below it as a percentage.
 const MULTIPLE_FROM: f64 = 3.0;
 
-/// A ratio as a tax: `+28%`, `-3%`, `×12.4`. Each figure is written in its own best form, so an
-/// interval may run from `+180%` to `×3.4`.
+/// A ratio as a tax: `+28%`, `-3%`, `×12.4`.
 pub fn tax(ratio: f64) -> String {
+    tax_like(ratio, ratio)
+}
+
+/// A ratio in the form that [`tax`] gives to another one, so that an interval's ends read like the
+/// ratio between them.
+pub fn tax_like(like: f64, ratio: f64) -> String {
     if !ratio.is_finite() {
         return NONE.to_owned();
     }
-    if ratio >= MULTIPLE_FROM {
+    if like >= MULTIPLE_FROM {
         return format!("×{}", sig3(ratio));
     }
     let percent = (ratio - 1.0) * 100.0;

@@ -234,24 +234,29 @@ pub const METRICS: [Metric; 5] = [
     Metric::Throughput,
 ];
 
-/// A comparison's doubt: `interval +21% to +35%, level 95.9%, n 20`.
+/// A comparison's interval: `+21% to +35%`.
+pub fn interval(comparison: &Comparison) -> String {
+    let end = |ratio| text::tax_like(comparison.ratio, ratio);
+    format!("{} to {}", end(comparison.ci_low), end(comparison.ci_high))
+}
+
+/// A comparison's doubt: `+21% to +35%, level 95.9%, n 20`.
 pub fn doubt(comparison: &Comparison) -> String {
     format!(
-        "interval {} to {}, level {}, n {}",
-        text::tax(comparison.ci_low),
-        text::tax(comparison.ci_high),
+        "{}, level {}, n {}",
+        interval(comparison),
         text::level(comparison.level),
         comparison.blocks,
     )
 }
 
-/// A median's doubt: `interval 0.17 to 0.20, level 95.9%, n 20`, in the writing of `figure`.
+/// A median's doubt: `0.17 to 0.20, level 95.9%, n 20`, in the writing of `figure`.
 pub fn median_doubt(median: &Median, figure: impl Fn(f64) -> String) -> String {
     if median.n < 2 {
         return format!("no interval, n {}", median.n);
     }
     format!(
-        "interval {} to {}, level {}, n {}",
+        "{} to {}, level {}, n {}",
         figure(median.low),
         figure(median.high),
         text::level(median.level),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use migtax::arm::{AWS_LC_MASK_VARIABLE, Arm, Backend};
+use migtax::arm::{Arm, Backend};
 use migtax::report::figures;
 use migtax::results::{
     ArmInfo, Comparison, Cpu, DestinationCpu, Downtime, Guest, HostInfo, Latency, Metric, Migration,
@@ -195,7 +195,6 @@ fn round(kind: RoundKind, at: f64, s: f64, pages: f64, zero: f64, dirtied: f64) 
 }
 
 fn arm_info(arm: Arm) -> ArmInfo {
-    let mask = arm.aws_lc_mask().map(|mask| format!("{AWS_LC_MASK_VARIABLE}={mask}"));
     let features: &[&str] = match arm {
         Arm::Rustcrypto | Arm::AwsLcAesni => &["aes", "pclmulqdq"],
         Arm::AwsLc => &["aes", "pclmulqdq", "vaes", "vpclmulqdq", "avx512f"],
@@ -214,7 +213,7 @@ fn arm_info(arm: Arm) -> ArmInfo {
         backend_version: version.to_owned(),
         engaged_features: features.iter().map(|f| (*f).to_owned()).collect(),
         supported: true,
-        reason: mask,
+        reason: None,
         policy_decision: if arm.is_baseline() {
             PolicyDecision::Baseline
         } else {

@@ -94,7 +94,7 @@ pub fn legend(picture: &mut Picture, at: (f64, f64), entries: &[(Ink, &str)]) {
 
 /// About how wide a text is, units: a little more than DejaVu Sans needs on average.
 pub fn text_width(text: &str, em: f64) -> f64 {
-    text.chars().count() as f64 * em * 0.6
+    text.chars().count() as f64 * em * 0.57
 }
 
 /// Points of a step line through `(from, to, value)`, resting at zero in the gaps.

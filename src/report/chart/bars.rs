@@ -6,6 +6,7 @@ use super::picture::{Anchor, Picture};
 use super::scale::Scale;
 use crate::arm::Arm;
 use crate::report::figures::Median;
+use crate::report::text;
 
 /// A bar.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub struct Bar {
     pub total: Option<Median>,
     /// Every repetition's total with its tip.
     pub dots: Vec<(f64, String)>,
-    /// What stands in the row instead of a bar, or after it.
+    /// What stands in the row instead of a bar, or under the arm's name.
     pub note: String,
 }
 
@@ -103,9 +104,16 @@ impl Chart {
         for (group, rows) in groups.iter().enumerate() {
             let bottom = top + rows.len() as f64 * ROW;
             for (line, row) in rows.iter().enumerate() {
-                let y = top + (line as f64 + 0.5) * ROW + 3.0;
-                let name = self.panels[0].bars[*row].arm.name();
-                picture.text((NAMES - 8.0, y), LABEL, Anchor::End, Ink::Text, name);
+                let y = top + (line as f64 + 0.5) * ROW;
+                let (x, bar) = (NAMES - 8.0, &self.panels[0].bars[*row]);
+                picture.text((x, y + 1.0), LABEL, Anchor::End, Ink::Text, bar.arm.name());
+                if let Some(total) = &bar.total {
+                    let doubt = match bar.note.as_str() {
+                        "" => format!("level {}, n {}", text::level(total.level), total.n),
+                        note => format!("{note}, n {}", total.n),
+                    };
+                    picture.text((x, y + 12.0), 9.5, Anchor::End, Ink::Muted, &doubt);
+                }
             }
             for (column, panel) in self.panels.iter().enumerate() {
                 let left = NAMES + column as f64 * (width + GAP);
@@ -175,9 +183,5 @@ impl Chart {
         let figure = (self.figure)(total.value);
         let x = (end + 6.0).min(right + 6.0);
         picture.bold((x, y + 3.0), LABEL, Anchor::Start, Ink::Text, &figure);
-        if !bar.note.is_empty() {
-            let x = x + figure.chars().count() as f64 * LABEL * 0.7 + 4.0;
-            picture.text((x, y + 3.0), SMALL, Anchor::Start, Ink::Muted, &bar.note);
-        }
     }
 }

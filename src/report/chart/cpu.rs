@@ -68,7 +68,7 @@ fn bar(arm: &ArmView<'_>, stages: &[Stage; 4], total: Metric) -> Bar {
         dots,
         note: match arm.basis {
             Basis::Completed => String::new(),
-            Basis::NotConverged => "(not converged)".to_owned(),
+            Basis::NotConverged => "not converged".to_owned(),
             Basis::Nothing => arm.outcome(),
         },
     }

@@ -4,11 +4,15 @@
 pub mod axes;
 pub mod bars;
 pub mod cpu;
+pub mod downtime;
+pub mod latency;
+pub mod multiples;
 pub mod palette;
 pub mod picture;
 pub mod rounds;
 pub mod scale;
 pub mod tax;
+pub mod wire;
 
 use crate::results::Results;
 use picture::Picture;
@@ -46,6 +50,24 @@ const CHARTS: &[(&str, &str, Drawing)] = &[
         "How pre-copy went. A migration converges when the pages found dirty at a round's end can \
          be sent within the downtime limit.",
         rounds::draw,
+    ),
+    (
+        "downtime",
+        "What the guest's pause is made of, on the source's clock. Transfer holds the cipher's share.",
+        downtime::draw,
+    ),
+    (
+        "latency",
+        "From the time at which a guest's write was intended to the time at which it was done: a \
+         stalled vCPU and the pause are seen. Each step on the axis is one more nine. \
+         After: where the guest then ran.",
+        latency::draw,
+    ),
+    (
+        "wire",
+        "Bytes that the source wrote to the sockets, from the bytes of each round: within a round \
+         only the mean rate is known, so burstiness is a lower bound.",
+        wire::draw,
     ),
 ];
 

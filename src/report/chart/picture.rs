@@ -5,7 +5,9 @@
 
 use plotters::prelude::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, FontStyle, IntoFont, RGBColor, ShapeStyle, TextStyle, register_font};
+use plotters::style::{
+    Color, FontDesc, FontFamily, FontStyle, RGBColor, ShapeStyle, TextStyle, register_font,
+};
 
 use super::palette::{self, Ink};
 use crate::error::{Error, Result};
@@ -69,6 +71,9 @@ const SVG: Target = Target { scale: 2.0, size_per_em: 1.24, baseline: 0.76 / 1.2
 const BITMAP: Target = Target { scale: 4.0, size_per_em: 1.164, baseline: 0.5 };
 /// Backend pixels of a bitmap, each way, that become one pixel of the file.
 const SHRINK: usize = 2;
+
+/// White space around every picture, units.
+const PAD: f64 = 6.0;
 
 /// The family that charts are set in; in the page the style sheet decides.
 const FAMILY: &str = "sans-serif";
@@ -199,7 +204,7 @@ impl Picture {
     /// Backend pixels at a scale; even, so that they shrink without a rest.
     fn pixels(&self, scale: f64) -> (u32, u32) {
         let whole = |units: f64| (units.ceil() * scale) as u32;
-        (whole(self.width), whole(self.height))
+        (whole(self.width + 2.0 * PAD), whole(self.height + 2.0 * PAD))
     }
 
     fn draw<DB: DrawingBackend>(&self, backend: &mut DB, target: &Target) -> Result<()> {
@@ -213,13 +218,14 @@ impl Picture {
 
 impl Tip {
     fn svg(&self) -> String {
-        let at = |value: f64| (value * SVG.scale).round() as i64;
+        let length = |value: f64| (value * SVG.scale).round() as i64;
+        let at = |value: f64| length(value + PAD);
         format!(
             "<rect class=\"tip\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}</title></rect>\n",
             at(self.at.0),
             at(self.at.1),
-            at(self.size.0).max(1),
-            at(self.size.1).max(1),
+            length(self.size.0).max(1),
+            length(self.size.1).max(1),
             text::html(&self.text)
         )
     }
@@ -254,7 +260,8 @@ fn draw<DB: DrawingBackend>(
     shape: &Shape,
 ) -> Result<()> {
     let at = |(x, y): (f64, f64)| {
-        ((x * target.scale).round() as i32, (y * target.scale).round() as i32)
+        let pixel = |units: f64| ((units + PAD) * target.scale).round() as i32;
+        (pixel(x), pixel(y))
     };
     let rgb = |ink: Ink| {
         let (r, g, b) = ink.rgb();
@@ -276,21 +283,20 @@ fn draw<DB: DrawingBackend>(
         }
         Shape::Text { at: place, size, anchor, bold, ink, text } => {
             let points = size * target.scale * target.size_per_em;
-            let top = (place.0 * target.scale, place.1 * target.scale - points * target.baseline);
+            let top = place.1 - points * target.baseline / target.scale;
             let horizontal = match anchor {
                 Anchor::Start => HPos::Left,
                 Anchor::Middle => HPos::Center,
                 Anchor::End => HPos::Right,
             };
-            let mut font = (FAMILY, points).into_font();
-            if *bold {
-                font = font.style(FontStyle::Bold);
-            }
+            let style = if *bold { FontStyle::Bold } else { FontStyle::Normal };
+            // `FontDesc::style` would keep the regular face's outlines.
+            let font = FontDesc::new(FontFamily::SansSerif, points, style);
             let colour = rgb(*ink);
             let style = TextStyle::from(font)
                 .color(&colour)
                 .pos(Pos::new(horizontal, VPos::Top));
-            backend.draw_text(text, &style, (top.0.round() as i32, top.1.round() as i32))
+            backend.draw_text(text, &style, at((place.0, top)))
         }
     };
     drawn.map_err(|error| cannot_draw(&error))

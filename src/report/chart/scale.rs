@@ -72,8 +72,9 @@ impl Scale {
             Kind::Linear => linear_ticks(self.low, self.high, wanted),
             Kind::Log => log_ticks(self.low, self.high, wanted),
             Kind::LogFromZero => {
+                // No tick at 1: it would touch zero's.
                 let mut ticks = vec![0.0];
-                ticks.extend(decades(1.0, self.high, wanted));
+                ticks.extend(decades(10.0, self.high, wanted));
                 ticks
             }
         }
@@ -161,7 +162,7 @@ mod tests {
         assert_eq!(texts(Kind::Log, 0.9, 45.0, 6), ["1", "2", "5", "10", "20"]);
         assert_eq!(
             texts(Kind::LogFromZero, 0.0, 40_000.0, 6),
-            ["0", "1", "10", "100", "1000", "10k"]
+            ["0", "10", "100", "1000", "10k"]
         );
     }
 

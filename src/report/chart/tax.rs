@@ -13,16 +13,18 @@ const PANELS: [[Metric; 2]; 2] = [
     [Metric::SourceCpuPerGib, Metric::DestinationCpuPerGib],
     [Metric::TotalTime, Metric::Downtime],
 ];
-const ROW: f64 = 26.0;
+const ROW: f64 = 29.0;
 const NAMES: f64 = 112.0;
 const FIGURE: f64 = 58.0;
 const GAP: f64 = 20.0;
 
 fn title(metric: Metric) -> &'static str {
     match metric {
-        Metric::SourceCpuPerGib => "source CPU per GiB",
-        Metric::DestinationCpuPerGib => "destination CPU per GiB",
-        other => view::metric_name(other),
+        Metric::SourceCpuPerGib => "source CPU per GiB, ratio",
+        Metric::DestinationCpuPerGib => "destination CPU per GiB, ratio",
+        Metric::TotalTime => "total time, ratio",
+        Metric::Downtime => "downtime, ratio",
+        Metric::Throughput => "throughput, ratio",
     }
 }
 
@@ -51,7 +53,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
     }
     let range = ((low / 1.1).min(0.8), (high * 1.1).max(1.6));
     let height = arms.len() as f64 * ROW;
-    let panel = height + 72.0;
+    let panel = height + 58.0;
     let mut picture = Picture::new(
         WIDTH,
         HEAD + PANELS.len() as f64 * panel,
@@ -60,14 +62,21 @@ pub fn draw(results: &Results) -> Option<Picture> {
     axes::head(
         &mut picture,
         "Tax: cost relative to plain",
-        "Dots: one block each. Bar and mark: interval and median. Ratio axis, logarithmic; 1 is the cost of plain.",
+        "Ratios to plain within blocks, logarithmic axes. Small dots: one block each. Large dot and bar: median and interval.",
     );
     let width = (WIDTH - NAMES - GAP) / 2.0;
     for (row, metrics) in PANELS.iter().enumerate() {
         let top = HEAD + row as f64 * panel + 22.0;
         for (index, arm) in arms.iter().enumerate() {
-            let y = top + (index as f64 + 0.5) * ROW + 4.0;
-            picture.text((NAMES - 10.0, y), LABEL, Anchor::End, Ink::Text, arm.arm().name());
+            let y = top + (index as f64 + 0.5) * ROW;
+            let x = NAMES - 10.0;
+            picture.text((x, y + 1.0), LABEL, Anchor::End, Ink::Text, arm.arm().name());
+            let doubt = metrics.iter().find_map(|metric| {
+                let tax = view::tax(results, arm.arm(), *metric)?;
+                Some(format!("level {}, n {}", text::level(tax.level), tax.blocks))
+            });
+            let doubt = doubt.unwrap_or_default();
+            picture.text((x, y + 12.0), 9.5, Anchor::End, Ink::Muted, &doubt);
         }
         for (column, metric) in metrics.iter().enumerate() {
             let left = NAMES + column as f64 * (width + GAP);
@@ -109,9 +118,9 @@ fn draw_panel(
             );
         }
         let (x_low, x_high) = (scale.at(tax.ci_low), scale.at(tax.ci_high));
-        picture.line((x_low, y - 2.0), (x_high, y - 2.0), 3.0, ink);
-        picture.dot((scale.at(tax.ratio), y - 2.0), 6.0, Ink::Paper, 1.0);
-        picture.dot((scale.at(tax.ratio), y - 2.0), 4.5, ink, 1.0);
+        let middle = scale.at(tax.ratio);
+        picture.rect((x_low, y - 4.0), (x_high - x_low, 4.0), ink, 0.55);
+        picture.dot((middle, y - 2.0), 4.5, ink, 1.0);
         picture.tip(
             (x_low - 4.0, y - 7.0),
             (x_high - x_low + 8.0, 9.0),

@@ -32,20 +32,43 @@ pub fn screen(results: &Results) -> String {
     }
     let _ = writeln!(
         out,
-        "</section>\n<p class=\"note\">Ratios to plain within blocks, medians. {}.</p>",
-        html(answer::VMWARE_RULE)
+        "</section>\n<p class=\"note\">Ratios to plain within blocks, medians with intervals. {}</p>",
+        html(view::LOOPBACK_NOTE)
     );
     warnings(&mut out, results);
     out
 }
 
+/// The answer as a heading: figures large, their doubts smaller.
 fn headline(results: &Results) -> String {
     let answers = answer::answers(results);
-    let best = answers.iter().find(|a| a.measured).or(answers.first());
-    let of = best.map_or(String::new(), |best| {
-        format!(" <span class=\"of\">({})</span>", html(best.name))
-    });
-    format!("{}{of}", html(&answer::headline(results)))
+    let Some(best) = answer::best(&answers).filter(|best| best.measured) else {
+        return html(&answer::headline(results));
+    };
+    let of = |text: &str| format!("<span class=\"of\">{}</span>", html(text));
+    let taxes: Vec<_> = best.parts.iter().filter_map(|p| Some((p, p.tax.as_ref()?))).collect();
+    let parts: Vec<String> = taxes
+        .iter()
+        .map(|(part, tax)| {
+            format!(
+                "{}&nbsp;{} {}",
+                html(&text::tax(tax.ratio)),
+                html(part.noun),
+                of(&format!("({})", view::interval(tax)))
+            )
+        })
+        .collect();
+    let mut doubts: Vec<String> = taxes
+        .iter()
+        .map(|(_, tax)| format!("level {}, {} blocks", text::level(tax.level), tax.blocks))
+        .collect();
+    doubts.dedup();
+    format!(
+        "{} {} {}",
+        answer::OPENING,
+        answer::list(&parts),
+        of(&format!("{}; {}", best.name, doubts.join(" / ")))
+    )
 }
 
 fn card(answer: &Answer) -> String {
@@ -73,7 +96,7 @@ fn tax(part: &answer::Part) -> Option<String> {
     let tax = part.tax.as_ref()?;
     let none = if answer::undecided(tax) { "; the interval holds no difference" } else { "" };
     Some(format!(
-        "<span class=\"tax\" data-value=\"{}\"><b>{}</b> {} <small>{}{none}</small></span>",
+        "<span class=\"tax\" data-value=\"{}\"><b>{}</b> <span>{} <small>{}{none}</small></span></span>",
         text::exact(tax.ratio),
         html(&text::tax(tax.ratio)),
         html(part.noun),
