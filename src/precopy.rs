@@ -156,16 +156,52 @@ mod tests {
         };
         let cases = [
             // rounds, elapsed, expected downtime, limits, decision
-            (1, 10, 20, LIMITS, Decision::StopAndCopy(StopReason::Converged)),
+            (
+                1,
+                10,
+                20,
+                LIMITS,
+                Decision::StopAndCopy(StopReason::Converged),
+            ),
             (1, 10, 21, LIMITS, Decision::Continue),
             (4, 999, 21, LIMITS, Decision::Continue),
             (5, 10, 21, LIMITS, Decision::Abort(StopReason::RoundLimit)),
-            (5, 10, 20, LIMITS, Decision::StopAndCopy(StopReason::Converged)),
+            (
+                5,
+                10,
+                20,
+                LIMITS,
+                Decision::StopAndCopy(StopReason::Converged),
+            ),
             (4, 1_000, 21, LIMITS, Decision::Abort(StopReason::TimeLimit)),
-            (5, 1_000, 21, LIMITS, Decision::Abort(StopReason::RoundLimit)),
-            (4, 1_000, 0, LIMITS, Decision::StopAndCopy(StopReason::Converged)),
-            (5, 10, 21, switchover, Decision::StopAndCopy(StopReason::RoundLimit)),
-            (4, 1_000, 21, switchover, Decision::StopAndCopy(StopReason::TimeLimit)),
+            (
+                5,
+                1_000,
+                21,
+                LIMITS,
+                Decision::Abort(StopReason::RoundLimit),
+            ),
+            (
+                4,
+                1_000,
+                0,
+                LIMITS,
+                Decision::StopAndCopy(StopReason::Converged),
+            ),
+            (
+                5,
+                10,
+                21,
+                switchover,
+                Decision::StopAndCopy(StopReason::RoundLimit),
+            ),
+            (
+                4,
+                1_000,
+                21,
+                switchover,
+                Decision::StopAndCopy(StopReason::TimeLimit),
+            ),
             (1, 10, u64::MAX, LIMITS, Decision::Continue),
         ];
         for (rounds, elapsed_ns, expected_downtime_ns, limits, decision) in cases {

@@ -63,7 +63,9 @@ pub enum RecordError {
         error: WireError,
     },
     /// The record is not authentic.
-    #[error("stream {stream}: record {sequence} is not authentic (damaged, replayed, out of order or sealed for another stream or migration)")]
+    #[error(
+        "stream {stream}: record {sequence} is not authentic (damaged, replayed, out of order or sealed for another stream or migration)"
+    )]
     NotAuthentic {
         /// Which stream.
         stream: u32,
@@ -175,7 +177,10 @@ impl Draft {
         let Some(sealer) = &mut self.sealer else {
             return Ok(());
         };
-        let slot = self.slot.take().expect("a draft is framed before it is sealed");
+        let slot = self
+            .slot
+            .take()
+            .expect("a draft is framed before it is sealed");
         let (prefix, body) = self.sealed.split_at_mut(PREFIX_LEN);
         prefix.copy_from_slice(&self.aad[PREAMBLE_LEN..]);
         let len = sealer.seal(slot, &self.aad, &self.head, &self.segments, body)?;
@@ -205,9 +210,7 @@ impl Draft {
     /// If the stream breaks.
     pub fn transmit(&self, connection: &mut Connection) -> Result<(), TransportError> {
         match self.sealer {
-            None => {
-                connection.send_vectored(&self.aad[PREAMBLE_LEN..], &self.head, &self.segments)
-            }
+            None => connection.send_vectored(&self.aad[PREAMBLE_LEN..], &self.head, &self.segments),
             Some(_) => connection.send(&self.sealed[..self.sealed_len]),
         }
     }

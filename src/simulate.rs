@@ -102,6 +102,7 @@ pub fn raw(simulation: &Simulation) -> Results {
         host: host(),
         scenario: Scenario {
             name: "simulated".to_owned(),
+            point: Default::default(),
             analysis: "Noise of a known shape and a known effect.".to_owned(),
             guest: GuestSpec::default(),
             workload: WorkloadSpec::default(),
@@ -134,6 +135,7 @@ fn host() -> HostInfo {
         other_cpu_share: 0.0,
         spin_spread: 0.01,
         frequency_mhz: None,
+        tracker: "userfaultfd".to_owned(),
         thread_clock_read_ns: 400.0,
         versions: std::collections::BTreeMap::new(),
     }
@@ -257,6 +259,8 @@ fn migration(
         payload_bytes,
         bytes_on_wire: payload_bytes + payload_bytes / 1000 + 4096,
         records: payload_bytes / Size(256 << 10).0 + 8,
+        source_resident_bytes: 20 << 20,
+        destination_resident_bytes: 20 << 20,
         cpu: Cpu {
             source,
             destination,

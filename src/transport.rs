@@ -155,7 +155,11 @@ impl Connection {
             // borrowed by the caller, and guest memory stays mapped for as long as its threads
             // run. The kernel only reads it.
             let count = unsafe {
-                libc::sendmsg(self.socket.as_raw_fd(), &raw mut message, libc::MSG_NOSIGNAL)
+                libc::sendmsg(
+                    self.socket.as_raw_fd(),
+                    &raw mut message,
+                    libc::MSG_NOSIGNAL,
+                )
             };
             if count < 0 {
                 self.failed("sending to")?;
@@ -224,7 +228,11 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::receive_vectored`].
-    pub fn receive(&mut self, buffer: &mut [u8], within: &'static str) -> Result<(), TransportError> {
+    pub fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        within: &'static str,
+    ) -> Result<(), TransportError> {
         // SAFETY: `buffer` is borrowed for the call, which is all that the segment is used for.
         let segment = unsafe { Segment::new(buffer.as_mut_ptr().cast_const(), buffer.len()) };
         // SAFETY: `buffer` is borrowed mutably for the call, so nothing else accesses it.

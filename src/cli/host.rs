@@ -1,12 +1,10 @@
 //! `migtax host`: one side of a migration, told what to do by the coordinator.
 
-use std::io;
-
 use clap::Subcommand;
 
 use crate::arm::Arm;
 use crate::error::{Error, ExitCode, Result};
-use crate::host::control::{Control, emit, read_spec};
+use crate::host::control::{Control, emit, read_spec, unbuffered_input};
 use crate::host::{Event, capabilities};
 use crate::{destination, source};
 
@@ -52,7 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         report(info);
         std::process::exit(ExitCode::CannotRun as i32);
     }));
-    let played = read_spec(&mut io::stdin().lock()).and_then(|(spec, secret)| {
+    let played = read_spec(&mut &*unbuffered_input()).and_then(|(spec, secret)| {
         let control = Control::listen();
         if is_source {
             source::run(&spec, secret, &control)

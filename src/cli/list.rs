@@ -48,7 +48,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn scenarios() {
     println!("scenarios:");
     for (name, scenario) in scenario::embedded() {
-        let analysis = scenario.analysis.split_whitespace().collect::<Vec<_>>().join(" ");
+        let analysis = scenario
+            .analysis
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         let first = analysis.split_inclusive(". ").next().unwrap_or("").trim();
         println!("  {name:<18} {first}");
     }
@@ -63,7 +67,10 @@ fn arms() -> Result<()> {
         let state = if let Some(failure) = host.known_answer_failure {
             format!("unsupported: {failure}")
         } else if !host.missing_features.is_empty() {
-            format!("unsupported: this CPU lacks {}", host.missing_features.join(", "))
+            format!(
+                "unsupported: this CPU lacks {}",
+                host.missing_features.join(", ")
+            )
         } else if host.engaged_features.is_empty() {
             "supported".to_owned()
         } else {

@@ -2,6 +2,7 @@
 
 pub mod host;
 pub mod list;
+pub mod report;
 pub mod run;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +23,8 @@ enum Verb {
     Run(run::Args),
     /// Show what there is, and what this machine supports
     List(list::Args),
+    /// Build index.html, PNGs and summary.md again from results.json
+    Report(report::Args),
     /// Play one host of a migration (spec on standard input, report on standard output)
     Host(host::Args),
 }
@@ -35,6 +38,7 @@ impl Cli {
         match self.verb {
             Verb::Run(args) => run::run(args),
             Verb::List(args) => list::run(&args),
+            Verb::Report(args) => report::run(args),
             Verb::Host(args) => host::run(&args),
         }
     }

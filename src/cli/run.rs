@@ -8,10 +8,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::arm::Arm;
 use crate::error::{Error, ExitCode, Result};
+use crate::report;
 use crate::results::Migration;
 use crate::runner::{self, Observer, Options};
 use crate::scenario::{Overrides, Scenario, folder_name, load_points};
-use crate::{report, results};
 
 /// Arguments of `migtax run`.
 #[derive(Debug, clap::Args)]
@@ -42,9 +42,8 @@ struct Pin {
 }
 
 fn parse_pin(text: &str) -> std::result::Result<Pin, String> {
-    let allowed = || {
-        format!("\"{text}\": CPUs for each role, joined by +, such as source=0,destination=1+2")
-    };
+    let allowed =
+        || format!("\"{text}\": CPUs for each role, joined by +, such as source=0,destination=1+2");
     let mut pin = Pin::default();
     for part in text.split(',') {
         let (role, cpus) = part.split_once('=').ok_or_else(allowed)?;
@@ -60,8 +59,16 @@ fn parse_pin(text: &str) -> std::result::Result<Pin, String> {
         *slot = cpus;
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    match pin.source.iter().chain(&pin.destination).find(|cpu| **cpu >= cores) {
-        Some(cpu) => Err(format!("CPU {cpu}: this process may use 0 to {}", cores - 1)),
+    match pin
+        .source
+        .iter()
+        .chain(&pin.destination)
+        .find(|cpu| **cpu >= cores)
+    {
+        Some(cpu) => Err(format!(
+            "CPU {cpu}: this process may use 0 to {}",
+            cores - 1
+        )),
         None => Ok(pin),
     }
 }

@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 const LABEL: &[u8] = b"migtax epoch key 1";
 
 /// Characters of the line in which a secret is handed over: key, space, nonce.
+/// Bytes of the line that [`MigrationSecret::from_hex_line`] reads, its end included.
+pub const HEX_LINE_LEN: usize = HEX_LINE + 1;
 const HEX_LINE: usize = 2 * KEY_LEN + 1 + 16;
 
 /// The 256-bit key and 64-bit nonce of one migration.

@@ -122,7 +122,7 @@ trait Cipher: Send {
 }
 
 /// Bytes that a sealed record is longer than its plaintext.
-fn tag_len(backend: Backend) -> usize {
+pub fn tag_len(backend: Backend) -> usize {
     match backend {
         Backend::None | Backend::Null => 0,
         Backend::RustcryptoSoft | Backend::Rustcrypto | Backend::AwsLc => TAG_LEN,

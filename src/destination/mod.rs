@@ -136,7 +136,10 @@ fn open(
 }
 
 /// Accepts one connection within a limit.
-fn accept(listener: &TcpListener, limit: Duration) -> io::Result<(TcpStream, std::net::SocketAddr)> {
+fn accept(
+    listener: &TcpListener,
+    limit: Duration,
+) -> io::Result<(TcpStream, std::net::SocketAddr)> {
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

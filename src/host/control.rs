@@ -1,6 +1,9 @@
 //! A host's side of its control channel: commands in, events out, and the end of the coordinator.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::mem::ManuallyDrop;
+use std::os::fd::FromRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -12,6 +15,12 @@ use crate::host::{Command, Event, HostSpec, PROTOCOL};
 
 /// A spec line longer than this is refused.
 const MAX_SPEC: usize = 1 << 20;
+
+/// Standard input without the library's shared buffer, in which the secret would stay.
+pub fn unbuffered_input() -> ManuallyDrop<File> {
+    // SAFETY: descriptor 0 is never closed through this file, which is never dropped.
+    ManuallyDrop::new(unsafe { File::from_raw_fd(0) })
+}
 
 /// Commands from the coordinator.
 #[derive(Debug)]
@@ -33,7 +42,9 @@ pub fn read_spec(input: &mut impl Read) -> Result<(HostSpec, Option<MigrationSec
             Ok(0) => break,
             Ok(_) if byte[0] == b'\n' => break,
             Ok(_) if line.len() == MAX_SPEC => {
-                return Err(Error::Invalid(format!("spec: longer than {MAX_SPEC} bytes")));
+                return Err(Error::Invalid(format!(
+                    "spec: longer than {MAX_SPEC} bytes"
+                )));
             }
             Ok(_) => line.push(byte[0]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -71,7 +82,7 @@ impl Control {
         let held = hold.clone();
         // Detached: it ends with the process.
         std::thread::spawn(move || {
-            for line in BufReader::new(io::stdin()).lines() {
+            for line in BufReader::new(&*unbuffered_input()).lines() {
                 let Ok(line) = line else { break };
                 match serde_json::from_str(&line) {
                     Ok(command) => {

@@ -13,7 +13,12 @@ pub fn latency(histogram: &Histogram<u64>) -> Latency {
     // The percentile plot's own spacing: each step halves what is left to 100.
     let curve = histogram
         .iter_quantiles(2)
-        .map(|point| (point.quantile_iterated_to() * 100.0, point.value_iterated_to()))
+        .map(|point| {
+            (
+                point.quantile_iterated_to() * 100.0,
+                point.value_iterated_to(),
+            )
+        })
         .collect();
     Latency {
         count: histogram.len(),

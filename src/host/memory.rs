@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::arm::Backend;
-use crate::crypto::sequence::KeyLimits;
 use crate::crypto::MigrationSecret;
+use crate::crypto::sequence::KeyLimits;
 use crate::error::{Error, Result};
 use crate::guest::memory::GuestMemory;
 use crate::guest::vcpu::StreamPosition;
@@ -118,10 +118,12 @@ pub fn hash(memory: &GuestMemory, device_state: &[u8]) -> String {
 
 /// Resident memory of this process beyond guest memory, bytes; 0 if the kernel does not say.
 pub fn resident_beyond(memory: &GuestMemory) -> u64 {
-    let resident = std::fs::read_to_string("/proc/self/statm").ok().and_then(|statm| {
-        let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-        Some(pages * crate::units::PAGE_SIZE as u64)
-    });
+    let resident = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|statm| {
+            let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+            Some(pages * crate::units::PAGE_SIZE as u64)
+        });
     resident.unwrap_or(0).saturating_sub(memory.len() as u64)
 }
 
@@ -143,11 +145,16 @@ pub fn pin(cpus: &[usize]) -> Result<()> {
         unsafe { libc::CPU_SET(*cpu, &mut set) };
     }
     // SAFETY: the set is valid and its size is given.
-    let status = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
+    let status =
+        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
     if status == 0 {
         Ok(())
     } else {
         let error = std::io::Error::last_os_error();
-        Err(Error::invalid("pin", format!("{cpus:?}"), format!("CPUs that this process may use ({error})")))
+        Err(Error::invalid(
+            "pin",
+            format!("{cpus:?}"),
+            format!("CPUs that this process may use ({error})"),
+        ))
     }
 }

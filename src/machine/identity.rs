@@ -74,6 +74,7 @@ pub fn host_info() -> HostInfo {
         governor: trimmed("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         hypervisor: flags.contains(&"hypervisor"),
         load_before,
+        tracker: String::new(),
         steal_share: 0.0,
         other_cpu_share: 0.0,
         spin_spread: noise::spin_spread(),

@@ -82,7 +82,9 @@ pub fn run(
     let mut results = Results {
         schema_version: SCHEMA_VERSION,
         migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        started_at: jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string(),
         interrupted: true,
         command: options.command.clone(),
         host: machine::host_info(),
@@ -122,7 +124,9 @@ pub fn run(
         .filter_map(|arm| match arm.policy_decision {
             PolicyDecision::Baseline | PolicyDecision::FallbackPlain => Some((arm.name, false)),
             PolicyDecision::Encrypted => Some((arm.name, true)),
-            PolicyDecision::Refused | PolicyDecision::Disabled | PolicyDecision::Unsupported => None,
+            PolicyDecision::Refused | PolicyDecision::Disabled | PolicyDecision::Unsupported => {
+                None
+            }
         })
         .collect();
     let (warmup, measured) = (scenario.measure.warmup, scenario.measure.repetitions);
@@ -175,7 +179,10 @@ fn keep(results: &mut Results, extra: &mut Vec<Warning>, made: Made) {
     if let Some(message) = made.warning {
         extra.push(Warning {
             code: "lost_acknowledgement".to_owned(),
-            message: format!("{} block {}: {message}", made.migration.arm, made.migration.block),
+            message: format!(
+                "{} block {}: {message}",
+                made.migration.arm, made.migration.block
+            ),
             remedy: "look at the link between the hosts".to_owned(),
         });
     }
@@ -205,7 +212,12 @@ fn exit_code(results: &Results) -> ExitCode {
 
 /// Both hosts hold the whole guest.
 fn check_memory(scenario: &Scenario) -> Result<()> {
-    let need = scenario.guest.memory.0.saturating_mul(2).saturating_add(RESERVE_BYTES);
+    let need = scenario
+        .guest
+        .memory
+        .0
+        .saturating_mul(2)
+        .saturating_add(RESERVE_BYTES);
     let mut system = sysinfo::System::new()
         .map_err(|error| Error::CannotRun(format!("reading this machine's memory: {error}")))?;
     system.refresh_memory();

@@ -291,9 +291,11 @@ impl Exchange<'_> {
                 (at.duration_since(self.began).as_secs_f64() - fill_s).max(0.0)
             })
         };
-        let starting_s = ready_s(seen.source_ready.as_ref().map(|(at, fill, _)| (*at, *fill)))
-            .max(ready_s(
-                seen.destination_ready.as_ref().map(|(at, fill, _)| (*at, *fill)),
+        let starting_s =
+            ready_s(seen.source_ready.as_ref().map(|(at, fill, _)| (*at, *fill))).max(ready_s(
+                seen.destination_ready
+                    .as_ref()
+                    .map(|(at, fill, _)| (*at, *fill)),
             ));
         let mut warning = None;
         let mut migration = blank(task);
@@ -330,8 +332,16 @@ impl Exchange<'_> {
         let verified = &mut migration.verified;
         verified.equal =
             !verified.source_hash.is_empty() && verified.source_hash == verified.destination_hash;
-        migration.outcome = judge(migration.outcome, verified, seen.failure, destination_failure);
-        if !task.sealed && task.arm.is_encrypted() && migration.outcome.status == OutcomeStatus::Completed {
+        migration.outcome = judge(
+            migration.outcome,
+            verified,
+            seen.failure,
+            destination_failure,
+        );
+        if !task.sealed
+            && task.arm.is_encrypted()
+            && migration.outcome.status == OutcomeStatus::Completed
+        {
             migration.outcome = Outcome {
                 status: OutcomeStatus::FellBack,
                 reason: Some("went in the clear under policy opportunistic".to_owned()),

@@ -28,7 +28,12 @@ pub struct Rules {
 
 /// Decides for one arm. A host whose known-answer test failed can't run the arm at all; nor can
 /// one whose architecture or library lacks it.
-pub fn decide(arm: Arm, rules: Rules, source: &Capabilities, destination: &Capabilities) -> Decided {
+pub fn decide(
+    arm: Arm,
+    rules: Rules,
+    source: &Capabilities,
+    destination: &Capabilities,
+) -> Decided {
     let decided = |decision, reason: Option<String>| Decided { decision, reason };
     for (host, name) in [(source, "source"), (destination, "destination")] {
         if let Some(failure) = &host.known_answer_failure {
@@ -70,7 +75,10 @@ pub fn decide(arm: Arm, rules: Rules, source: &Capabilities, destination: &Capab
         ),
         Policy::Opportunistic => decided(
             PolicyDecision::FallbackPlain,
-            Some(format!("policy opportunistic: {}, so it goes in the clear", missing.join("; "))),
+            Some(format!(
+                "policy opportunistic: {}, so it goes in the clear",
+                missing.join("; ")
+            )),
         ),
     }
 }

@@ -58,10 +58,13 @@ impl Launcher {
     /// # Errors
     /// If its path can't be found.
     pub fn this_build() -> Result<Launcher> {
-        let path = std::env::current_exe()
-            .map_err(|error| Error::io("finding this executable", error))?;
+        let path =
+            std::env::current_exe().map_err(|error| Error::io("finding this executable", error))?;
         let text = path.to_str().ok_or_else(|| {
-            Error::CannotRun(format!("this executable's path is not UTF-8: {}", path.display()))
+            Error::CannotRun(format!(
+                "this executable's path is not UTF-8: {}",
+                path.display()
+            ))
         })?;
         Ok(Launcher {
             command: vec![text.to_owned()],

@@ -6,10 +6,10 @@ use std::time::Instant;
 use crate::meter::process_cpu_ns;
 use crate::precopy::{Decision, Limits, Progress, StopReason, decide};
 use crate::results::{Downtime, Round, RoundKind};
+use crate::source::Machine;
 use crate::source::lane::{Failed, timed};
 use crate::source::streams::{RoundDone, Streams};
 use crate::source::timeline::Timeline;
-use crate::source::Machine;
 use crate::tracking::PageRun;
 use crate::units::PAGE_SIZE;
 

@@ -136,8 +136,12 @@ impl Lane {
     /// If the stream breaks or the destination does not agree.
     pub fn greet(&mut self, hello: &[u8]) -> Result<(), RecordError> {
         self.control(Kind::Hello, 0, hello)?;
-        self.inbound
-            .expect(&mut self.connection, Kind::HelloAck, 0, "the hello's answer")?;
+        self.inbound.expect(
+            &mut self.connection,
+            Kind::HelloAck,
+            0,
+            "the hello's answer",
+        )?;
         Ok(())
     }
 
@@ -161,7 +165,9 @@ impl Lane {
                 final_sent: self.final_sent,
             });
             let failed = answer.is_err();
-            let gone = answers.send(answer.map(|done| (self.stream, done))).is_err();
+            let gone = answers
+                .send(answer.map(|done| (self.stream, done)))
+                .is_err();
             if failed || gone {
                 break;
             }
@@ -249,7 +255,8 @@ impl Lane {
                 self.meter.cancel();
                 return Ok(totals);
             }
-            self.outbound.frame_pages(draft, round, &self.shared.memory)?;
+            self.outbound
+                .frame_pages(draft, round, &self.shared.memory)?;
             self.meter.lap(PREPARE);
             draft.seal()?;
             self.meter.lap(SEAL);

@@ -150,11 +150,7 @@ fn resolve(address: &str) -> Result<SocketAddr> {
         .ok_or_else(|| Error::CannotRun(format!("destination address {address}: no address")))
 }
 
-fn share(
-    spec: &HostSpec,
-    machine: &Machine,
-    bounds: &crate::wire::Bounds,
-) -> Result<Shared> {
+fn share(spec: &HostSpec, machine: &Machine, bounds: &crate::wire::Bounds) -> Result<Shared> {
     let migration = &spec.scenario.migration;
     let pacer = match (migration.link, spec.scenario.measure.clock) {
         (Bandwidth::BitsPerSecond(bits), ClockKind::Live) => Some(Pacer::new(bits)),
@@ -215,7 +211,10 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
             false,
         ),
         End::GivenUp(reason) => {
-            let dirty = migrated.rounds.last().map_or(0, |round| round.pages_dirtied);
+            let dirty = migrated
+                .rounds
+                .last()
+                .map_or(0, |round| round.pages_dirtied);
             let rounds = migrated.rounds.len();
             let reason = format!("{reason}: {dirty} pages were dirty after {rounds} rounds");
             ended(OutcomeStatus::NotConverged, Some(reason), true)
@@ -223,7 +222,11 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
         End::Broken {
             reason,
             final_sent: false,
-        } => ended(OutcomeStatus::Failed, Some(format!("source: {reason}")), true),
+        } => ended(
+            OutcomeStatus::Failed,
+            Some(format!("source: {reason}")),
+            true,
+        ),
         End::Broken { reason, .. } => {
             // The destination may run the guest: only the coordinator can tell.
             control.hold(true);
@@ -240,12 +243,16 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
                 },
                 Some(Command::Fenced) => ended(
                     OutcomeStatus::Failed,
-                    Some(format!("source: {reason}; the destination was ended before it took over")),
+                    Some(format!(
+                        "source: {reason}; the destination was ended before it took over"
+                    )),
                     true,
                 ),
                 _ => ended(
                     OutcomeStatus::Failed,
-                    Some(format!("source: {reason}; nobody knows whether the destination took over, so the guest stays paused")),
+                    Some(format!(
+                        "source: {reason}; nobody knows whether the destination took over, so the guest stays paused"
+                    )),
                     false,
                 ),
             }

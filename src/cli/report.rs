@@ -1,0 +1,112 @@
+//! `migtax report RUN...`: builds a run's page, charts and summary again from its results.json.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ExitCode, Result};
+use crate::report;
+use crate::results::{Results, SCHEMA_VERSION};
+
+/// Arguments of `migtax report`.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct Args {
+    /// Run folders or their results.json; with several, the runs are put side by side
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Folder for the report [default: the run's own; with several runs, a folder named after the
+    /// first and the last, beside the first]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Builds the report and prints the path of its page.
+///
+/// # Errors
+///
+/// A run that is missing, damaged or of a newer schema (invalid input); an input/output error.
+/// Nothing half-written stays behind.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let mut runs = Vec::with_capacity(args.runs.len());
+    for path in &args.runs {
+        let file = results_file(path);
+        let results = read(&file)?;
+        runs.push((file, results));
+    }
+    let written = match runs.as_slice() {
+        [(file, results)] => {
+            let folder = args.out.unwrap_or_else(|| parent(file));
+            report::write(results, &folder)?
+        }
+        _ => {
+            let folder = args.out.unwrap_or_else(|| beside(&runs));
+            report::compare_runs(&runs, &folder)?
+        }
+    };
+    for path in written.iter().filter(|path| path.ends_with("index.html")) {
+        println!("{}", path.display());
+    }
+    Ok(ExitCode::Done)
+}
+
+fn results_file(run: &Path) -> PathBuf {
+    if run.is_dir() {
+        run.join("results.json")
+    } else {
+        run.to_owned()
+    }
+}
+
+fn parent(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Where several runs are put side by side: `compare-FIRST-LAST` beside the first.
+fn beside(runs: &[(PathBuf, Results)]) -> PathBuf {
+    let folder = |run: Option<&(PathBuf, Results)>| {
+        let folder = run.map_or_else(PathBuf::new, |(file, _)| parent(file));
+        // "." and ".." have a name only once resolved.
+        fs::canonicalize(&folder).unwrap_or(folder)
+    };
+    let name = |folder: &Path| {
+        folder.file_name().map_or_else(
+            || "run".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        )
+    };
+    let (first, last) = (folder(runs.first()), folder(runs.last()));
+    let name = format!("compare-{}-{}", name(&first), name(&last));
+    first.parent().unwrap_or(&first).join(name)
+}
+
+/// Reads a results.json. The schema version is looked at first, so that a newer file is refused
+/// for its version and not for the first field that this build doesn't know.
+fn read(file: &Path) -> Result<Results> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        schema_version: u32,
+    }
+    let text = fs::read_to_string(file).map_err(|error| Error::reading(file, error))?;
+    let damaged = |error: serde_json::Error| {
+        let place = file.display();
+        Error::Invalid(if error.is_eof() {
+            format!(
+                "{place}: truncated at line {}, the file is incomplete",
+                error.line()
+            )
+        } else {
+            format!("{place}: not a results.json: {error}")
+        })
+    };
+    let version: Version = serde_json::from_str(&text).map_err(damaged)?;
+    if version.schema_version > SCHEMA_VERSION {
+        return Err(Error::invalid(
+            format!("{}: schema_version", file.display()),
+            version.schema_version,
+            format!("this build reads up to {SCHEMA_VERSION}; use a newer migtax"),
+        ));
+    }
+    serde_json::from_str(&text).map_err(damaged)
+}

@@ -1,0 +1,144 @@
+//! What charts share: axes, grids, legends and rows of arms.
+
+use super::palette::Ink;
+use super::picture::{Anchor, Picture};
+use super::scale::{Scale, tick_text};
+
+/// Width of every chart, units.
+pub const WIDTH: f64 = 800.0;
+/// Em of labels.
+pub const LABEL: f64 = 12.0;
+/// Em of tick labels and notes.
+pub const SMALL: f64 = 11.0;
+/// Em of a chart's title.
+pub const TITLE: f64 = 15.0;
+/// Height that a title with its note takes.
+pub const HEAD: f64 = 48.0;
+
+/// The area that a panel plots in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plot {
+    /// Left edge.
+    pub left: f64,
+    /// Right edge.
+    pub right: f64,
+    /// Upper edge.
+    pub top: f64,
+    /// Lower edge.
+    pub bottom: f64,
+}
+
+/// A chart's title and the note under it.
+pub fn head(picture: &mut Picture, title: &str, note: &str) {
+    picture.bold((0.0, 16.0), TITLE, Anchor::Start, Ink::Text, title);
+    picture.text((0.0, 34.0), SMALL, Anchor::Start, Ink::Muted, note);
+}
+
+/// Vertical grid lines with their ticks under the plot, and the axis title below.
+pub fn x_axis(
+    picture: &mut Picture,
+    plot: &Plot,
+    scale: &Scale,
+    wanted: usize,
+    title: &str,
+    text: impl Fn(f64) -> String,
+) {
+    for tick in scale.ticks(wanted) {
+        let x = scale.at(tick);
+        picture.line((x, plot.top), (x, plot.bottom), 1.0, Ink::Grid);
+        picture.text(
+            (x, plot.bottom + 14.0),
+            SMALL,
+            Anchor::Middle,
+            Ink::Muted,
+            &text(tick),
+        );
+    }
+    picture.line(
+        (plot.left, plot.bottom),
+        (plot.right, plot.bottom),
+        1.0,
+        Ink::Muted,
+    );
+    if !title.is_empty() {
+        picture.text(
+            (plot.right, plot.bottom + 28.0),
+            SMALL,
+            Anchor::End,
+            Ink::Muted,
+            title,
+        );
+    }
+}
+
+/// Horizontal grid lines with their ticks left of the plot, and the axis title above.
+pub fn y_axis(
+    picture: &mut Picture,
+    plot: &Plot,
+    scale: &Scale,
+    wanted: usize,
+    title: &str,
+    text: impl Fn(f64) -> String,
+) {
+    for tick in scale.ticks(wanted) {
+        let y = scale.at(tick);
+        picture.line((plot.left, y), (plot.right, y), 1.0, Ink::Grid);
+        picture.text(
+            (plot.left - 5.0, y + 4.0),
+            SMALL,
+            Anchor::End,
+            Ink::Muted,
+            &text(tick),
+        );
+    }
+    picture.text(
+        (plot.left, plot.top - 6.0),
+        SMALL,
+        Anchor::Start,
+        Ink::Muted,
+        title,
+    );
+}
+
+/// A tick as a plain number.
+pub fn number(value: f64) -> String {
+    tick_text(value)
+}
+
+/// Swatches with their names, from `at` to the right.
+pub fn legend(picture: &mut Picture, at: (f64, f64), entries: &[(Ink, &str)]) {
+    let mut x = at.0;
+    for (ink, name) in entries {
+        picture.rect((x, at.1 - 9.0), (10.0, 10.0), *ink, 1.0);
+        picture.text((x + 14.0, at.1), SMALL, Anchor::Start, Ink::Muted, name);
+        x += 14.0 + text_width(name, SMALL) + 16.0;
+    }
+}
+
+/// About how wide a text is, units: a little more than DejaVu Sans needs on average.
+pub fn text_width(text: &str, em: f64) -> f64 {
+    text.chars().count() as f64 * em * 0.57
+}
+
+/// Points of a step line through `(from, to, value)`, resting at zero in the gaps.
+pub fn steps(steps: &[(f64, f64, f64)], x: &Scale, y: &Scale) -> Vec<(f64, f64)> {
+    let mut points = Vec::with_capacity(steps.len() * 4);
+    for (from, to, value) in steps {
+        points.push((x.at(*from), y.at(0.0)));
+        points.push((x.at(*from), y.at(*value)));
+        points.push((x.at(*to), y.at(*value)));
+        points.push((x.at(*to), y.at(0.0)));
+    }
+    // Adjoining steps need no visit to zero between them.
+    let mut joined: Vec<(f64, f64)> = Vec::with_capacity(points.len());
+    for (index, point) in points.iter().enumerate() {
+        let down_then_up =
+            index >= 2 && index % 4 == 0 && (points[index - 1].0 - point.0).abs() < 0.75;
+        if down_then_up {
+            joined.pop();
+        } else {
+            joined.push(*point);
+        }
+    }
+    joined
+}

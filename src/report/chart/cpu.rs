@@ -1,0 +1,107 @@
+//! CPU seconds per GiB of page payload by stage, source and destination.
+
+use super::bars::{Bar, Chart, Panel};
+use super::palette::Ink;
+use super::picture::Picture;
+use crate::arm::Arm;
+use crate::report::figures;
+use crate::report::text;
+use crate::report::view::{self, ArmView, Basis};
+use crate::results::{Metric, Migration, Results};
+
+/// A stage's CPU seconds in one migration.
+pub type Stage = (&'static str, fn(&Migration) -> f64);
+
+/// The source's stages in the order of the data path.
+pub const SOURCE: [Stage; 4] = [
+    ("prepare", |m| m.cpu.source.prepare_s),
+    ("seal", |m| m.cpu.source.seal_s),
+    ("transmit", |m| m.cpu.source.transmit_s),
+    ("other", |m| m.cpu.source.other_s),
+];
+
+/// The destination's stages in the order of the data path.
+pub const DESTINATION: [Stage; 4] = [
+    ("receive", |m| m.cpu.destination.receive_s),
+    ("open", |m| m.cpu.destination.open_s),
+    ("apply", |m| m.cpu.destination.apply_s),
+    ("other", |m| m.cpu.destination.other_s),
+];
+
+/// Work on memory is dark, on sockets medium, the rest light; the cipher has the arm's colour.
+fn ink(stage: &str, arm: Arm) -> Ink {
+    match stage {
+        "seal" | "open" => Ink::Arm(arm),
+        "prepare" | "apply" => Ink::Stage(0),
+        "transmit" | "receive" => Ink::Stage(1),
+        _ => Ink::Stage(2),
+    }
+}
+
+/// A stage's CPU seconds per GiB of page payload in one migration.
+pub fn per_gib(migration: &Migration, stage: Stage) -> Option<f64> {
+    let gib = figures::payload_gib(migration);
+    (gib > 0.0).then(|| stage.1(migration) / gib)
+}
+
+fn bar(arm: &ArmView<'_>, stages: &[Stage; 4], total: Metric) -> Bar {
+    let parts = stages
+        .iter()
+        .filter_map(|stage| {
+            let median = figures::median(arm.measured.iter().filter_map(|m| per_gib(m, *stage)))?;
+            Some((stage.0, ink(stage.0, arm.arm()), median.max(0.0)))
+        })
+        .collect();
+    let dots = arm
+        .measured
+        .iter()
+        .filter_map(|m| {
+            let value = figures::metric(m, total)?;
+            let tip = format!(
+                "{}, block {}: {} CPU-s/GiB",
+                m.arm,
+                m.block,
+                text::sig3(value)
+            );
+            Some((value, tip))
+        })
+        .collect();
+    Bar {
+        arm: arm.arm(),
+        parts,
+        total: arm.metric(total),
+        dots,
+        note: match arm.basis {
+            Basis::Completed => String::new(),
+            Basis::NotConverged => "not converged".to_owned(),
+            Basis::Nothing => arm.outcome(),
+        },
+    }
+}
+
+/// The chart, or `None` if no migration sent anything.
+pub fn draw(results: &Results) -> Option<Picture> {
+    let arms = view::arms(results);
+    let panel = |title, stages: &[Stage; 4], total| Panel {
+        title,
+        axis: "CPU seconds per GiB of page payload",
+        bars: arms.iter().map(|arm| bar(arm, stages, total)).collect(),
+        limit: None,
+    };
+    Chart {
+        title: "CPU per GiB by stage",
+        note: "Segments: median of each stage. Figure: median total. Dots: one migration each; line: interval. Socket work mixes on loopback.",
+        legend: vec![
+            (Ink::Stage(0), "prepare / apply (memory)"),
+            (Ink::Arm(Arm::AwsLc), "seal / open (cipher), in the arm's colour"),
+            (Ink::Stage(1), "transmit / receive (socket)"),
+            (Ink::Stage(2), "other"),
+        ],
+        panels: vec![
+            panel("source", &SOURCE, Metric::SourceCpuPerGib),
+            panel("destination", &DESTINATION, Metric::DestinationCpuPerGib),
+        ],
+        figure: text::sig3,
+    }
+    .draw()
+}

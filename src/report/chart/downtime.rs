@@ -1,0 +1,98 @@
+//! Downtime by part.
+
+use super::bars::{Bar, Chart, Panel};
+use super::palette::Ink;
+use super::picture::Picture;
+use crate::arm::Arm;
+use crate::report::figures;
+use crate::report::text;
+use crate::report::view::{self, ArmView, Basis};
+use crate::results::{Downtime, Metric, Results};
+
+type Part = (&'static str, fn(&Downtime) -> f64);
+
+const PARTS: [Part; 4] = [
+    ("pause", |d| d.pause_s),
+    ("harvest", |d| d.harvest_s),
+    ("transfer", |d| d.transfer_s),
+    ("takeover", |d| d.takeover_s),
+];
+
+fn ink(part: &str, arm: Arm) -> Ink {
+    match part {
+        "transfer" => Ink::Arm(arm),
+        "harvest" => Ink::Stage(0),
+        "takeover" => Ink::Stage(1),
+        _ => Ink::Stage(2),
+    }
+}
+
+fn bar(arm: &ArmView<'_>) -> Bar {
+    let completed = arm.basis == Basis::Completed;
+    let parts = PARTS
+        .iter()
+        .filter_map(|(name, part)| {
+            let values = arm.measured.iter().map(|m| part(&m.downtime) * 1e3);
+            Some((
+                *name,
+                ink(name, arm.arm()),
+                figures::median(values)?.max(0.0),
+            ))
+        })
+        .filter(|_| completed)
+        .collect();
+    let dots = arm
+        .measured
+        .iter()
+        .filter(|_| completed)
+        .map(|m| {
+            let tip = format!(
+                "{}, block {}: {}",
+                m.arm,
+                m.block,
+                text::seconds(m.downtime.total_s)
+            );
+            (m.downtime.total_s * 1e3, tip)
+        })
+        .collect();
+    let milliseconds = |median: figures::Median| figures::Median {
+        value: median.value * 1e3,
+        low: median.low * 1e3,
+        high: median.high * 1e3,
+        ..median
+    };
+    Bar {
+        arm: arm.arm(),
+        parts,
+        total: arm.metric(Metric::Downtime).map(milliseconds),
+        dots,
+        note: if completed {
+            String::new()
+        } else {
+            arm.outcome()
+        },
+    }
+}
+
+/// The chart, or `None` if no migration completed.
+pub fn draw(results: &Results) -> Option<Picture> {
+    let limit = results.scenario.migration.downtime_limit;
+    Chart {
+        title: "Downtime by part",
+        note: "Segments: median of each part. Figure: median total, ms. Dots: one migration each; line: interval.",
+        legend: vec![
+            (Ink::Stage(2), "pause"),
+            (Ink::Stage(0), "harvest"),
+            (Ink::Arm(Arm::AwsLc), "transfer, in the arm's colour"),
+            (Ink::Stage(1), "takeover"),
+        ],
+        panels: vec![Panel {
+            title: "downtime",
+            axis: "milliseconds",
+            bars: view::arms(results).iter().map(bar).collect(),
+            limit: Some((limit.as_secs_f64() * 1e3, format!("downtime limit {limit}"))),
+        }],
+        figure: text::sig3,
+    }
+    .draw()
+}

@@ -1,0 +1,213 @@
+//! Guest write latency by percentile, before, during and after the migration, one panel per arm.
+
+use super::axes::{self, Plot};
+use super::multiples::Sheet;
+use super::palette::Ink;
+use super::picture::Picture;
+use super::scale::{Kind, Scale};
+use crate::arm::Arm;
+use crate::report::figures;
+use crate::report::text;
+use crate::report::view::{self, ArmView};
+use crate::results::{Latency, Migration, Results};
+
+type Window = fn(&Migration) -> &Latency;
+
+const BEFORE: Window = |m| &m.guest.write_latency_before_ns;
+const DURING: Window = |m| &m.guest.write_latency_ns;
+const AFTER: Window = |m| &m.guest.write_latency_after_ns;
+
+/// Percentiles at which medians over migrations are drawn, as `-log10(1 - p)` tenths up to six
+/// nines: evenly over the axis.
+const POINTS: usize = 60;
+
+/// Where a percentile lies: each nine is as wide as the one before, as in HdrHistogram's plot.
+fn nines(percentile: f64) -> f64 {
+    -(1.0 - percentile / 100.0).max(1e-9).log10()
+}
+
+/// The smallest recorded value at or above a percentile; `None` beyond what was recorded: with n
+/// values the curve says nothing above 1 - 1/n.
+fn value_at(latency: &Latency, nines_wanted: f64) -> Option<f64> {
+    if nines_wanted > (latency.count as f64).log10() {
+        return None;
+    }
+    latency
+        .curve
+        .iter()
+        .find(|(percentile, _)| nines(*percentile) >= nines_wanted - 1e-9)
+        .map(|(_, value)| *value as f64)
+}
+
+/// `(nines, ns)` of the median curve: at each percentile the median over migrations that have it.
+fn median_curve(migrations: &[&Migration], window: Window) -> Vec<(f64, f64)> {
+    (0..=POINTS)
+        .filter_map(|index| {
+            let at = index as f64 / 10.0;
+            let values: Vec<f64> = migrations
+                .iter()
+                .filter_map(|m| value_at(window(m), at))
+                .collect();
+            // Fewer than half the migrations reach this far: their median would be another sample's.
+            (values.len() * 2 > migrations.len())
+                .then(|| figures::median(values))?
+                .map(|v| (at, v))
+        })
+        .collect()
+}
+
+/// The chart, or `None` if no guest write was recorded.
+pub fn draw(results: &Results) -> Option<Picture> {
+    let arms = view::arms(results);
+    let drawn: Vec<&ArmView<'_>> = arms
+        .iter()
+        .filter(|arm| arm.measured.iter().any(|m| !DURING(m).curve.is_empty()))
+        .collect();
+    let curves = || {
+        drawn.iter().flat_map(|arm| &arm.measured).flat_map(|m| {
+            [BEFORE(m), DURING(m), AFTER(m)]
+                .into_iter()
+                .flat_map(|latency| &latency.curve)
+        })
+    };
+    let low = curves().map(|point| point.1.max(1)).min()? as f64;
+    let high = curves().map(|point| point.1.max(1)).max()? as f64;
+    let most = drawn
+        .iter()
+        .flat_map(|arm| &arm.measured)
+        .map(|m| DURING(m).count)
+        .max()?;
+    let end = (most as f64).log10().clamp(2.0, 6.0);
+    let mut sheet = Sheet::new(
+        "Guest write latency by percentile",
+        "Bold: median over repetitions at each percentile. Thin: every repetition, during. Same axes in every panel.",
+        &[
+            (
+                Ink::Arm(Arm::AwsLc),
+                "during, in the arm's colour, pause included",
+            ),
+            (Ink::Stage(0), "before"),
+            (Ink::Stage(1), "after"),
+        ],
+        drawn.len(),
+        120.0,
+    );
+    for arm in drawn {
+        panel(&mut sheet, arm, (low, high), end);
+    }
+    Some(sheet.picture)
+}
+
+fn percentile_text(nines: f64) -> String {
+    match nines.round() as i32 {
+        0 => "0%".to_owned(),
+        1 => "90%".to_owned(),
+        2 => "99%".to_owned(),
+        n => format!("99.{}%", "9".repeat(usize::try_from(n - 2).unwrap_or(0))),
+    }
+}
+
+fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64) {
+    let worst = figures::median(
+        arm.measured
+            .iter()
+            .filter(|m| DURING(m).count > 0)
+            .map(|m| DURING(m).max as f64 / 1e9),
+    );
+    let note = worst.map_or(String::new(), |worst| {
+        format!(
+            "max during {} (median, n {})",
+            text::seconds(worst),
+            arm.measured.len()
+        )
+    });
+    let plot = sheet.panel(arm.arm().name(), &note);
+    let x = Scale::new(Kind::Linear, 0.0, end, (plot.left, plot.right));
+    let y = Scale::new(Kind::Log, low / 1.5, high * 1.5, (plot.bottom, plot.top));
+    let picture = &mut sheet.picture;
+    axes::y_axis(picture, &plot, &y, 4, "latency", |ns| compact(ns / 1e9));
+    for tick in 0..=(end.floor() as i32) {
+        let at = x.at(f64::from(tick));
+        picture.line((at, plot.top), (at, plot.bottom), 1.0, Ink::Grid);
+    }
+    let whole = Scale::new(Kind::Linear, 0.0, end, (plot.left, plot.right));
+    axes::x_axis(
+        picture,
+        &plot,
+        &whole,
+        end.floor() as usize,
+        "percentile of writes",
+        percentile_text,
+    );
+    let ink = Ink::Arm(arm.arm());
+    for migration in &arm.measured {
+        let latency = DURING(migration);
+        let points = latency
+            .curve
+            .iter()
+            .map(|(percentile, value)| (nines(*percentile), *value as f64))
+            .filter(|(at, _)| *at <= (latency.count as f64).log10())
+            .collect();
+        line(picture, &x, &y, points, (0.8, ink, 0.3));
+    }
+    line(
+        picture,
+        &x,
+        &y,
+        median_curve(&arm.measured, AFTER),
+        (2.0, Ink::Stage(1), 1.0),
+    );
+    line(
+        picture,
+        &x,
+        &y,
+        median_curve(&arm.measured, BEFORE),
+        (2.0, Ink::Stage(0), 1.0),
+    );
+    let during = median_curve(&arm.measured, DURING);
+    tips(picture, arm.arm(), &plot, &x, &during);
+    line(picture, &x, &y, during, (2.5, ink, 1.0));
+}
+
+fn line(
+    picture: &mut Picture,
+    x: &Scale,
+    y: &Scale,
+    points: Vec<(f64, f64)>,
+    (width, ink, alpha): (f64, Ink, f64),
+) {
+    let points = points
+        .into_iter()
+        .map(|(at, value)| (x.at(at), y.at(value)))
+        .collect();
+    picture.path(points, width, ink, alpha);
+}
+
+/// A tip at each whole nine.
+fn tips(picture: &mut Picture, arm: Arm, plot: &Plot, x: &Scale, curve: &[(f64, f64)]) {
+    for (at, value) in curve
+        .iter()
+        .filter(|(at, _)| (at - at.round()).abs() < 1e-9)
+    {
+        picture.tip(
+            (x.at(*at) - 6.0, plot.top),
+            (12.0, plot.bottom - plot.top),
+            format!(
+                "{arm}, {} of writes: {}",
+                percentile_text(*at),
+                text::seconds(value / 1e9)
+            ),
+        );
+    }
+}
+
+/// A time as an axis writes it: `100 ns`, `1 us`, `10 ms`.
+fn compact(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s < 0.9995e-6 => (s * 1e9, "ns"),
+        s if s < 0.9995e-3 => (s * 1e6, "us"),
+        s if s < 0.9995 => (s * 1e3, "ms"),
+        s => (s, "s"),
+    };
+    format!("{} {unit}", axes::number((value * 100.0).round() / 100.0))
+}

@@ -1,0 +1,228 @@
+//! Axes: from values to places, with round ticks.
+
+/// How values are spread over an axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Evenly.
+    Linear,
+    /// By logarithm; values must be positive.
+    Log,
+    /// By log10(1 + value): logarithmic, with a true zero. For counts.
+    LogFromZero,
+}
+
+/// An axis from `low` at place `from` to `high` at place `to`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    kind: Kind,
+    /// Smallest value.
+    pub low: f64,
+    /// Largest value.
+    pub high: f64,
+    from: f64,
+    to: f64,
+}
+
+impl Scale {
+    /// An axis of `kind`. An empty or reversed range is widened, so that a place always exists.
+    pub fn new(kind: Kind, low: f64, high: f64, (from, to): (f64, f64)) -> Self {
+        let (low, high) = match kind {
+            Kind::Log => {
+                let low = if low > 0.0 && low.is_finite() {
+                    low
+                } else {
+                    1e-9
+                };
+                (
+                    low,
+                    if high > low && high.is_finite() {
+                        high
+                    } else {
+                        low * 10.0
+                    },
+                )
+            }
+            Kind::Linear | Kind::LogFromZero => {
+                let low = if low.is_finite() { low } else { 0.0 };
+                (
+                    low,
+                    if high > low && high.is_finite() {
+                        high
+                    } else {
+                        low + 1.0
+                    },
+                )
+            }
+        };
+        Scale {
+            kind,
+            low,
+            high,
+            from,
+            to,
+        }
+    }
+
+    /// A linear axis from zero to a little over `high`.
+    pub fn from_zero(high: f64, places: (f64, f64)) -> Self {
+        let high = if high > 0.0 && high.is_finite() {
+            high * 1.04
+        } else {
+            1.0
+        };
+        Scale::new(Kind::Linear, 0.0, high, places)
+    }
+
+    fn spread(&self, value: f64) -> f64 {
+        match self.kind {
+            Kind::Linear => value,
+            Kind::Log => value.max(self.low * 1e-6).log10(),
+            Kind::LogFromZero => (1.0 + value.max(0.0)).log10(),
+        }
+    }
+
+    /// The place of a value; values beyond an end are put at that end.
+    pub fn at(&self, value: f64) -> f64 {
+        let value = value.clamp(self.low, self.high);
+        let share = (self.spread(value) - self.spread(self.low))
+            / (self.spread(self.high) - self.spread(self.low));
+        self.from + share * (self.to - self.from)
+    }
+
+    /// Whether a value lies on the axis.
+    pub fn holds(&self, value: f64) -> bool {
+        (self.low..=self.high).contains(&value)
+    }
+
+    /// About `wanted` round values on the axis.
+    pub fn ticks(&self, wanted: usize) -> Vec<f64> {
+        match self.kind {
+            Kind::Linear => linear_ticks(self.low, self.high, wanted),
+            Kind::Log => log_ticks(self.low, self.high, wanted),
+            Kind::LogFromZero => {
+                // No tick at 1: it would touch zero's.
+                let mut ticks = vec![0.0];
+                ticks.extend(decades(10.0, self.high, wanted));
+                ticks
+            }
+        }
+    }
+}
+
+/// The round step (1, 2 or 5 times a power of ten) that divides a span about `wanted` times.
+fn step(span: f64, wanted: usize) -> f64 {
+    let rough = span / wanted.max(1) as f64;
+    let power = 10f64.powf(rough.log10().floor());
+    let factor = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .find(|f| f * power >= rough * 0.999)
+        .unwrap_or(10.0);
+    factor * power
+}
+
+fn linear_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
+    let step = step(high - low, wanted);
+    let first = (low / step).ceil() as i64;
+    let last = (high / step * (1.0 + 1e-12)).floor() as i64;
+    (first..=last).map(|i| i as f64 * step).collect()
+}
+
+fn log_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
+    for factors in [
+        &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0][..],
+        &[1.0, 2.0, 5.0],
+        &[1.0, 3.0],
+    ] {
+        let mut ticks = Vec::new();
+        for power in (low.log10().floor() as i32)..=(high.log10().ceil() as i32) {
+            for factor in factors {
+                // Negative powers by division: 5 / 100 is 0.05, 5 * 0.01 is not.
+                let value = if power < 0 {
+                    factor / 10f64.powi(-power)
+                } else {
+                    factor * 10f64.powi(power)
+                };
+                if (low..=high).contains(&value) {
+                    ticks.push(value);
+                }
+            }
+        }
+        if ticks.len() <= wanted + 2 {
+            return ticks;
+        }
+    }
+    decades(low, high, wanted)
+}
+
+fn decades(low: f64, high: f64, wanted: usize) -> Vec<f64> {
+    let (first, last) = (low.log10().ceil() as i32, high.log10().floor() as i32);
+    let n = usize::try_from(last - first + 1).unwrap_or(0);
+    let every = n.div_ceil(wanted.max(1)).max(1);
+    (first..=last)
+        .step_by(every)
+        .map(|power| 10f64.powi(power))
+        .collect()
+}
+
+/// A tick's value without needless digits: `0`, `0.05`, `20`, `10k`, `2M`.
+pub fn tick_text(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let (value, suffix) = match value.abs() {
+        v if v >= 1e6 => (value / 1e6, "M"),
+        v if v >= 1e4 => (value / 1e3, "k"),
+        _ => (value, ""),
+    };
+    let text = format!("{value:.9}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{text}{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        let texts = |kind, low, high, wanted| -> Vec<String> {
+            Scale::new(kind, low, high, (0.0, 100.0))
+                .ticks(wanted)
+                .into_iter()
+                .map(tick_text)
+                .collect()
+        };
+        assert_eq!(texts(Kind::Linear, 0.0, 0.27, 5), ["0", "0.1", "0.2"]);
+        assert_eq!(texts(Kind::Linear, 0.0, 41.0, 4), ["0", "20", "40"]);
+        assert_eq!(texts(Kind::Log, 0.9, 45.0, 6), ["1", "2", "5", "10", "20"]);
+        assert_eq!(
+            texts(Kind::LogFromZero, 0.0, 40_000.0, 6),
+            ["0", "10", "100", "1000", "10k"]
+        );
+    }
+
+    #[test]
+    fn places_are_finite_whatever_the_range() {
+        for (low, high) in [
+            (0.0, 0.0),
+            (f64::NAN, 1.0),
+            (5.0, 1.0),
+            (0.0, f64::INFINITY),
+        ] {
+            for kind in [Kind::Linear, Kind::Log, Kind::LogFromZero] {
+                let scale = Scale::new(kind, low, high, (10.0, 90.0));
+                for value in [0.0, 0.5, 1e12] {
+                    let place = scale.at(value);
+                    assert!(
+                        (10.0..=90.0).contains(&place),
+                        "{kind:?} {low} {high}: {place}"
+                    );
+                }
+            }
+        }
+        let scale = Scale::new(Kind::LogFromZero, 0.0, 99.0, (100.0, 0.0));
+        assert_eq!(scale.at(0.0), 100.0);
+        assert_eq!(scale.at(99.0), 0.0);
+        assert!((scale.at(9.0) - 50.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,172 @@
+//! Tax per arm: every block's ratio to `plain` as a dot, the median and its interval over them.
+
+use super::axes::{self, HEAD, LABEL, Plot, SMALL, WIDTH};
+use super::palette::Ink;
+use super::picture::{Anchor, Picture};
+use super::scale::{Kind, Scale};
+use crate::report::figures;
+use crate::report::text;
+use crate::report::view::{self, ArmView};
+use crate::results::{Metric, Results};
+
+const PANELS: [[Metric; 2]; 2] = [
+    [Metric::SourceCpuPerGib, Metric::DestinationCpuPerGib],
+    [Metric::TotalTime, Metric::Downtime],
+];
+const ROW: f64 = 29.0;
+const NAMES: f64 = 112.0;
+const FIGURE: f64 = 58.0;
+const GAP: f64 = 20.0;
+
+fn title(metric: Metric) -> &'static str {
+    match metric {
+        Metric::SourceCpuPerGib => "source CPU per GiB, ratio",
+        Metric::DestinationCpuPerGib => "destination CPU per GiB, ratio",
+        Metric::TotalTime => "total time, ratio",
+        Metric::Downtime => "downtime, ratio",
+        Metric::Throughput => "throughput, ratio",
+    }
+}
+
+/// The chart, or `None` if no arm has a tax.
+pub fn draw(results: &Results) -> Option<Picture> {
+    let arms: Vec<_> = view::arms(results)
+        .into_iter()
+        .filter(|arm| arm.arm() != view::BASELINE)
+        .collect();
+    let all = PANELS.as_flattened();
+    let (mut low, mut high, mut any) = (1.0f64, 1.0f64, false);
+    for arm in &arms {
+        for metric in all {
+            if let Some(tax) = view::tax(results, arm.arm(), *metric) {
+                any = true;
+                let ratios = figures::paired_ratios(results, arm.arm(), view::BASELINE, *metric);
+                for value in ratios.iter().map(|r| r.1).chain([tax.ci_low, tax.ci_high]) {
+                    low = low.min(value);
+                    high = high.max(value);
+                }
+            }
+        }
+    }
+    if !any {
+        return None;
+    }
+    let range = ((low / 1.1).min(0.8), (high * 1.1).max(1.6));
+    let height = arms.len() as f64 * ROW;
+    let panel = height + 58.0;
+    let mut picture = Picture::new(
+        WIDTH,
+        HEAD + PANELS.len() as f64 * panel,
+        "Tax per arm: ratios to plain within blocks, with medians and intervals",
+    );
+    axes::head(
+        &mut picture,
+        "Tax: cost relative to plain",
+        "Ratios to plain within blocks, logarithmic axes. Small dots: one block each. Large dot and bar: median and interval.",
+    );
+    let width = (WIDTH - NAMES - GAP) / 2.0;
+    for (row, metrics) in PANELS.iter().enumerate() {
+        let top = HEAD + row as f64 * panel + 22.0;
+        for (index, arm) in arms.iter().enumerate() {
+            let y = top + (index as f64 + 0.5) * ROW;
+            let x = NAMES - 10.0;
+            picture.text(
+                (x, y + 1.0),
+                LABEL,
+                Anchor::End,
+                Ink::Text,
+                arm.arm().name(),
+            );
+            let doubt = metrics.iter().find_map(|metric| {
+                let tax = view::tax(results, arm.arm(), *metric)?;
+                Some(format!(
+                    "level {}, n {}",
+                    text::level(tax.level),
+                    tax.blocks
+                ))
+            });
+            let doubt = doubt.unwrap_or_default();
+            picture.text((x, y + 12.0), 9.5, Anchor::End, Ink::Muted, &doubt);
+        }
+        for (column, metric) in metrics.iter().enumerate() {
+            let left = NAMES + column as f64 * (width + GAP);
+            let plot = Plot {
+                left,
+                right: left + width - FIGURE,
+                top,
+                bottom: top + height,
+            };
+            draw_panel(&mut picture, results, &arms, *metric, &plot, range);
+        }
+    }
+    Some(picture)
+}
+
+fn draw_panel(
+    picture: &mut Picture,
+    results: &Results,
+    arms: &[ArmView<'_>],
+    metric: Metric,
+    plot: &Plot,
+    range: (f64, f64),
+) {
+    let scale = Scale::new(Kind::Log, range.0, range.1, (plot.left, plot.right));
+    picture.bold(
+        (plot.left, plot.top - 8.0),
+        LABEL,
+        Anchor::Start,
+        Ink::Text,
+        title(metric),
+    );
+    axes::x_axis(picture, plot, &scale, 5, "", |tick| {
+        format!("×{}", axes::number(tick))
+    });
+    let one = scale.at(1.0);
+    picture.line((one, plot.top), (one, plot.bottom), 1.5, Ink::Muted);
+    for (index, arm) in arms.iter().enumerate() {
+        let y = plot.top + (index as f64 + 0.5) * ROW;
+        let Some(tax) = view::tax(results, arm.arm(), metric) else {
+            picture.text(
+                (one + 6.0, y + 4.0),
+                SMALL,
+                Anchor::Start,
+                Ink::Muted,
+                &arm.outcome(),
+            );
+            continue;
+        };
+        let ink = Ink::Arm(arm.arm());
+        let ratios = figures::paired_ratios(results, arm.arm(), view::BASELINE, metric);
+        for (block, ratio) in &ratios {
+            let x = scale.at(*ratio);
+            picture.dot((x, y + 6.0), 2.0, ink, 0.55);
+            picture.tip(
+                (x - 3.0, y + 3.0),
+                (6.0, 6.0),
+                format!("{}, block {block}: {}", arm.arm(), text::tax(*ratio)),
+            );
+        }
+        let (x_low, x_high) = (scale.at(tax.ci_low), scale.at(tax.ci_high));
+        let middle = scale.at(tax.ratio);
+        picture.rect((x_low, y - 4.0), (x_high - x_low, 4.0), ink, 0.55);
+        picture.dot((middle, y - 2.0), 4.5, ink, 1.0);
+        picture.tip(
+            (x_low - 4.0, y - 7.0),
+            (x_high - x_low + 8.0, 9.0),
+            format!(
+                "{} {}: {} ({})",
+                arm.arm(),
+                title(metric),
+                text::tax(tax.ratio),
+                view::doubt(tax)
+            ),
+        );
+        picture.bold(
+            (plot.right + 6.0, y + 4.0),
+            LABEL,
+            Anchor::Start,
+            Ink::Text,
+            &text::tax(tax.ratio),
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! `summary.md`: the answer and its tables, to be pasted into a pull request.
+
+use std::fmt::Write as _;
+
+use super::answer;
+use super::page::tables;
+use super::text;
+use super::view;
+use crate::results::Results;
+
+/// The summary's text.
+pub fn summary(results: &Results) -> String {
+    let md = text::markdown;
+    let mut out = String::new();
+    let _ = writeln!(out, "**{}**\n", md(&answer::headline(results)));
+    let _ = writeln!(
+        out,
+        "Scenario {} ({} guest), {} blocks{}, {}, {} cores, kernel {}, migtax {}, {}.\n",
+        md(&results.scenario.name),
+        results.scenario.guest.memory,
+        view::blocks(results),
+        if results.interrupted {
+            " (interrupted)"
+        } else {
+            ""
+        },
+        md(&results.host.cpu_model),
+        results.host.cores,
+        md(&results.host.kernel),
+        md(&results.migtax_version),
+        md(&results.started_at),
+    );
+    for answer in answer::answers(results) {
+        let _ = writeln!(
+            out,
+            "- **{}** (`{}`): {}",
+            md(answer.name),
+            answer.arm,
+            sentence(&answer)
+        );
+    }
+    for warning in &results.warnings {
+        let _ = writeln!(
+            out,
+            "- **Warning** (`{}`): {} Remedy: {}",
+            warning.code.replace('`', ""),
+            md(&warning.message),
+            md(&warning.remedy)
+        );
+    }
+    let _ = writeln!(out, "\n{}", tables::taxes(results).markdown());
+    let _ = writeln!(out, "{}", tables::overview(results).markdown());
+    let _ = writeln!(out, "{}", md(view::LOOPBACK_NOTE));
+    out
+}
+
+/// An answer as one Markdown sentence, every ratio with its interval, level and n.
+fn sentence(answer: &answer::Answer) -> String {
+    let parts: Vec<String> = answer
+        .parts
+        .iter()
+        .filter_map(|part| {
+            let tax = part.tax.as_ref()?;
+            Some(format!(
+                "{} ({})",
+                answer::part_words(part)?,
+                view::doubt(tax)
+            ))
+        })
+        .collect();
+    let mut out = text::markdown(&answer::list(&parts));
+    if !out.is_empty() {
+        out.push_str(". ");
+    }
+    out.push_str(&text::markdown(&answer.outcome));
+    if let Some(cores) = answer::cores_words(answer) {
+        let _ = write!(out, " {}.", text::markdown(&cores));
+    }
+    out
+}

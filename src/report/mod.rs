@@ -1,0 +1,73 @@
+//! Reports: what readers see of a run.
+//!
+//! [`write()`] puts into a run's folder
+//!
+//! - `index.html`: one self-contained page, the answer first, then charts and tables;
+//! - a PNG of every chart that has something to show: `tax.png`, `cpu.png`, `rounds.png`,
+//!   `downtime.png`, `latency.png`, `wire.png`;
+//! - `summary.md`: the answer and its table in Markdown, for a pull request;
+//! - `migrations.csv`: one line per migration ([`csv`]).
+//!
+//! [`console_table`] is the same answer for a terminal. Everything is a pure function of
+//! [`Results`]; this module knows no cipher and no socket.
+
+pub mod answer;
+pub mod chart;
+pub mod console;
+pub mod csv;
+pub mod figures;
+pub mod markdown;
+pub mod page;
+pub mod staging;
+pub mod table;
+pub mod text;
+pub mod view;
+
+use std::path::{Path, PathBuf};
+
+pub use console::console_table;
+
+use crate::error::Result;
+use crate::results::Results;
+use staging::File;
+
+/// Writes a run's report into `folder` and returns the files' paths, `index.html` last. Files of
+/// the same names are replaced; nothing half-written stays behind.
+///
+/// # Errors
+///
+/// An input/output error on the folder, or a chart that can't be drawn.
+pub fn write(results: &Results, folder: &Path) -> Result<Vec<PathBuf>> {
+    staging::write_files(folder, &files(results)?)
+}
+
+/// TEMP
+pub fn compare_runs(_runs: &[(PathBuf, Results)], _folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(Vec::new())
+}
+
+/// A run's report in memory.
+///
+/// # Errors
+///
+/// A chart that can't be drawn.
+pub fn files(results: &Results) -> Result<Vec<File>> {
+    let charts = chart::of_run(results);
+    let mut files = Vec::new();
+    for chart in &charts {
+        files.push((format!("{}.png", chart.name), chart.picture.png()?));
+    }
+    files.push((
+        "migrations.csv".to_owned(),
+        csv::migrations_csv(results).into_bytes(),
+    ));
+    files.push((
+        "summary.md".to_owned(),
+        markdown::summary(results).into_bytes(),
+    ));
+    files.push((
+        "index.html".to_owned(),
+        page::render(results, &charts)?.into_bytes(),
+    ));
+    Ok(files)
+}

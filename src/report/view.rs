@@ -1,0 +1,273 @@
+//! What a report says about an arm, before it is laid out: outcomes in words, which migrations
+//! its figures come from, and its taxes.
+
+use super::figures::{self, Median};
+use super::text;
+use crate::arm::Arm;
+use crate::results::{
+    ArmInfo, Comparison, Metric, Migration, OutcomeStatus, PolicyDecision, Results,
+};
+
+/// The arm that taxes are taken against.
+pub const BASELINE: Arm = Arm::Plain;
+
+/// Where a figure would mislead without it: what loopback does to CPU accounting.
+pub const LOOPBACK_NOTE: &str = "With both hosts on one machine the kernel does much of the \
+receive work on the sender's time, so each side's absolute socket CPU is mixed. Differences \
+between arms, and the cipher stages (seal, open), are attributable.";
+
+/// Which migrations an arm's figures come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// Those that completed.
+    Completed,
+    /// None completed: those that did not converge.
+    NotConverged,
+    /// There are none with figures.
+    Nothing,
+}
+
+/// One arm of a run with its migrations.
+#[derive(Debug, Clone)]
+pub struct ArmView<'a> {
+    /// As recorded.
+    pub info: &'a ArmInfo,
+    /// All its migrations, in the order in which they ran.
+    pub migrations: Vec<&'a Migration>,
+    /// Those that its figures come from.
+    pub measured: Vec<&'a Migration>,
+    /// What these are.
+    pub basis: Basis,
+}
+
+impl<'a> ArmView<'a> {
+    fn new(results: &'a Results, info: &'a ArmInfo) -> Self {
+        let migrations: Vec<_> = results
+            .migrations
+            .iter()
+            .filter(|migration| migration.arm == info.name)
+            .collect();
+        let with = |status| -> Vec<&'a Migration> {
+            migrations
+                .iter()
+                .copied()
+                .filter(|m| m.outcome.status == status)
+                .collect()
+        };
+        let completed = with(OutcomeStatus::Completed);
+        let stalled = with(OutcomeStatus::NotConverged);
+        let (measured, basis) = match (completed.is_empty(), stalled.is_empty()) {
+            (false, _) => (completed, Basis::Completed),
+            (true, false) => (stalled, Basis::NotConverged),
+            (true, true) => (Vec::new(), Basis::Nothing),
+        };
+        ArmView {
+            info,
+            migrations,
+            measured,
+            basis,
+        }
+    }
+
+    /// Which arm.
+    pub fn arm(&self) -> Arm {
+        self.info.name
+    }
+
+    /// Migrations that ended so.
+    pub fn count(&self, status: OutcomeStatus) -> usize {
+        self.migrations
+            .iter()
+            .filter(|m| m.outcome.status == status)
+            .count()
+    }
+
+    /// Why the first migration that ended so did.
+    pub fn first_reason(&self, status: OutcomeStatus) -> Option<&'a str> {
+        self.migrations
+            .iter()
+            .filter(|m| m.outcome.status == status)
+            .find_map(|m| m.outcome.reason.as_deref())
+    }
+
+    /// How the arm's migrations ended, in a few words: `completed 5 of 5`,
+    /// `not converged 5 of 5`, `unsupported`.
+    pub fn outcome(&self) -> String {
+        if self.migrations.is_empty() {
+            return match self.info.policy_decision {
+                _ if !self.info.supported => "unsupported",
+                PolicyDecision::Refused => "refused by policy",
+                PolicyDecision::Disabled => "not run: policy disabled",
+                PolicyDecision::Unsupported => "unsupported",
+                _ => "not run",
+            }
+            .to_owned();
+        }
+        let n = self.migrations.len();
+        let parts: Vec<String> = STATUSES
+            .iter()
+            .filter_map(|(status, words)| match self.count(*status) {
+                0 => None,
+                k => Some(format!("{words} {k} of {n}")),
+            })
+            .collect();
+        parts.join(", ")
+    }
+
+    /// The reasons that stand beside [`ArmView::outcome`]: why it did not run, or why some of its
+    /// migrations did not complete.
+    pub fn reasons(&self) -> Vec<String> {
+        let arm = self.info.reason.iter().cloned();
+        let migrations = STATUSES.iter().filter_map(|(status, words)| {
+            let reason = self.first_reason(*status)?;
+            let n = self.count(*status);
+            (*status != OutcomeStatus::Completed).then(|| format!("{words} ({n}): {reason}"))
+        });
+        arm.chain(migrations).collect()
+    }
+
+    /// The median of a figure over the measured migrations, with its interval.
+    pub fn median(&self, figure: impl Fn(&Migration) -> Option<f64>) -> Option<Median> {
+        figures::median_interval(self.measured.iter().filter_map(|m| figure(m)))
+    }
+
+    /// The median of a metric over the measured migrations. Times exist only for migrations that
+    /// completed; CPU per GiB and throughput also for those that did not converge.
+    pub fn metric(&self, metric: Metric) -> Option<Median> {
+        let timed = matches!(metric, Metric::TotalTime | Metric::Downtime);
+        if timed && self.basis != Basis::Completed {
+            return None;
+        }
+        self.median(|m| figures::metric(m, metric))
+    }
+
+    /// The measured migration whose total time is the median's (the lower of two), to draw one
+    /// migration's course.
+    pub fn typical(&self) -> Option<&'a Migration> {
+        let mut sorted = self.measured.clone();
+        sorted.sort_by(|a, b| a.total_time_s.total_cmp(&b.total_time_s));
+        sorted.get(sorted.len().checked_sub(1)? / 2).copied()
+    }
+}
+
+const STATUSES: [(OutcomeStatus, &str); 4] = [
+    (OutcomeStatus::Completed, "completed"),
+    (OutcomeStatus::NotConverged, "not converged"),
+    (OutcomeStatus::Failed, "failed"),
+    (OutcomeStatus::FellBack, "fell back to plain"),
+];
+
+/// A status as tables name it.
+pub fn status_words(status: OutcomeStatus) -> &'static str {
+    STATUSES
+        .iter()
+        .find(|(other, _)| *other == status)
+        .map_or("unknown", |(_, words)| words)
+}
+
+/// The arms of a run in table order.
+pub fn arms(results: &Results) -> Vec<ArmView<'_>> {
+    results
+        .arms
+        .iter()
+        .map(|info| ArmView::new(results, info))
+        .collect()
+}
+
+/// The arms that the answer is given for: aws-lc's ladder where it ran (all instructions, AES-NI
+/// only, software), with the other library standing in for a missing rung; else every encrypted arm.
+pub fn headline_arms(results: &Results) -> Vec<Arm> {
+    let asked: Vec<Arm> = results.arms.iter().map(|info| info.name).collect();
+    let ladder = [
+        &[Arm::AwsLc, Arm::Rustcrypto][..],
+        &[Arm::AwsLcAesni],
+        &[Arm::AwsLcSoft, Arm::RustcryptoSoft],
+    ];
+    ladder
+        .iter()
+        .filter_map(|rung| rung.iter().copied().find(|arm| asked.contains(arm)))
+        .collect()
+}
+
+/// What an arm stands for, in the answer's words.
+pub fn headline_name(arm: Arm) -> &'static str {
+    match arm {
+        Arm::Plain => "no encryption",
+        Arm::Copy => "no encryption, copied",
+        Arm::RustcryptoSoft => "software AES, RustCrypto",
+        Arm::Rustcrypto => "RustCrypto, the instructions it finds",
+        Arm::AwsLcSoft => "software AES, aws-lc",
+        Arm::AwsLcAesni => "AES-NI only, aws-lc",
+        Arm::AwsLc => "all instructions, aws-lc",
+    }
+}
+
+/// The comparison of an arm's metric with [`BASELINE`].
+pub fn tax(results: &Results, arm: Arm, metric: Metric) -> Option<&Comparison> {
+    results.comparisons.iter().find(|c| {
+        c.arm == arm
+            && c.against == BASELINE
+            && c.metric == metric
+            && [c.ratio, c.ci_low, c.ci_high, c.level]
+                .iter()
+                .all(|v| v.is_finite())
+    })
+}
+
+/// A metric's name in tables and prose.
+pub fn metric_name(metric: Metric) -> &'static str {
+    match metric {
+        Metric::TotalTime => "total time",
+        Metric::Downtime => "downtime",
+        Metric::SourceCpuPerGib => "source CPU",
+        Metric::DestinationCpuPerGib => "destination CPU",
+        Metric::Throughput => "throughput",
+    }
+}
+
+/// Every metric, in the order in which tables show them.
+pub const METRICS: [Metric; 5] = [
+    Metric::SourceCpuPerGib,
+    Metric::DestinationCpuPerGib,
+    Metric::TotalTime,
+    Metric::Downtime,
+    Metric::Throughput,
+];
+
+/// A comparison's interval: `+21% to +35%`.
+pub fn interval(comparison: &Comparison) -> String {
+    let end = |ratio| text::tax_like(comparison.ratio, ratio);
+    format!("{} to {}", end(comparison.ci_low), end(comparison.ci_high))
+}
+
+/// A comparison's doubt: `+21% to +35%, level 95.9%, n 20`.
+pub fn doubt(comparison: &Comparison) -> String {
+    format!(
+        "{}, level {}, n {}",
+        interval(comparison),
+        text::level(comparison.level),
+        comparison.blocks,
+    )
+}
+
+/// A median's doubt: `0.17 to 0.20, level 95.9%, n 20`, in the writing of `figure`.
+pub fn median_doubt(median: &Median, figure: impl Fn(f64) -> String) -> String {
+    if median.n < 2 {
+        return format!("no interval, n {}", median.n);
+    }
+    format!(
+        "{} to {}, level {}, n {}",
+        figure(median.low),
+        figure(median.high),
+        text::level(median.level),
+        median.n
+    )
+}
+
+/// Blocks of the run: the number of different blocks that any migration belongs to.
+pub fn blocks(results: &Results) -> usize {
+    let mut blocks: Vec<u32> = results.migrations.iter().map(|m| m.block).collect();
+    blocks.sort_unstable();
+    blocks.dedup();
+    blocks.len()
+}
