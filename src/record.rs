@@ -392,7 +392,7 @@ impl Inbound {
         aad[..PREAMBLE_LEN].copy_from_slice(&framing.preamble.encode());
         let bounds = framing.bounds;
         let most = match opener {
-            None => bounds.head() + PAGE_SIZE,
+            None => bounds.head() + bounds.payload(),
             Some(_) => bounds.body(),
         };
         Ok(Inbound {

@@ -242,6 +242,8 @@ fn cpu(ended: &[Ended], decided_ns: Option<u64>, began_ns: u64) -> DestinationCp
         cpu.apply_s += lane.times.stages[APPLY].as_secs_f64();
     }
     let known = cpu.receive_s + cpu.open_s + cpu.apply_s;
-    cpu.other_s = (cpu.total_s - known).max(0.0);
+    // The lanes read their clocks microseconds after the decision's.
+    cpu.total_s = cpu.total_s.max(known);
+    cpu.other_s = cpu.total_s - known;
     cpu
 }

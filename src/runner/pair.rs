@@ -166,12 +166,9 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Nothing more is expected from either host.
+    /// Both hosts have ended: each does after its report.
     fn is_over(&self) -> bool {
-        let seen = &self.seen;
-        let source_done = seen.source.is_some() || seen.source_gone;
-        let destination_done = seen.destination.is_some() || seen.destination_gone;
-        source_done && destination_done
+        self.seen.source_gone && self.seen.destination_gone
     }
 
     fn hear(&mut self, role: Role, event: Event) {
@@ -215,10 +212,10 @@ impl Exchange<'_> {
                 (&mut self.destination, self.seen.destination.is_some())
             }
         };
+        let epitaph = host.epitaph();
         if reported {
             return;
         }
-        let epitaph = host.epitaph();
         let fenced = role == Role::Destination && self.seen.fenced;
         if !fenced {
             self.note(epitaph);

@@ -183,21 +183,20 @@ impl HostProcess {
         self.child.id()
     }
 
-    /// Waits for its end and says how it ended, in words.
+    /// Its output has ended, so it is ending: waits for it, and says how it ended, in words.
     pub fn epitaph(&mut self) -> String {
-        self.stdin = None;
         match self.child.wait() {
             Ok(status) => format!("the {} host process ended: {status}", self.role.name()),
             Err(error) => format!("the {} host process is lost: {error}", self.role.name()),
         }
     }
 
-    /// Ends it now.
+    /// Ends it now, if it has not ended by itself.
     pub fn end(&mut self) {
-        self.stdin = None;
-        // It may have ended by itself.
+        // Killed first: a host that saw its input end would say so on standard error.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.stdin = None;
     }
 }
 

@@ -272,8 +272,14 @@ fn cpu(migrated: &Migrated, streams: Streams) -> SourceCpu {
         cpu.seal_s += times.stages[SEAL].as_secs_f64();
         cpu.transmit_s += times.stages[TRANSMIT].as_secs_f64();
     }
+    // Workers' seal time is estimated from a sample, the total is exact: the estimate can't be more
+    // than what the other stages leave of it.
+    let left_s = cpu.total_s - cpu.prepare_s - cpu.transmit_s;
+    cpu.seal_s = cpu.seal_s.min(left_s.max(0.0));
     let known = cpu.prepare_s + cpu.seal_s + cpu.transmit_s;
-    cpu.other_s = (cpu.total_s - known).max(0.0);
+    // The process clock was read microseconds before the vCPUs' clocks.
+    cpu.total_s = cpu.total_s.max(known);
+    cpu.other_s = cpu.total_s - known;
     cpu
 }
 
