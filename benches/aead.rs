@@ -164,27 +164,49 @@ fn scattered(memory: &[u8]) -> Vec<Vec<Segment>> {
         .collect()
 }
 
+/// What a context needs, made once for all samples: a sample goes on where the last one ended.
+struct Keyed {
+    secret: Arc<MigrationSecret>,
+    sealer: Sealer,
+    sequence: SealSequence,
+    limits: KeyLimits,
+}
+
+impl Keyed {
+    fn new(backend: Backend) -> Self {
+        let secret = Arc::new(MigrationSecret::generate().expect("a key"));
+        let limits = KeyLimits::for_streams(1);
+        Keyed {
+            sealer: Sealer::new(backend, secret.clone()).expect("a cipher"),
+            sequence: SealSequence::new(&secret, 0, Direction::ToDestination, limits)
+                .expect("a secret that nobody seals with"),
+            secret,
+            limits,
+        }
+    }
+
+    fn seal(&mut self, record: usize, pages: &[Segment], out: &mut [u8]) -> usize {
+        let slot = self.sequence.next(record).expect("a slot");
+        self.sealer
+            .seal(slot, &AAD, &[], pages, out)
+            .expect("a sealed record")
+    }
+}
+
 fn seal(
     group: &mut BenchmarkGroup<'_, WallTime>,
     arm: Arm,
     record: usize,
     records: &[Vec<Segment>],
 ) {
+    let mut keyed = Keyed::new(arm.backend());
+    let mut out = vec![0; record + TAG_LEN];
+    let mut next = records.iter().cycle();
     group.throughput(Throughput::Bytes(record as u64));
     group.bench_function(BenchmarkId::new(arm.name(), record), |bencher| {
-        let secret = Arc::new(MigrationSecret::generate().expect("a key"));
-        let limits = KeyLimits::for_streams(1);
-        let mut sequence = SealSequence::new(&secret, 0, Direction::ToDestination, limits)
-            .expect("a secret that nobody seals with");
-        let mut sealer = Sealer::new(arm.backend(), secret).expect("a cipher");
-        let mut out = vec![0; record + TAG_LEN];
-        let mut next = records.iter().cycle();
         bencher.iter(|| {
-            let slot = sequence.next(record).expect("a slot");
             let pages = next.next().expect("a cycle does not end");
-            sealer
-                .seal(slot, &AAD, &[], pages, &mut out)
-                .expect("a sealed record")
+            keyed.seal(record, pages, &mut out)
         });
     });
 }
@@ -192,25 +214,21 @@ fn seal(
 /// Opens copies of one sealed record that fill `memory`, in order; when all are used up, they are
 /// made anew, outside the time that counts.
 fn open(group: &mut BenchmarkGroup<'_, WallTime>, arm: Arm, record: usize, memory: &mut [u8]) {
+    let mut keyed = Keyed::new(arm.backend());
+    let mut sealed = vec![0; record + TAG_LEN];
+    keyed.seal(record, &[segment(&memory[..record])], &mut sealed);
+    let mut opener = Opener::new(arm.backend(), keyed.secret.clone()).expect("a cipher");
+    let first_slot = || {
+        OpenSequence::new(&keyed.secret, 0, Direction::ToDestination, keyed.limits)
+            .next(record)
+            .expect("a slot")
+    };
+    // Whole blocks apart, as buffers of their own would be.
+    let stride = record + 64;
+    let count = memory.len() / stride;
+    let mut at = count;
     group.throughput(Throughput::Bytes(record as u64));
     group.bench_function(BenchmarkId::new(arm.name(), record), |bencher| {
-        let secret = Arc::new(MigrationSecret::generate().expect("a key"));
-        let limits = KeyLimits::for_streams(1);
-        let mut sealed = vec![0; record + TAG_LEN];
-        let text = vec![0x5A; record];
-        let slot = SealSequence::new(&secret, 0, Direction::ToDestination, limits)
-            .and_then(|mut sequence| sequence.next(record))
-            .expect("a slot");
-        Sealer::new(arm.backend(), secret.clone())
-            .expect("a cipher")
-            .seal(slot, &AAD, &text, &[], &mut sealed)
-            .expect("a sealed record");
-
-        let mut opener = Opener::new(arm.backend(), secret.clone()).expect("a cipher");
-        // Whole blocks apart, as buffers of their own would be.
-        let stride = record + 64;
-        let count = memory.len() / stride;
-        let mut at = count;
         bencher.iter_custom(|iterations| {
             let mut time = Duration::ZERO;
             let mut left = iterations;
@@ -221,22 +239,16 @@ fn open(group: &mut BenchmarkGroup<'_, WallTime>, arm: Arm, record: usize, memor
                     }
                     at = 0;
                 }
-                let now = left.min((count - at) as u64);
+                let now = (count - at).min(usize::try_from(left).unwrap_or(usize::MAX));
                 let start = Instant::now();
-                for copy in memory[at * stride..]
-                    .chunks_exact_mut(stride)
-                    .take(now as usize)
-                {
-                    let slot = OpenSequence::new(&secret, 0, Direction::ToDestination, limits)
-                        .next(record)
-                        .expect("a slot");
+                for copy in memory[at * stride..].chunks_exact_mut(stride).take(now) {
                     opener
-                        .open_in_place(slot, &AAD, &mut copy[..record + TAG_LEN])
+                        .open_in_place(first_slot(), &AAD, &mut copy[..record + TAG_LEN])
                         .expect("an authentic record");
                 }
                 time += start.elapsed();
-                at += now as usize;
-                left -= now;
+                at += now;
+                left -= now as u64;
             }
             time
         });
