@@ -15,7 +15,7 @@ fn is_cipher(backend: Backend) -> bool {
 
 #[test]
 fn each_backend_opens_what_every_other_sealed_across_epochs() {
-    let memory: Vec<u8> = (0..20_000u32).map(|i| (i * i >> 7) as u8).collect();
+    let memory: Vec<u8> = (0..20_000u32).map(|i| ((i * i) >> 7) as u8).collect();
     let pages = [quiet(&memory[..4096]), quiet(&memory[8192..16_384])];
     // Three records of this size fill a stream's share of a key.
     let record = 64 + 4096 + 8192;
