@@ -1,8 +1,7 @@
 //! What trackers cost: harvesting, the first write to a protected page, starting.
 //!
-//! The guest has 1 GiB, or what `MIGTAX_BENCH_MEMORY` says (`8GiB`). With huge pages the rows are
-//! named `userfaultfd-huge`; they are measured on memory that is mapped by huge pages at the start
-//! of each sample's first write, and split by it.
+//! The guest has 1 GiB, or what `MIGTAX_BENCH_MEMORY` says (`8GiB`). The rows `userfaultfd-huge` begin
+//! each measured part with all memory mapped by huge pages, which writes to protected ones split.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -18,9 +17,32 @@ struct Subject {
     name: String,
     memory: Arc<GuestMemory>,
     tracker: Arc<dyn Tracker>,
+    huge_pages: bool,
 }
 
+/// Maps memory by huge pages again (Linux 6.1); from `asm-generic/mman-common.h`.
+const MADV_COLLAPSE: libc::c_int = 25;
+
 impl Subject {
+    /// Maps all of memory by huge pages.
+    fn collapse(&self) -> std::io::Result<()> {
+        let start = self.memory.base_ptr().cast();
+        // SAFETY: all of guest memory; its content stays.
+        match unsafe { libc::madvise(start, self.memory.len(), MADV_COLLAPSE) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    }
+
+    /// Starts the tracker anew, over huge pages if the subject is about them.
+    fn restart(&self) {
+        if self.huge_pages {
+            self.tracker.stop().expect("stop");
+            self.collapse().expect("huge pages");
+        }
+        self.tracker.start().expect("start");
+    }
+
     /// Dirties every `stride`-th page.
     fn write(&self, stride: u64) {
         for page in (0..self.memory.pages()).step_by(stride as usize) {
@@ -61,9 +83,14 @@ fn each_subject(mut bench: impl FnMut(&Subject)) {
             name: format!("{}{suffix}", tracker.kind()),
             memory,
             tracker,
+            huge_pages,
         };
+        if huge_pages && let Err(error) = subject.collapse() {
+            eprintln!("{} is not measured: {error}", subject.name);
+            continue;
+        }
         subject.write(1);
-        subject.tracker.start().expect("start");
+        subject.restart();
         bench(&subject);
     }
 }
@@ -95,9 +122,12 @@ fn harvest(c: &mut Criterion, subject: &Subject) {
         let id = BenchmarkId::new(format!("harvest/{}", subject.name), name);
         group.throughput(Throughput::Elements(pages));
         group.bench_function(id, |b| {
-            subject.tracker.harvest(&mut runs).expect("harvest");
+            subject.restart();
             b.iter_custom(|iterations| {
                 let prepare = || {
+                    if subject.huge_pages {
+                        subject.restart();
+                    }
                     if stride > 0 {
                         subject.write(stride);
                     }
@@ -116,16 +146,22 @@ fn write(c: &mut Criterion, subject: &Subject) {
     let mut group = c.benchmark_group("tracking");
     group.sample_size(10);
     group.throughput(Throughput::Elements(subject.memory.pages()));
-    let start = || subject.tracker.start().expect("start");
     group.bench_function(BenchmarkId::new("first-write", &subject.name), |b| {
-        b.iter_custom(|iterations| timed(iterations, start, || subject.write(1)));
+        let prepare = || subject.restart();
+        b.iter_custom(|iterations| timed(iterations, prepare, || subject.write(1)));
     });
     group.bench_function(BenchmarkId::new("second-write", &subject.name), |b| {
         subject.write(1);
         b.iter_custom(|iterations| timed(iterations, || {}, || subject.write(1)));
     });
     group.bench_function(BenchmarkId::new("start", &subject.name), |b| {
-        b.iter_custom(|iterations| timed(iterations, || subject.write(1), start));
+        let prepare = || {
+            // Nothing is protected, and huge pages are whole.
+            subject.restart();
+            subject.tracker.stop().expect("stop");
+        };
+        let start = || subject.tracker.start().expect("start");
+        b.iter_custom(|iterations| timed(iterations, prepare, start));
     });
     if subject.tracker.kind() == TrackerKind::Userfaultfd {
         subject.tracker.stop().expect("stop");
