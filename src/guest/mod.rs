@@ -8,7 +8,6 @@
 //! tell a tracker what they wrote.
 
 pub mod content;
-pub mod latency;
 pub mod memory;
 mod mix;
 pub mod raw;

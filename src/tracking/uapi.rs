@@ -19,8 +19,6 @@ pub const UFFD_FEATURE_WP_UNPOPULATED: u64 = 1 << 13;
 pub const UFFD_FEATURE_WP_ASYNC: u64 = 1 << 15;
 /// Registered for write protection.
 pub const UFFDIO_REGISTER_MODE_WP: u64 = 1 << 1;
-/// Protect (without it: unprotect).
-pub const UFFDIO_WRITEPROTECT_MODE_WP: u64 = 1 << 0;
 
 /// Write-protect the pages that match.
 pub const PM_SCAN_WP_MATCHING: u64 = 1 << 0;
@@ -61,16 +59,6 @@ pub struct UffdioRegister {
     pub mode: u64,
     /// Out.
     pub ioctls: u64,
-}
-
-/// `struct uffdio_writeprotect`.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub struct UffdioWriteprotect {
-    /// What to protect.
-    pub range: UffdioRange,
-    /// Protect or unprotect.
-    pub mode: u64,
 }
 
 /// `struct page_region`.
@@ -130,8 +118,6 @@ pub const UFFDIO_API: libc::Ioctl = number::<UffdioApi>(READ_WRITE, UFFDIO, 0x3f
 pub const UFFDIO_REGISTER: libc::Ioctl = number::<UffdioRegister>(READ_WRITE, UFFDIO, 0x00);
 /// Takes it back, and with it all its write protection.
 pub const UFFDIO_UNREGISTER: libc::Ioctl = number::<UffdioRange>(READ, UFFDIO, 0x01);
-/// Write-protects a range.
-pub const UFFDIO_WRITEPROTECT: libc::Ioctl = number::<UffdioWriteprotect>(READ_WRITE, UFFDIO, 0x06);
 /// Finds pages by category and write-protects them in the same step.
 pub const PAGEMAP_SCAN: libc::Ioctl = number::<PmScanArg>(READ_WRITE, b'f' as u32, 16);
 
@@ -167,7 +153,6 @@ mod tests {
         assert_eq!(UFFDIO_API, 0xc018_aa3f);
         assert_eq!(UFFDIO_REGISTER, 0xc020_aa00);
         assert_eq!(UFFDIO_UNREGISTER, 0x8010_aa01);
-        assert_eq!(UFFDIO_WRITEPROTECT, 0xc018_aa06);
         assert_eq!(PAGEMAP_SCAN, 0xc060_6610);
     }
 }

@@ -152,3 +152,46 @@ impl<S: PageWrites> Cursor<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct List(Vec<PageWrite>);
+
+    impl PageWrites for List {
+        fn skip_to(&mut self, at_ns: u64) {
+            self.0.retain(|write| write.at_ns >= at_ns);
+        }
+
+        fn fill(&mut self, out: &mut Vec<PageWrite>, count: usize) {
+            out.extend(self.0.drain(..count.min(self.0.len())));
+        }
+    }
+
+    #[test]
+    fn every_position_is_taken_up_exactly_again_and_again() {
+        let times = [0, 0, 0, 5, 7, 7, 9];
+        let list = || {
+            let write = |(i, at_ns): (usize, &u64)| PageWrite {
+                at_ns: *at_ns,
+                page: i as u64,
+                value: 0,
+            };
+            List(times.iter().enumerate().map(write).collect())
+        };
+        for taken in 0..=times.len() {
+            let mut cursor = Cursor::new(list(), 0, &StreamStart::at(0));
+            (0..taken).for_each(|_| {
+                cursor.peek();
+                cursor.advance();
+            });
+            let position = cursor.position();
+            let start = StreamStart::resumed(100, vec![position]);
+            let mut resumed = Cursor::new(list(), 0, &start);
+            assert_eq!(resumed.position(), position, "moved on before it wrote");
+            let next = resumed.peek().map(|write| write.page as usize);
+            assert_eq!(next, (taken < times.len()).then_some(taken));
+        }
+    }
+}

@@ -83,7 +83,9 @@ impl<S: PageWrites> VcpuThread<S> {
             // A write from before the start was pending when the guest came here; its latency
             // stands in the histogram of the host that it came from.
             if write.at_ns >= self.shared.offset_ns {
-                count.latency.saturating_record(now - write.at_ns);
+                count
+                    .latency
+                    .saturating_record(now.saturating_sub(write.at_ns));
             }
             self.report.asked_writes += u64::from(self.shared.in_during(write.at_ns));
         }
