@@ -5,6 +5,7 @@
 //! [`results`]. Statistics, report and gate read results and never the transport or the ciphers.
 
 pub mod arm;
+pub mod cli;
 pub mod error;
 pub mod results;
 pub mod scenario;
