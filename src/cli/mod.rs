@@ -2,6 +2,7 @@
 
 pub mod host;
 pub mod list;
+pub mod record;
 pub mod report;
 pub mod run;
 

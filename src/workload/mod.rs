@@ -17,6 +17,7 @@ mod placement;
 mod random;
 mod scatter;
 mod stream;
+pub mod trace;
 mod zipf;
 
 pub use merged::MergedStream;
