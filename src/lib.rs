@@ -5,8 +5,10 @@
 //! [`results`]. Statistics, report and gate read results and never the transport or the ciphers.
 
 pub mod arm;
+pub mod cli;
 pub mod compare;
 pub mod error;
+pub mod gate;
 pub mod machine;
 pub mod results;
 pub mod scenario;
