@@ -11,6 +11,7 @@ pub mod cpu;
 pub mod crypto;
 pub mod destination;
 pub mod error;
+pub mod gate;
 pub mod guest;
 pub mod host;
 pub mod machine;

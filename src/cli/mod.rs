@@ -1,5 +1,8 @@
 //! The command line: one verb a file.
 
+pub mod ab;
+pub mod doctor;
+pub mod gate;
 pub mod host;
 pub mod list;
 pub mod record;
@@ -26,6 +29,12 @@ enum Verb {
     List(list::Args),
     /// Build index.html, PNGs and summary.md again from results.json
     Report(report::Args),
+    /// Compare two runs: verdict and exit code for CI
+    Gate(gate::Args),
+    /// Run two builds in turn, then the gate
+    Ab(ab::Args),
+    /// Show what this machine is, how steady it is, and what it lacks
+    Doctor(doctor::Args),
     /// Play one host of a migration (spec on standard input, report on standard output)
     Host(host::Args),
 }
@@ -40,6 +49,9 @@ impl Cli {
             Verb::Run(args) => run::run(args),
             Verb::List(args) => list::run(&args),
             Verb::Report(args) => report::run(args),
+            Verb::Gate(args) => gate::run(args),
+            Verb::Ab(args) => ab::run(args),
+            Verb::Doctor(args) => doctor::run(args),
             Verb::Host(args) => host::run(&args),
         }
     }

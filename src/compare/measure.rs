@@ -22,6 +22,8 @@ pub enum Measure {
     SealCpuPerGib,
     /// `cpu.destination.open_s` per GiB of page payload sent.
     OpenCpuPerGib,
+    /// `cpu.destination.apply_s` per GiB of page payload sent.
+    ApplyCpuPerGib,
     /// `cpu.source.total_s` per GiB of page payload sent.
     SourceCpuPerGib,
     /// `cpu.destination.total_s` per GiB of page payload sent.
@@ -38,9 +40,10 @@ pub enum Measure {
 
 impl Measure {
     /// All of them, the steadiest first.
-    pub const ALL: [Measure; 8] = [
+    pub const ALL: [Measure; 9] = [
         Measure::SealCpuPerGib,
         Measure::OpenCpuPerGib,
+        Measure::ApplyCpuPerGib,
         Measure::SourceCpuPerGib,
         Measure::DestinationCpuPerGib,
         Measure::TotalTime,
@@ -54,6 +57,7 @@ impl Measure {
         match self {
             Measure::SealCpuPerGib => "seal_cpu_per_gib",
             Measure::OpenCpuPerGib => "open_cpu_per_gib",
+            Measure::ApplyCpuPerGib => "apply_cpu_per_gib",
             Measure::SourceCpuPerGib => "source_cpu_per_gib",
             Measure::DestinationCpuPerGib => "destination_cpu_per_gib",
             Measure::TotalTime => "total_time",
@@ -73,6 +77,7 @@ impl Measure {
         match self {
             Measure::SealCpuPerGib => "seal CPU per GiB",
             Measure::OpenCpuPerGib => "open CPU per GiB",
+            Measure::ApplyCpuPerGib => "apply CPU per GiB",
             Measure::SourceCpuPerGib => "source CPU per GiB",
             Measure::DestinationCpuPerGib => "destination CPU per GiB",
             Measure::TotalTime => "total time",
@@ -87,6 +92,7 @@ impl Measure {
         match self {
             Measure::SealCpuPerGib
             | Measure::OpenCpuPerGib
+            | Measure::ApplyCpuPerGib
             | Measure::SourceCpuPerGib
             | Measure::DestinationCpuPerGib => "CPU-s/GiB",
             Measure::TotalTime | Measure::Downtime | Measure::WriteLatencyP99 => "s",
@@ -109,6 +115,7 @@ impl Measure {
         let value = match self {
             Measure::SealCpuPerGib => cpu(m.cpu.source.seal_s),
             Measure::OpenCpuPerGib => cpu(m.cpu.destination.open_s),
+            Measure::ApplyCpuPerGib => cpu(m.cpu.destination.apply_s),
             Measure::SourceCpuPerGib => cpu(m.cpu.source.total_s),
             Measure::DestinationCpuPerGib => cpu(m.cpu.destination.total_s),
             Measure::TotalTime => Some(m.total_time_s),

@@ -41,7 +41,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         .local_addr()
         .map_err(|error| Error::io("listening", error))?;
     emit(&Event::Ready {
-        capabilities: crate::host::capabilities(spec.arm),
+        capabilities: Box::new(crate::host::capabilities(spec.arm)),
         fill_s,
         tracker: None,
         address: Some(address.to_string()),
@@ -177,11 +177,10 @@ fn receive(lanes: Vec<Lane>) -> (Vec<Ended>, Option<String>) {
             std::thread::Builder::new()
                 .name(format!("stream-{stream}"))
                 .spawn(move || {
-                    let ended = lane.run(|error: &LaneError| {
+                    lane.run(|error: &LaneError| {
                         // The receiver outlives the lanes.
                         let _ = sender.send(error.to_string());
-                    });
-                    ended
+                    })
                 })
         })
         .collect();

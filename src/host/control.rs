@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::FromRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use crate::crypto::key::{HEX_LINE_LEN, MigrationSecret};
@@ -109,10 +109,7 @@ impl Control {
 
     /// The next command; `None` if none comes within `limit` or the coordinator is gone.
     pub fn next(&self, limit: Duration) -> Option<Command> {
-        match self.commands.recv_timeout(limit) {
-            Ok(command) => Some(command),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.commands.recv_timeout(limit).ok()
     }
 }
 

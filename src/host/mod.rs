@@ -115,7 +115,7 @@ pub enum Event {
     /// Memory is filled; a destination listens.
     Ready {
         /// What this process engaged.
-        capabilities: Capabilities,
+        capabilities: Box<Capabilities>,
         /// Time that filling memory took, seconds; not part of the setup time.
         fill_s: f64,
         /// Source: which tracker is used.

@@ -147,7 +147,7 @@ impl Exchange<'_> {
             match self.inbox.recv_timeout(self.patience) {
                 Ok((_, Message::Interrupted)) => return Err(NotMade::Interrupted),
                 Ok((serial, _)) if serial != self.serial => continue,
-                Ok((_, Message::Event(role, event))) => self.hear(role, event),
+                Ok((_, Message::Event(role, event))) => self.hear(role, *event),
                 Ok((_, Message::Gone(role))) => self.gone(role),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     let silent = match self.seen.source {

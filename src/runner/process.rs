@@ -34,7 +34,7 @@ impl Role {
 #[derive(Debug)]
 pub enum Message {
     /// A host said something.
-    Event(Role, Event),
+    Event(Role, Box<Event>),
     /// A host's output ended: it is gone.
     Gone(Role),
     /// SIGINT or SIGTERM.
@@ -135,7 +135,10 @@ impl Launcher {
                 let event = serde_json::from_str(&line).unwrap_or_else(|error| Event::Refused {
                     reason: format!("the host said something that is no event: {error}"),
                 });
-                if inbox.send((serial, Message::Event(role, event))).is_err() {
+                if inbox
+                    .send((serial, Message::Event(role, Box::new(event))))
+                    .is_err()
+                {
                     return;
                 }
             }

@@ -10,7 +10,7 @@ use crate::source::Machine;
 use crate::source::lane::{Failed, timed};
 use crate::source::streams::{RoundDone, Streams};
 use crate::source::timeline::Timeline;
-use crate::tracking::PageRun;
+use crate::tracking::{self, PageRun};
 use crate::units::PAGE_SIZE;
 
 /// How pre-copy went, however it ended.
@@ -171,7 +171,9 @@ impl<'a> Driver<'a> {
         let paused_ns = self.timeline.now_ns();
         let mut late = Vec::new();
         self.harvest(&mut late)?;
-        merge(reuse(&mut runs), &late);
+        let rest = reuse(&mut runs);
+        rest.append(&mut late);
+        tracking::normalize(rest);
         let harvested_ns = self.timeline.now_ns();
         let round = self.rounds.len() as u32;
         let sent_ns = self.send(round, RoundKind::StopAndCopy, started_ns, &runs)?;
@@ -231,51 +233,4 @@ impl<'a> Driver<'a> {
 /// The round's list, to be filled again: the lanes have let go of it, or it is replaced.
 fn reuse(runs: &mut Arc<Vec<PageRun>>) -> &mut Vec<PageRun> {
     Arc::make_mut(runs)
-}
-
-/// Adds `late` to `runs`: both ascending, the result too, maximal and disjoint.
-pub fn merge(runs: &mut Vec<PageRun>, late: &[PageRun]) {
-    if late.is_empty() {
-        return;
-    }
-    runs.extend_from_slice(late);
-    runs.sort_unstable_by_key(|run| run.first);
-    let mut merged: Vec<PageRun> = Vec::with_capacity(runs.len());
-    for run in runs.iter() {
-        match merged.last_mut() {
-            Some(last) if run.first <= last.first + last.pages => {
-                let end = (run.first + run.pages).max(last.first + last.pages);
-                last.pages = end - last.first;
-            }
-            _ => merged.push(*run),
-        }
-    }
-    *runs = merged;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn merged_runs_hold_every_page_once() {
-        let runs = |pairs: &[(u64, u64)]| -> Vec<PageRun> {
-            pairs
-                .iter()
-                .map(|&(first, pages)| PageRun { first, pages })
-                .collect()
-        };
-        let cases: &[(&[_], &[_], &[_])] = &[
-            (&[], &[(3, 2)], &[(3, 2)]),
-            (&[(3, 2)], &[], &[(3, 2)]),
-            (&[(0, 4), (10, 2)], &[(4, 6)], &[(0, 12)]),
-            (&[(0, 10)], &[(2, 3), (20, 1)], &[(0, 10), (20, 1)]),
-            (&[(5, 1), (7, 1)], &[(6, 1), (9, 1)], &[(5, 3), (9, 1)]),
-        ];
-        for (a, b, expected) in cases {
-            let mut merged = runs(a);
-            merge(&mut merged, &runs(b));
-            assert_eq!(merged, runs(expected));
-        }
-    }
 }

@@ -108,7 +108,7 @@ fn simulated_factor(n: usize, design: Design, shape: Shape) -> Option<f64> {
     // Each block's value is a difference of two noises, as a log-ratio is.
     let mut critical = Vec::new();
     for experiment in 0..EXPERIMENTS {
-        let mut random = Random::new(0x706f_7765_72, experiment);
+        let mut random = Random::new(0x0070_6f77_6572, experiment);
         let mut sample = || -> Vec<f64> {
             (0..n)
                 .map(|_| shape.draw(&mut random) - shape.draw(&mut random))

@@ -98,7 +98,7 @@ impl Tracker for Bitmap {
         }
         let mut runs = RunBuilder::new(into);
         self.take(|first, bits| runs.push_bits(first, bits));
-        Ok(runs.pages())
+        Ok(runs.finish())
     }
 
     /// Marks go on being made: a test for it would cost a vCPU what the mark costs.

@@ -29,7 +29,7 @@ pub mod userfaultfd;
 
 pub use bitmap::Bitmap;
 pub use none::NoTracker;
-pub use runs::{PageRun, RunBuilder};
+pub use runs::{PageRun, RunBuilder, normalize};
 pub use userfaultfd::Userfaultfd;
 
 /// Which tracker.

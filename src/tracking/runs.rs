@@ -23,22 +23,30 @@ impl PageRun {
     }
 }
 
-/// Joins pieces that arrive in ascending order into maximal runs.
+/// Joins pieces into maximal runs.
+///
+/// Pieces come in ascending order almost always, and are then joined as they come. The kernel's
+/// page-table walk starts a stretch again when the table changes under it, and then tells of some
+/// pages twice: [`RunBuilder::finish`] puts that right.
 #[derive(Debug)]
 pub struct RunBuilder<'a> {
     runs: &'a mut Vec<PageRun>,
     pages: u64,
+    ascending: bool,
 }
 
 impl<'a> RunBuilder<'a> {
     /// Replaces what `runs` holds.
     pub fn new(runs: &'a mut Vec<PageRun>) -> Self {
         runs.clear();
-        RunBuilder { runs, pages: 0 }
+        RunBuilder {
+            runs,
+            pages: 0,
+            ascending: true,
+        }
     }
 
-    /// Adds `pages` pages (none is allowed) from page `first` on, which is not below the end of
-    /// what was added before.
+    /// Adds `pages` pages (none is allowed) from page `first` on.
     #[inline]
     pub fn push(&mut self, first: u64, pages: u64) {
         if pages == 0 {
@@ -48,7 +56,7 @@ impl<'a> RunBuilder<'a> {
         match self.runs.last_mut() {
             Some(last) if last.end() == first => last.pages += pages,
             last => {
-                debug_assert!(last.is_none_or(|last| last.end() < first));
+                self.ascending &= last.is_none_or(|last| last.end() < first);
                 self.runs.push(PageRun { first, pages });
             }
         }
@@ -69,10 +77,32 @@ impl<'a> RunBuilder<'a> {
         }
     }
 
-    /// Pages added.
-    pub fn pages(&self) -> u64 {
-        self.pages
+    /// Pages in the runs, which are maximal, ascending and disjoint from here on.
+    pub fn finish(self) -> u64 {
+        if self.ascending {
+            self.pages
+        } else {
+            normalize(self.runs)
+        }
     }
+}
+
+/// Makes runs maximal, ascending and disjoint; the pages in them.
+pub fn normalize(runs: &mut Vec<PageRun>) -> u64 {
+    runs.sort_unstable_by_key(|run| run.first);
+    let mut last = 0;
+    for next in 1..runs.len() {
+        let run = runs[next];
+        let open = &mut runs[last];
+        if run.first <= open.end() {
+            open.pages = open.end().max(run.end()) - open.first;
+        } else {
+            last += 1;
+            runs[last] = run;
+        }
+    }
+    runs.truncate(last + 1);
+    runs.iter().map(|run| run.pages).sum()
 }
 
 #[cfg(test)]
@@ -100,7 +130,7 @@ mod tests {
                 builder.push_bits(i as u64 * 64, *word);
             }
             let bits: u32 = words.iter().map(|w| w.count_ones()).sum();
-            assert_eq!(builder.pages(), u64::from(bits));
+            assert_eq!(builder.finish(), u64::from(bits));
             let seen: Vec<_> = runs.iter().map(|run| (run.first, run.pages)).collect();
             assert_eq!(seen, *expected, "{words:x?}");
         }
@@ -113,12 +143,37 @@ mod tests {
         for (first, pages) in [(2, 3), (5, 1), (5, 0), (7, 2), (9, 4)] {
             builder.push(first, pages);
         }
-        assert_eq!(builder.pages(), 10);
+        assert_eq!(builder.finish(), 10);
         let expected = [
             PageRun { first: 2, pages: 4 },
             PageRun { first: 7, pages: 6 },
         ];
         assert_eq!(runs, expected);
         assert_eq!(runs[1].range(), 7..13);
+    }
+
+    #[test]
+    fn pieces_out_of_order_or_told_twice_are_put_right() {
+        type Case = (&'static [(u64, u64)], &'static [(u64, u64)]);
+        let table: &[Case] = &[
+            (&[(0, 4), (10, 2), (4, 6)], &[(0, 12)]),
+            (&[(0, 10), (2, 3), (20, 1)], &[(0, 10), (20, 1)]),
+            (&[(5, 1), (7, 1), (6, 1), (9, 1)], &[(5, 3), (9, 1)]),
+            (&[(8, 2), (0, 1)], &[(0, 1), (8, 2)]),
+            (&[(3, 2), (3, 2)], &[(3, 2)]),
+        ];
+        for (pieces, expected) in table {
+            let mut runs = Vec::new();
+            let mut builder = RunBuilder::new(&mut runs);
+            for (first, pages) in *pieces {
+                builder.push(*first, *pages);
+            }
+            let pages = builder.finish();
+            let seen: Vec<_> = runs.iter().map(|run| (run.first, run.pages)).collect();
+            assert_eq!(seen, *expected, "{pieces:?}");
+            assert_eq!(pages, expected.iter().map(|(_, pages)| pages).sum::<u64>());
+        }
+        let mut none = Vec::new();
+        assert_eq!(normalize(&mut none), 0);
     }
 }

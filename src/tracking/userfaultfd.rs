@@ -197,7 +197,7 @@ impl Tracker for Userfaultfd {
             );
         })
         .map_err(refused("scan the page table"))?;
-        Ok(runs.pages())
+        Ok(runs.finish())
     }
 
     fn stop(&self) -> Result<()> {

@@ -150,7 +150,8 @@ pub fn stages(results: &Results) -> Table {
 
 /// Downtime and its parts, milliseconds.
 pub fn downtimes(results: &Results) -> Table {
-    const PARTS: [(&str, fn(&Migration) -> f64); 5] = [
+    type Part = (&'static str, fn(&Migration) -> f64);
+    const PARTS: [Part; 5] = [
         ("downtime", |m| m.downtime.total_s),
         ("pause", |m| m.downtime.pause_s),
         ("harvest", |m| m.downtime.harvest_s),
