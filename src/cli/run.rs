@@ -88,25 +88,50 @@ pub fn run(args: Args) -> Result<ExitCode> {
             .chain(std::env::args().skip(1))
             .collect(),
     };
-    let [scenario] = &points[..] else {
-        return Err(Error::Invalid("a matrix".into()));
-    };
     let folder = match &args.out {
         Some(folder) => folder.clone(),
-        None => fresh_folder(Path::new("reports"), scenario)?,
+        None => fresh_folder(Path::new("reports"), &points[0])?,
     };
-    std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+    let points: Vec<(Scenario, PathBuf)> = match <[Scenario; 1]>::try_from(points) {
+        Ok([scenario]) => vec![(scenario, folder.clone())],
+        Err(points) => points
+            .into_iter()
+            .map(|point| {
+                let label: Vec<String> = point
+                    .point
+                    .iter()
+                    .map(|(key, value)| format!("{key}-{value}"))
+                    .collect();
+                let within = folder.join(folder_name(&label.join("-")));
+                (point, within)
+            })
+            .collect(),
+    };
     let mut progress = Progress::new();
-    let run = runner::run(scenario, &options, &folder, &mut progress)?;
+    let run = runner::run(&points, &options, &mut progress)?;
     progress.bar.finish_and_clear();
-    report::write(&run.results, &folder)?;
+    let mut reported = Vec::new();
+    for ((_, folder), results) in points.iter().zip(run.results) {
+        report::write(&results, folder)?;
+        reported.push((folder.clone(), results));
+    }
+    if reported.len() > 1 {
+        report::compare_runs(&reported, &folder)?;
+    }
     if args.json {
-        let text = serde_json::to_string_pretty(&run.results)
-            .map_err(|error| Error::CannotRun(error.to_string()))?;
-        println!("{text}");
+        let text = match &reported[..] {
+            [(_, results)] => serde_json::to_string_pretty(results),
+            all => serde_json::to_string_pretty(&all.iter().map(|(_, r)| r).collect::<Vec<_>>()),
+        };
+        println!(
+            "{}",
+            text.map_err(|error| Error::CannotRun(error.to_string()))?
+        );
         eprintln!("{}", folder.display());
     } else {
-        println!("{}", report::console_table(&run.results));
+        for (_, results) in &reported {
+            println!("{}", report::console_table(results));
+        }
         println!("{}", folder.join("index.html").display());
     }
     Ok(run.exit)

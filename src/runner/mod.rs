@@ -3,30 +3,18 @@
 pub mod pair;
 pub mod policy;
 pub mod process;
+pub mod session;
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::mpsc::channel;
 
-use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::{Rng, SeedableRng};
-
 use crate::arm::Arm;
-use crate::compare;
 use crate::error::{Error, ExitCode, Result};
-use crate::machine::{self, Monitor};
-use crate::results::{
-    self, ArmInfo, Migration, OutcomeStatus, PolicyDecision, Results, SCHEMA_VERSION, Warning,
-};
-use crate::runner::pair::{Made, NotMade, Task};
-use crate::runner::policy::Rules;
+use crate::results::{Migration, OutcomeStatus, PolicyDecision, Results};
+use crate::runner::pair::NotMade;
 use crate::runner::process::{Envelope, Launcher, Message};
+use crate::runner::session::{Mailbox, Session};
 use crate::scenario::Scenario;
-use crate::stats;
-
-/// Each block starts somewhere in the first seconds of the stream, so that a run does not always
-/// meet the same burst. In nanoseconds.
-const LATEST_START_NS: u64 = 4_000_000_000;
 
 /// Memory that a run leaves to the rest of the machine.
 const RESERVE_BYTES: u64 = 256 << 20;
@@ -57,104 +45,46 @@ pub trait Observer {
 /// A finished or interrupted run.
 #[derive(Debug)]
 pub struct Run {
-    /// The record, as saved.
-    pub results: Results,
+    /// The record of each scenario, as saved.
+    pub results: Vec<Results>,
     /// The exit code that it comes to.
     pub exit: ExitCode,
 }
 
-/// Runs a scenario's arms in blocks and saves results after each migration in `folder`.
+/// Runs the arms of each scenario in blocks and saves results after each migration in the
+/// scenario's folder. The points of a matrix take turns block by block, so that drift of the
+/// machine does not look like an effect of what is varied.
 ///
 /// # Errors
-/// If the machine is too small for the guest, hosts can't be started, or results can't be saved.
+/// If the machine is too small for a guest, hosts can't be started, or results can't be saved.
 /// What goes wrong in a migration is an outcome.
 pub fn run(
-    scenario: &Scenario,
+    points: &[(Scenario, PathBuf)],
     options: &Options,
-    folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<Run> {
-    check_memory(scenario)?;
+    for (scenario, _) in points {
+        check_memory(scenario)?;
+    }
     let launcher = Launcher::this_build()?;
     let (sender, inbox) = channel();
     let _signals = signals(sender.clone())?;
-    let monitor = Monitor::start();
-    let mut results = Results {
-        schema_version: SCHEMA_VERSION,
-        migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at: jiff::Timestamp::now()
-            .strftime("%Y-%m-%dT%H:%M:%SZ")
-            .to_string(),
-        interrupted: true,
-        command: options.command.clone(),
-        host: machine::host_info(),
-        scenario: scenario.clone(),
-        arms: Vec::new(),
-        migrations: Vec::new(),
-        comparisons: Vec::new(),
-        warnings: Vec::new(),
+    let mailbox = Mailbox {
+        sender: &sender,
+        inbox: &inbox,
     };
-    let rules = Rules {
-        policy: scenario.migration.policy,
-        encrypted_guest: scenario.guest.encrypted,
-        allow_software: options.allow_software,
-    };
-    let mut versions = BTreeMap::new();
-    for &arm in &scenario.measure.arms {
-        let capabilities = launcher.capabilities(arm)?;
-        let decided = policy::decide(arm, rules, &capabilities, &capabilities);
-        versions.extend(capabilities.versions.clone());
-        results.arms.push(ArmInfo {
-            name: arm,
-            backend: arm.backend().library().to_owned(),
-            backend_version: capabilities.backend_version,
-            engaged_features: capabilities.engaged_features,
-            supported: capabilities.missing_features.is_empty()
-                && decided.decision != PolicyDecision::Unsupported,
-            reason: decided.reason,
-            policy_decision: decided.decision,
-        });
+    let mut sessions = Vec::with_capacity(points.len());
+    for (scenario, folder) in points {
+        std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
+        sessions.push(Session::open(scenario, options, &launcher, folder)?);
     }
-    results.host.versions = versions;
-    results::write(&results, folder)?;
-
-    let runnable: Vec<(Arm, bool)> = results
-        .arms
-        .iter()
-        .filter_map(|arm| match arm.policy_decision {
-            PolicyDecision::Baseline | PolicyDecision::FallbackPlain => Some((arm.name, false)),
-            PolicyDecision::Encrypted => Some((arm.name, true)),
-            PolicyDecision::Refused | PolicyDecision::Disabled | PolicyDecision::Unsupported => {
-                None
-            }
-        })
-        .collect();
-    let (warmup, measured) = (scenario.measure.warmup, scenario.measure.repetitions);
-    observer.planned((warmup + measured) * runnable.len() as u32);
-    let mut offsets = Xoshiro256PlusPlus::seed_from_u64(scenario.guest.seed);
-    let mut extra = Vec::new();
+    observer.planned(sessions.iter().map(Session::planned).sum());
     let mut interrupted = false;
-    'blocks: for number in 0..warmup + measured {
-        let start_offset_ns = offsets.next_u64() % LATEST_START_NS;
-        let block = number.checked_sub(warmup);
-        for (arm, sealed) in stats::shuffled(&runnable, scenario.guest.seed, number) {
-            observer.begins(arm, block);
-            let task = Task {
-                scenario,
-                arm,
-                sealed,
-                block: block.unwrap_or(0),
-                start_offset_ns,
-                pin: (&options.pin_source, &options.pin_destination),
-            };
-            match pair::migrate(&launcher, &task, &sender, &inbox) {
-                Ok(made) => {
-                    observer.made(&made.migration);
-                    if block.is_some() {
-                        keep(&mut results, &mut extra, made);
-                        results::write(&results, folder)?;
-                    }
-                }
+    let most = sessions.iter().map(Session::blocks).max().unwrap_or(0);
+    'blocks: for number in 0..most {
+        for session in sessions.iter_mut().filter(|s| number < s.blocks()) {
+            match session.block(number, &mailbox, observer) {
+                Ok(()) => {}
                 Err(NotMade::Interrupted) => {
                     interrupted = true;
                     break 'blocks;
@@ -163,47 +93,25 @@ pub fn run(
             }
         }
     }
-    let observed = monitor.finish();
-    results.host.steal_share = observed.steal_share;
-    results.host.other_cpu_share = observed.other_cpu_share;
-    results.interrupted = interrupted;
-    results.comparisons = compare::comparisons(&scenario.measure.arms, &results.migrations);
-    results.warnings = compare::warnings(&results);
-    results.warnings.extend(extra);
-    results::write(&results, folder)?;
-    let exit = exit_code(&results);
+    let results = sessions
+        .into_iter()
+        .map(|session| session.close(interrupted))
+        .collect::<Result<Vec<_>>>()?;
+    let exit = exit_code(&results, interrupted);
     Ok(Run { results, exit })
 }
 
-fn keep(results: &mut Results, extra: &mut Vec<Warning>, made: Made) {
-    if let Some(message) = made.warning {
-        extra.push(Warning {
-            code: "lost_acknowledgement".to_owned(),
-            message: format!(
-                "{} block {}: {message}",
-                made.migration.arm, made.migration.block
-            ),
-            remedy: "look at the link between the hosts".to_owned(),
-        });
-    }
-    if let Some(tracker) = made.tracker {
-        results.host.tracker = tracker;
-    }
-    results.migrations.push(made.migration);
-}
-
-fn exit_code(results: &Results) -> ExitCode {
-    let failed = results
-        .migrations
-        .iter()
-        .any(|m| m.outcome.status == OutcomeStatus::Failed);
-    let refused = results
-        .arms
-        .iter()
-        .any(|arm| arm.policy_decision == PolicyDecision::Refused);
-    if results.interrupted {
+fn exit_code(results: &[Results], interrupted: bool) -> ExitCode {
+    let failed = |m: &Migration| m.outcome.status == OutcomeStatus::Failed;
+    let mut all = results.iter();
+    let bad = all.any(|results| {
+        let mut arms = results.arms.iter();
+        results.migrations.iter().any(failed)
+            || arms.any(|arm| arm.policy_decision == PolicyDecision::Refused)
+    });
+    if interrupted {
         ExitCode::Interrupted
-    } else if failed || refused {
+    } else if bad {
         ExitCode::MigrationFailed
     } else {
         ExitCode::Done

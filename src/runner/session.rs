@@ -1,0 +1,228 @@
+//! One scenario being run: its arms as policy left them, its results so far, its folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender};
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
+
+use crate::arm::Arm;
+use crate::compare;
+use crate::error::{Error, Result};
+use crate::machine::{self, Monitor};
+use crate::results::{self, ArmInfo, PolicyDecision, Results, SCHEMA_VERSION, Warning};
+use crate::runner::pair::{self, Made, NotMade, Task};
+use crate::runner::policy::{self, Rules};
+use crate::runner::process::{Envelope, Launcher};
+use crate::runner::{Observer, Options};
+use crate::scenario::Scenario;
+use crate::stats;
+
+/// Each block starts somewhere in the first seconds of the stream, so that a run does not always
+/// meet the same burst. In nanoseconds.
+const LATEST_START_NS: u64 = 4_000_000_000;
+
+/// A scenario being run.
+pub struct Session<'a> {
+    scenario: &'a Scenario,
+    options: &'a Options,
+    launcher: &'a Launcher,
+    folder: PathBuf,
+    results: Results,
+    /// The arms that run, and whether they are sealed.
+    runnable: Vec<(Arm, bool)>,
+    /// Warnings that don't follow from the results themselves.
+    extra: Vec<Warning>,
+    monitor: Monitor,
+}
+
+/// What to use for making migrations.
+pub struct Mailbox<'a> {
+    /// For the hosts' messages.
+    pub sender: &'a Sender<Envelope>,
+    /// Where they arrive.
+    pub inbox: &'a Receiver<Envelope>,
+}
+
+/// Where block `number` (warm-up included) starts in the stream, nanoseconds.
+fn start_offset_ns(seed: u64, number: u32) -> u64 {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ u64::from(number).rotate_left(32));
+    random.next_u64() % LATEST_START_NS
+}
+
+impl<'a> Session<'a> {
+    /// Asks the hosts what they can do, decides by policy, and saves results without migrations.
+    ///
+    /// # Errors
+    /// If hosts can't be started or the folder can't be written.
+    pub fn open(
+        scenario: &'a Scenario,
+        options: &'a Options,
+        launcher: &'a Launcher,
+        folder: &Path,
+    ) -> Result<Session<'a>> {
+        let mut results = Results {
+            schema_version: SCHEMA_VERSION,
+            migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%SZ")
+                .to_string(),
+            // Until the end: a coordinator that is killed leaves it so.
+            interrupted: true,
+            command: options.command.clone(),
+            host: machine::host_info(),
+            scenario: scenario.clone(),
+            arms: Vec::new(),
+            migrations: Vec::new(),
+            comparisons: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let rules = Rules {
+            policy: scenario.migration.policy,
+            encrypted_guest: scenario.guest.encrypted,
+            allow_software: options.allow_software,
+        };
+        let mut versions = BTreeMap::new();
+        for &arm in &scenario.measure.arms {
+            let capabilities = launcher.capabilities(arm)?;
+            let decided = policy::decide(arm, rules, &capabilities, &capabilities);
+            versions.extend(capabilities.versions);
+            results.arms.push(ArmInfo {
+                name: arm,
+                backend: arm.backend().library().to_owned(),
+                backend_version: capabilities.backend_version,
+                engaged_features: capabilities.engaged_features,
+                supported: capabilities.missing_features.is_empty()
+                    && decided.decision != PolicyDecision::Unsupported,
+                reason: decided.reason,
+                policy_decision: decided.decision,
+            });
+        }
+        results.host.versions = versions;
+        let runnable = results.arms.iter().filter_map(runs).collect();
+        let session = Session {
+            scenario,
+            options,
+            launcher,
+            folder: folder.to_owned(),
+            results,
+            runnable,
+            extra: Vec::new(),
+            monitor: Monitor::start(),
+        };
+        session.save()?;
+        Ok(session)
+    }
+
+    /// Migrations that the scenario asks for, warm-up included.
+    pub fn planned(&self) -> u32 {
+        let measure = &self.scenario.measure;
+        (measure.warmup + measure.repetitions) * self.runnable.len() as u32
+    }
+
+    /// Blocks that the scenario asks for, warm-up included.
+    pub fn blocks(&self) -> u32 {
+        self.scenario.measure.warmup + self.scenario.measure.repetitions
+    }
+
+    /// Makes one block: every arm once, in an order of its own. Blocks below the warm-up's number
+    /// are not counted.
+    ///
+    /// # Errors
+    /// If it was interrupted, or the coordinator can't go on.
+    pub fn block(
+        &mut self,
+        number: u32,
+        mailbox: &Mailbox<'_>,
+        observer: &mut dyn Observer,
+    ) -> std::result::Result<(), NotMade> {
+        let seed = self.scenario.guest.seed;
+        let block = number.checked_sub(self.scenario.measure.warmup);
+        for (arm, sealed) in stats::shuffled(&self.runnable, seed, number) {
+            observer.begins(arm, block);
+            let task = Task {
+                scenario: self.scenario,
+                arm,
+                sealed,
+                block: block.unwrap_or(0),
+                start_offset_ns: start_offset_ns(seed, number),
+                pin: (&self.options.pin_source, &self.options.pin_destination),
+            };
+            let made = pair::migrate(self.launcher, &task, mailbox.sender, mailbox.inbox)?;
+            observer.made(&made.migration);
+            if block.is_some() {
+                self.keep(made);
+                self.save()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Derives comparisons and warnings, saves, and gives the results out.
+    ///
+    /// # Errors
+    /// If the folder can't be written.
+    pub fn close(mut self, interrupted: bool) -> Result<Results> {
+        let observed = self.monitor.finish();
+        let results = &mut self.results;
+        results.host.steal_share = observed.steal_share;
+        results.host.other_cpu_share = observed.other_cpu_share;
+        results.interrupted = interrupted;
+        results.comparisons =
+            compare::comparisons(&self.scenario.measure.arms, &results.migrations);
+        results.warnings = compare::warnings(results);
+        results.warnings.append(&mut self.extra);
+        self.save()?;
+        Ok(self.results)
+    }
+
+    fn keep(&mut self, made: Made) {
+        let Made {
+            migration,
+            tracker,
+            warning,
+        } = made;
+        if let Some(message) = warning {
+            self.extra.push(Warning {
+                code: "lost_acknowledgement".to_owned(),
+                message: format!("{} block {}: {message}", migration.arm, migration.block),
+                remedy: "look at the link between the hosts".to_owned(),
+            });
+        }
+        if let Some(tracker) = tracker {
+            self.results.host.tracker = tracker;
+        }
+        self.results.migrations.push(migration);
+    }
+
+    fn save(&self) -> Result<(), Error> {
+        results::write(&self.results, &self.folder)
+    }
+}
+
+/// Whether policy lets an arm run, and then whether sealed.
+fn runs(arm: &ArmInfo) -> Option<(Arm, bool)> {
+    match arm.policy_decision {
+        PolicyDecision::Baseline | PolicyDecision::FallbackPlain => Some((arm.name, false)),
+        PolicyDecision::Encrypted => Some((arm.name, true)),
+        PolicyDecision::Refused | PolicyDecision::Disabled | PolicyDecision::Unsupported => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_start_at_different_places_that_follow_the_seed() {
+        let offsets: Vec<u64> = (0..100).map(|number| start_offset_ns(7, number)).collect();
+        assert_eq!(offsets[3], start_offset_ns(7, 3));
+        assert_ne!(offsets[3], start_offset_ns(8, 3));
+        assert!(offsets.iter().all(|offset| *offset < LATEST_START_NS));
+        let mut sorted = offsets.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), offsets.len());
+    }
+}

@@ -1,0 +1,150 @@
+//! Bad input: one line that names field, value and what is allowed; exit code 2; nothing started.
+
+use std::process::Output;
+
+use crate::command::{migtax, scenario_file};
+
+fn refused(output: &Output, words: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
+    assert!(output.stdout.is_empty());
+    for word in words {
+        assert!(said.contains(word), "\"{word}\" is not in: {said}");
+    }
+}
+
+#[test]
+fn impossible_flags() {
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["--arms", "plain,aes"], &["aes", "rustcrypto-soft"]),
+        (&["--arms", "plain,plain"], &["arms", "plain"]),
+        (&["--memory", "4"], &["4", "KiB"]),
+        (&["--memory", "0GiB"], &["memory", "0"]),
+        (&["--memory", "5000B"], &["memory", "5000B"]),
+        (&["--rate", "150MiB"], &["150MiB", "MiB/s"]),
+        (&["--streams", "0"], &["streams", "0", "64"]),
+        (&["--streams", "65"], &["streams", "65", "64"]),
+        (&["--record", "2KiB"], &["record", "2KiB", "4KiB"]),
+        (&["--record", "32MiB"], &["record", "32MiB", "16MiB"]),
+        (&["--tracker", "kvm2"], &["kvm2", "userfaultfd"]),
+        (&["--clock", "wall"], &["wall", "virtual"]),
+        (
+            &["--clock", "virtual", "--link", "unlimited"],
+            &["link", "unlimited", "virtual"],
+        ),
+        (&["--link", "10GB/s"], &["10GB/s", "Gbit/s"]),
+        (&["--link", "0Gbit/s"], &["0Gbit/s"]),
+        (&["--downtime-limit", "300"], &["300", "ms"]),
+        (&["--policy", "always"], &["always", "opportunistic"]),
+        (&["--reps", "0"], &["repetitions", "0"]),
+        (&["--pin", "source=9999"], &["9999"]),
+        (&["--pin", "guest=0"], &["guest=0", "source"]),
+        (&["--nonsense"], &["--nonsense"]),
+        (&["no-such-scenario"], &["no-such-scenario", "default"]),
+        (&["no/such/file.toml"], &["no/such/file.toml"]),
+    ];
+    for (flags, words) in cases {
+        let out = tempfile::tempdir().unwrap();
+        let folder = out.path().join("run");
+        let output = migtax()
+            .arg("run")
+            .args(*flags)
+            .arg("--out")
+            .arg(&folder)
+            .output()
+            .unwrap();
+        refused(&output, words);
+        assert!(!folder.exists(), "{flags:?} left a folder");
+    }
+}
+
+#[test]
+fn impossible_scenarios() {
+    let cases: &[(&str, &[&str])] = &[
+        ("", &["name"]),
+        ("name = \"x\"\ncolour = 1", &["colour"]),
+        (
+            "name = \"x\"\n[guest]\nmemroy = \"1GiB\"",
+            &["memroy", "memory"],
+        ),
+        ("name = \"x\"\n[guest]\nmemory = 5", &["guest.memory"]),
+        ("name = \"x\"\n[guest]\nvcpus = 0", &["guest.vcpus", "0"]),
+        (
+            "name = \"x\"\n[guest]\ncontent = { zero = 0.8, compressible = 0.8 }",
+            &["content"],
+        ),
+        (
+            "name = \"x\"\n[guest]\ncontent = { zero = nan }",
+            &["content"],
+        ),
+        (
+            "name = \"x\"\n[workload]\nplacement = { model = \"zipf\", exponent = 0.99, working_set = 0 }",
+            &["working_set", "0"],
+        ),
+        (
+            "name = \"x\"\n[workload]\narrival = { model = \"on-off\", duty = 0, period = \"1s\" }",
+            &["duty", "0"],
+        ),
+        (
+            "name = \"x\"\n[workload]\narrival = { model = \"sometimes\" }",
+            &["sometimes", "poisson"],
+        ),
+        (
+            "name = \"x\"\n[migration]\nmax_rounds = 0",
+            &["max_rounds", "0"],
+        ),
+        (
+            "name = \"x\"\n[migration]\nrecord = \"5KiB\"",
+            &["migration.record", "5KiB"],
+        ),
+        ("name = \"x\"\n[measure]\narms = []", &["arms"]),
+        ("name = \"x\"\n[guest", &["line 2"]),
+    ];
+    for (text, words) in cases {
+        let (_folder, path) = scenario_file(text);
+        let out = tempfile::tempdir().unwrap();
+        let folder = out.path().join("run");
+        let output = migtax()
+            .args(["run", &path, "--out"])
+            .arg(&folder)
+            .output()
+            .unwrap();
+        refused(&output, words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        assert!(
+            said.contains("scenario.toml"),
+            "the file is not named: {said}"
+        );
+        assert!(!folder.exists());
+    }
+}
+
+#[test]
+fn a_guest_larger_than_the_machine_is_refused_with_both_sizes() {
+    let out = tempfile::tempdir().unwrap();
+    let output = migtax()
+        .args(["run", "--memory", "900GiB", "--out"])
+        .arg(out.path().join("run"))
+        .output()
+        .unwrap();
+    refused(&output, &["guest.memory", "900GiB", "this machine has"]);
+}
+
+#[test]
+fn a_host_refuses_what_is_no_spec() {
+    for spec in ["", "{}\n", "not json\n"] {
+        let mut child = migtax()
+            .args(["host", "source"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(child.stdin.as_mut().unwrap(), spec.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("refused"));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("spec"));
+    }
+}

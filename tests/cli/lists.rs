@@ -1,0 +1,96 @@
+//! `migtax list`, `report` and the help, as a user sees them.
+
+use crate::command::{migtax, run};
+use migtax::arm::Arm;
+
+fn said(args: &[&str]) -> String {
+    let output = migtax().args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{args:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn lists_name_everything_there_is() {
+    let arms = said(&["list", "arms"]);
+    for arm in Arm::ALL {
+        assert!(arms.contains(arm.name()), "{arm}");
+    }
+    let trackers = said(&["list", "trackers"]);
+    assert!(trackers.contains("bitmap") && trackers.contains("userfaultfd"));
+    let scenarios = said(&["list", "scenarios"]);
+    for (name, _) in migtax::scenario::embedded() {
+        assert!(scenarios.contains(name));
+    }
+    let all = said(&["list"]);
+    assert!(all.contains(&arms) && all.contains(&trackers) && all.contains(&scenarios));
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    assert!(said(&["--help"]).contains("run"));
+    assert!(said(&["--version"]).contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn capabilities_speak_for_the_process_that_is_asked() {
+    let json = said(&["host", "capabilities", "--arm", "rustcrypto-soft"]);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["engaged_features"].as_array().unwrap().len(), 0);
+    assert!(value["known_answer_failure"].is_null());
+}
+
+/// The points of a matrix run in one session, each into its own folder, and none is lost.
+#[test]
+fn a_matrix_runs_every_point() {
+    let text = r#"
+name = "matrix"
+[guest]
+memory = "4MiB"
+[workload]
+rate = "0MiB/s"
+[migration]
+streams = [1, 2]
+[measure]
+arms = ["plain", "copy"]
+repetitions = 1
+warmup = 0
+window = "1ms"
+"#;
+    let (folder, path) = crate::command::scenario_file(text);
+    let out = folder.path().join("run");
+    let output = migtax()
+        .args(["run", &path, "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let mut streams: Vec<u32> = std::fs::read_dir(&out)
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| {
+            let results = migtax::results::read(&entry.path()).unwrap();
+            assert_eq!(results.migrations.len(), 2);
+            results.scenario.migration.streams
+        })
+        .collect();
+    streams.sort_unstable();
+    assert_eq!(streams, [1, 2]);
+}
+
+/// The resolved scenario in results.json is one that can be run again.
+#[test]
+fn a_recorded_scenario_reads_back() {
+    let text = "name = \"again\"\n[guest]\nmemory = \"4MiB\"\n[workload]\nrate = \"0MiB/s\"\n\
+                [measure]\narms = [\"plain\"]\nrepetitions = 1\nwarmup = 0\nwindow = \"1ms\"\n";
+    let made = run(text, &[]);
+    let json = serde_json::to_string(&made.results.scenario).unwrap();
+    let scenario: migtax::scenario::Scenario = serde_json::from_str(&json).unwrap();
+    assert_eq!(scenario, made.results.scenario);
+    scenario.check().unwrap();
+}

@@ -1,0 +1,6 @@
+//! The command line from outside: whole migrations, bad input, lists.
+
+mod bad_input;
+mod command;
+mod lists;
+mod migration;
