@@ -3,6 +3,17 @@
 //! `EVP_CIPHER` rather than `EVP_AEAD`: it takes a record in pieces, so a head and scattered
 //! pages need no gather copy, and its context, set up once for a key, is all that holds key
 //! material (`EVP_AEAD` copies the hash key to the stack for each record and leaves it there).
+//! Measured on a Zen 3 core, GB/s of thread CPU time, cold input, head of 64 bytes:
+//!
+//! | record | one run: CIPHER, AEAD | single pages: CIPHER, gathered for AEAD | open: CIPHER, AEAD |
+//! | --- | --- | --- | --- |
+//! | 4 KiB | 3.39, 3.39 | 3.17, 2.69 | 2.21, 2.23 |
+//! | 64 KiB | 3.88, 3.88 | 3.37, 3.03 | 3.74, 3.78 |
+//! | 256 KiB | 3.90, 3.89 | 3.08, 2.96 | 3.89, 3.90 |
+//! | 1 MiB | 3.91, 3.91 | 3.18, 2.97 | 3.92, 3.90 |
+//!
+//! A head that is no multiple of 16 bytes, which shifts the pages off the cipher's blocks, costs up
+//! to 5%.
 
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
@@ -186,9 +197,9 @@ impl AwsLc {
         self.begin(iv, aad, OPEN)?;
         self.tag(ffi::EVP_CTRL_AEAD_SET_TAG, tag)?;
         if !text.is_empty() {
+            let at = text.as_mut_ptr();
             // SAFETY: `text` is readable and writable; the cipher works in place when both
             // pointers are equal. One pointer serves for both, so that neither is invalidated.
-            let at = text.as_mut_ptr();
             unsafe { self.update(at, at, text.len())? };
         }
         self.finish()

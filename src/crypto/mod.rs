@@ -11,7 +11,7 @@
 //! or reads each byte once, writes its ciphertext to the private output and runs GHASH over that
 //! output (GCM authenticates the ciphertext). The record then opens to some mixture of the page's
 //! old and new content. The mixture does no harm: the write that made it has marked the page
-//! dirty after the harvest, so a later round sends it again. `tests/crypto_race.rs` hammers pages
+//! dirty after the harvest, so a later round sends it again. `tests/crypto/race.rs` hammers pages
 //! while they are sealed and opens every record.
 //!
 //! No Rust reference ever points at guest memory: it is handed over as [`Segment`]s and read by
@@ -22,6 +22,7 @@ pub mod segment;
 pub mod sequence;
 
 mod aws_lc;
+mod guard;
 mod identity;
 mod known_answer;
 mod locked;
@@ -44,7 +45,7 @@ pub use sequence::{
     Direction, KeyLimits, OpenSequence, OpenSlot, SealSequence, SealSlot, SequenceError,
 };
 
-use sequence::ReuseGuard;
+use guard::ReuseGuard;
 
 /// Bytes of a key.
 pub const KEY_LEN: usize = 32;

@@ -14,11 +14,11 @@
 
 use std::fmt;
 
+use crate::crypto::IV_LEN;
 use crate::crypto::key::MigrationSecret;
-use crate::crypto::{IV_LEN, SealError};
 
 /// The bit of the stream id in the IV that says which way a record goes.
-const TO_SOURCE: u32 = 1 << 31;
+pub(crate) const TO_SOURCE: u32 = 1 << 31;
 
 /// Which way a record goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,33 +272,6 @@ impl OpenSequence {
     }
 }
 
-/// Refuses a slot that does not come after every slot of its stream and direction that was sealed
-/// before in the same context. Workers that seal for one stream each see their slots in order.
-#[derive(Default)]
-pub(crate) struct ReuseGuard {
-    /// Stream id, epoch and sequence of the last record of each.
-    last: Vec<(u32, u32, u64)>,
-}
-
-impl ReuseGuard {
-    pub(crate) fn check(&mut self, place: &Place) -> Result<(), SealError> {
-        let now = (place.epoch, place.sequence);
-        match self.last.iter_mut().find(|(id, ..)| *id == place.stream_id) {
-            Some((_, epoch, sequence)) if now <= (*epoch, *sequence) => {
-                Err(SealError::Reused(place.to_string()))
-            }
-            Some(last) => {
-                *last = (place.stream_id, now.0, now.1);
-                Ok(())
-            }
-            None => {
-                self.last.push((place.stream_id, now.0, now.1));
-                Ok(())
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 impl SealSlot {
     /// A slot made by hand, for tests that must repeat one or start from a given IV.
@@ -405,27 +378,5 @@ mod tests {
             seal(0, Direction::ToDestination).unwrap_err().to_string(),
             "stream 0 ToDestination is already being sealed with this key"
         );
-    }
-
-    #[test]
-    fn the_guard_fires_on_a_repeated_or_earlier_slot_and_on_no_other() {
-        let mut guard = ReuseGuard::default();
-        // (stream id, epoch, sequence, allowed)
-        for (id, epoch, sequence, allowed) in [
-            (0, 0, 0, true),
-            (0, 0, 0, false),
-            (1, 0, 0, true),
-            (TO_SOURCE, 0, 0, true),
-            (0, 0, 5, true),
-            (0, 0, 4, false),
-            (0, 1, 0, true),
-            (0, 0, 6, false),
-            (0, 1, 0, false),
-            (0, 1, 1, true),
-        ] {
-            let slot = SealSlot::forge(id, epoch, sequence, 3);
-            let checked = guard.check(&slot.0);
-            assert_eq!(checked.is_ok(), allowed, "{slot:?}");
-        }
     }
 }
