@@ -36,6 +36,8 @@ pub struct Simulation {
     pub drift: f64,
     /// Factor on every cost of the run: a machine that is slower today.
     pub machine: f64,
+    /// Factor on the cost of copying memory: `copy`'s copy and every apply.
+    pub memory: f64,
     /// Factor on the cost of sealing: the effect to be found.
     pub seal: f64,
     /// The arm that has it; every encrypted arm if `None`.
@@ -57,6 +59,7 @@ impl Default for Simulation {
             block_noise: 0.05,
             drift: 0.0,
             machine: 1.0,
+            memory: 1.0,
             seal: 1.0,
             seal_arm: None,
             plain: 1.0,
@@ -213,6 +216,7 @@ fn migration(
     };
     let destination = {
         let (receive_s, open_s) = (receive * noisy(socket / 2.0), open * noisy(stage));
+        let apply = apply * simulation.memory;
         let (apply_s, other_s) = (apply * noisy(stage), 0.003 * gib * noisy(socket));
         DestinationCpu {
             total_s: receive_s + open_s + apply_s + other_s,

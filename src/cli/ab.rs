@@ -28,7 +28,7 @@ pub struct Args {
     /// Scenario file or name; the built-in default without it
     pub scenario: Option<String>,
     /// Blocks in a batch
-    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=400))]
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub blocks: u32,
     /// Arms to measure, separated by commas; the scenario's without it
     #[arg(long, value_name = "ARMS", value_delimiter = ',')]

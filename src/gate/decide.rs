@@ -214,6 +214,14 @@ impl Question {
         }
     }
 
+    /// Whether these blocks could have shown a regression at all. Where they could not, silence is
+    /// no evidence, and the row does not pass.
+    fn can_alarm(&self, family: usize, strictness: Strictness) -> bool {
+        let design = self.design(family, strictness);
+        let n = self.blocks().into_iter().min().unwrap_or(0);
+        stats::smallest_p(design.paired, n) <= design.alpha
+    }
+
     /// The larger of both floors, as a logarithm of the arm's own figure.
     fn floor(&self) -> f64 {
         let absolute = self.absolute_floor / self.medians[0];
@@ -268,7 +276,7 @@ impl Question {
                 Verdict::Improved,
                 format!("{}, p {}", self.moved(&figures), number(p_better)),
             )
-        } else if most <= libm::log1p(self.tolerance) {
+        } else if self.can_alarm(family, strictness) && most <= libm::log1p(self.tolerance) {
             let surely = if p_worse <= alpha {
                 format!("a rise of {}, below the floor", percent(libm::expm1(rise)))
             } else {
@@ -342,16 +350,14 @@ impl Question {
 
     fn undecided(&self, figures: &Figures, family: usize, strictness: Strictness) -> String {
         let n = figures.blocks[0].min(figures.blocks[1]);
-        let design = self.design(family, strictness);
-        let smallest = stats::smallest_p(design.paired, n);
-        let limit = if smallest > design.alpha {
-            format!("{n} blocks can't be significant over {family} rows")
-        } else {
+        let limit = if self.can_alarm(family, strictness) {
             format!(
                 "{n} blocks with noise of {} find {} at best",
                 percent(figures.noise),
                 figures.detectable.map_or("nothing".to_owned(), percent)
             )
+        } else {
+            format!("{n} blocks can't show a significant change over {family} metrics")
         };
         let remedy = match figures.blocks_needed {
             Some(blocks) => format!("{blocks} blocks a side would decide"),

@@ -1,0 +1,275 @@
+//! The gate through its command: files in, report and exit code out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use migtax::arm::Arm;
+use migtax::cli::gate::{Args, run};
+use migtax::error::{Error, ExitCode};
+use migtax::gate::{Config, Verdict, judge_runs, selftest};
+use migtax::results::{OutcomeStatus, Results, write};
+use migtax::scenario::ClockKind;
+use migtax::simulate::{Simulation, raw, results};
+use migtax::units::Rate;
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn gate(arguments: &[&str]) -> Result<ExitCode, Error> {
+    let all = ["gate"].iter().chain(arguments);
+    run(Command::try_parse_from(all).expect("arguments fit").args)
+}
+
+fn saved(folder: &Path, name: &str, results: &Results) -> PathBuf {
+    let path = folder.join(name);
+    write(results, &path).unwrap();
+    path
+}
+
+fn quiet(seed: u64) -> Simulation {
+    Simulation {
+        seed,
+        machine_seed: seed,
+        blocks: 12,
+        stage_noise: 0.008,
+        socket_noise: 0.03,
+        ..Simulation::default()
+    }
+}
+
+type Change = fn(&mut Results);
+
+/// The exit code for a candidate that was changed after it was measured. Comparisons and
+/// warnings are left out, since they would no longer fit.
+fn code_for(change: Change) -> ExitCode {
+    let folder = tempfile::tempdir().unwrap();
+    let baseline = saved(folder.path(), "baseline", &results(&quiet(1)));
+    let mut candidate = raw(&quiet(2));
+    change(&mut candidate);
+    let candidate = saved(folder.path(), "candidate", &candidate);
+    let (a, b) = (baseline.to_str().unwrap(), candidate.to_str().unwrap());
+    gate(&["--baseline", a, "--candidate", b, "--format", "json"]).unwrap()
+}
+
+#[test]
+fn exit_codes_follow_the_contract() {
+    let table: &[(&str, ExitCode, Change)] = &[
+        ("nothing", ExitCode::Done, |_| {}),
+        ("seal of one arm 20% slower", ExitCode::Regression, |r| {
+            for m in r.migrations.iter_mut().filter(|m| m.arm == Arm::AwsLc) {
+                let more = 0.2 * m.cpu.source.seal_s;
+                m.cpu.source.seal_s += more;
+                m.cpu.source.total_s += more;
+            }
+        }),
+        ("seal of one arm 20% faster", ExitCode::Done, |r| {
+            for m in r.migrations.iter_mut().filter(|m| m.arm == Arm::AwsLc) {
+                let less = 0.2 * m.cpu.source.seal_s;
+                m.cpu.source.seal_s -= less;
+                m.cpu.source.total_s -= less;
+            }
+        }),
+        ("too few blocks", ExitCode::Inconclusive, |r| {
+            r.migrations.retain(|m| m.block < 3);
+        }),
+        ("an arm is missing", ExitCode::Incomparable, |r| {
+            r.arms.retain(|a| a.name != Arm::RustcryptoSoft);
+            r.migrations.retain(|m| m.arm != Arm::RustcryptoSoft);
+        }),
+        ("an arm did not run", ExitCode::Incomparable, |r| {
+            r.migrations.retain(|m| m.arm != Arm::RustcryptoSoft);
+        }),
+        ("an arm is unsupported", ExitCode::Incomparable, |r| {
+            r.arms[6].supported = false;
+            r.migrations.retain(|m| m.arm != Arm::AwsLc);
+        }),
+        ("an arm stopped converging", ExitCode::Regression, |r| {
+            for m in r.migrations.iter_mut().filter(|m| m.arm == Arm::AwsLcSoft) {
+                m.outcome.status = OutcomeStatus::NotConverged;
+                m.outcome.reason = Some("30 rounds".to_owned());
+            }
+        }),
+        ("a metric has no value", ExitCode::Incomparable, |r| {
+            for m in &mut r.migrations {
+                m.guest.write_latency_ns.p99 = 0;
+            }
+        }),
+        ("another scenario", ExitCode::Incomparable, |r| {
+            r.scenario.workload.rate = Rate(1 << 20);
+        }),
+        ("another host", ExitCode::Incomparable, |r| {
+            r.host.cores = 64
+        }),
+        ("nothing ran", ExitCode::Incomparable, |r| {
+            r.migrations.clear()
+        }),
+    ];
+    for (what, expected, change) in table {
+        assert_eq!(code_for(*change), *expected, "{what}");
+    }
+}
+
+#[test]
+fn blocks_that_could_not_show_a_regression_do_not_pass() {
+    let few = |seed| {
+        raw(&Simulation {
+            blocks: 4,
+            stage_noise: 0.0001,
+            socket_noise: 0.0001,
+            block_noise: 0.0,
+            ..quiet(seed)
+        })
+    };
+    let names = ["a".to_owned(), "b".to_owned()];
+    let report = judge_runs(&few(1), &few(2), &Config::built_in(), names);
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    assert!(
+        report.sentence.contains("4 blocks can't"),
+        "{}",
+        report.sentence
+    );
+}
+
+#[test]
+fn a_faster_plain_makes_tax_rises_inconclusive_not_regressed() {
+    let config = Config::built_in();
+    let names = || ["a".to_owned(), "b".to_owned()];
+    let faster = Simulation {
+        plain: 0.8,
+        ..quiet(2)
+    };
+    let report = judge_runs(&raw(&quiet(1)), &raw(&faster), &config, names());
+    assert_ne!(report.verdict, Verdict::Regressed, "{}", report.sentence);
+    let told: Vec<_> = report
+        .rows
+        .iter()
+        .filter(|r| r.metric == "source_cpu_per_gib" && r.sentence.contains("migtax ab"))
+        .collect();
+    assert!(!told.is_empty());
+    assert!(told.iter().all(|r| r.verdict == Verdict::Inconclusive));
+}
+
+#[test]
+fn on_different_hosts_exact_counts_are_still_compared() {
+    let config = Config::built_in();
+    let names = || ["a".to_owned(), "b".to_owned()];
+    let virtual_run = |seed| {
+        let mut run = raw(&quiet(seed));
+        run.scenario.measure.clock = ClockKind::Virtual;
+        run
+    };
+    let (baseline, mut candidate) = (virtual_run(1), virtual_run(2));
+    candidate.host.cpu_model = "another".to_owned();
+    let report = judge_runs(&baseline, &candidate, &config, names());
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.sentence);
+    assert!(report.rows.iter().all(|r| r.metric == "counts"));
+    assert!(report.notes.iter().any(|n| n.contains("cpu_model")));
+    for m in &mut candidate.migrations {
+        m.records += 1;
+    }
+    let report = judge_runs(&baseline, &candidate, &config, names());
+    assert_eq!(report.verdict, Verdict::Regressed);
+}
+
+#[test]
+fn bad_input_is_named_and_never_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = saved(folder.path(), "good", &results(&quiet(1)));
+    let text = fs::read_to_string(good.join("results.json")).unwrap();
+    let newer = text.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1);
+    let edited = text.replacen("\"pages_sent\": ", "\"pages_sent\": 1", 1);
+    let table = [
+        (
+            "truncated",
+            text[..text.len() / 3].to_owned(),
+            ExitCode::InvalidInput,
+        ),
+        ("empty", String::new(), ExitCode::InvalidInput),
+        ("not JSON", "hello".to_owned(), ExitCode::InvalidInput),
+        ("edited", edited, ExitCode::InvalidInput),
+        ("newer", newer, ExitCode::Incomparable),
+    ];
+    let good = good.to_str().unwrap();
+    for (name, content, expected) in table {
+        let file = folder.path().join("bad.json");
+        fs::write(&file, content).unwrap();
+        let file = file.to_str().unwrap();
+        for order in [[good, file], [file, good]] {
+            let error = gate(&["--baseline", order[0], "--candidate", order[1]]).unwrap_err();
+            assert_eq!(error.exit_code(), expected, "{name}: {error}");
+            assert!(error.to_string().contains("bad.json"), "{error}");
+            assert_eq!(error.to_string().lines().count(), 1, "{error}");
+        }
+    }
+    let error = gate(&["--baseline", good, "--candidate", "/nowhere"]).unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::InvalidInput);
+    let error = gate(&["--candidate", good]).unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::InvalidInput);
+}
+
+#[test]
+fn exact_counts_are_updated_and_judged_through_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = raw(&quiet(1));
+    run.scenario.measure.clock = ClockKind::Virtual;
+    let candidate = saved(folder.path(), "run", &run);
+    let candidate = candidate.to_str().unwrap();
+    let file = folder.path().join("exact.json");
+    let file = file.to_str().unwrap();
+    assert!(gate(&["--candidate", candidate, "--exact", file]).is_err());
+    let code = gate(&["--candidate", candidate, "--update-exact", file]).unwrap();
+    assert_eq!(code, ExitCode::Done);
+    let code = gate(&["--candidate", candidate, "--exact", file]).unwrap();
+    assert_eq!(code, ExitCode::Done);
+    for m in &mut run.migrations {
+        m.rounds[2].pages_dirtied += 1;
+    }
+    let changed = saved(folder.path(), "changed", &run);
+    let changed = changed.to_str().unwrap();
+    let code = gate(&["--candidate", changed, "--exact", file]).unwrap();
+    assert_eq!(code, ExitCode::Regression);
+}
+
+#[test]
+fn the_bencher_export_is_written_beside_the_verdict_or_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = saved(folder.path(), "run", &raw(&quiet(1)));
+    let run = run.to_str().unwrap();
+    let file = folder.path().join("bmf.json");
+    let path = file.to_str().unwrap();
+    let code = gate(&["--candidate", run, "--export-bencher", path]).unwrap();
+    assert_eq!(code, ExitCode::Done);
+    let value: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert!(value["simulated/aws-lc"]["seal_cpu_per_gib"]["value"].is_number());
+}
+
+/// The full self-test takes 2,000 trials a condition; this one shows that it works and that
+/// nothing is grossly off.
+#[test]
+fn the_self_test_is_as_designed_at_small_scale() {
+    let result = selftest::run(&Config::built_in(), 24);
+    assert_eq!(result.conditions.len(), 15);
+    assert_eq!(result.failures(), Vec::<String>::new());
+    let (alarms, trials) = result.false_alarms();
+    assert_eq!(trials, 15 * 24);
+    // Designed for 0.5%: 1.8 expected; 8 or more have a probability below 0.001.
+    assert!(alarms < 8, "{alarms} of {trials}");
+    assert!(
+        result.conditions.iter().all(|c| c.passed == 0),
+        "{}",
+        result.text()
+    );
+    let last = result.curve.iter().filter(|p| p.effect == 0.20);
+    assert!(
+        last.into_iter().all(|p| p.shares[0] > 0.9),
+        "{}",
+        result.text()
+    );
+    let short = || selftest::run(&Config::built_in(), 2);
+    assert_eq!(short(), short(), "seeded");
+}
