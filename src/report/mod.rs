@@ -18,6 +18,7 @@ pub mod csv;
 pub mod figures;
 pub mod markdown;
 pub mod page;
+pub mod runs;
 pub mod staging;
 pub mod table;
 pub mod text;
@@ -26,6 +27,7 @@ pub mod view;
 use std::path::{Path, PathBuf};
 
 pub use console::console_table;
+pub use runs::compare_runs;
 
 use crate::error::Result;
 use crate::results::Results;
@@ -40,9 +42,6 @@ use staging::File;
 pub fn write(results: &Results, folder: &Path) -> Result<Vec<PathBuf>> {
     staging::write_files(folder, &files(results)?)
 }
-
-/// TEMP
-pub fn compare_runs(_runs: &[(PathBuf, Results)], _folder: &Path) -> Result<Vec<PathBuf>> { Ok(Vec::new()) }
 
 /// A run's report in memory.
 ///

@@ -21,9 +21,9 @@ use picture::Picture;
 #[derive(Debug, Clone)]
 pub struct Figure {
     /// Its anchor in the page and, with `.png`, its file.
-    pub name: &'static str,
+    pub name: String,
     /// What stands under it in the page.
-    pub caption: &'static str,
+    pub caption: String,
     /// The chart.
     pub picture: Picture,
 }
@@ -76,7 +76,8 @@ pub fn of_run(results: &Results) -> Vec<Figure> {
     CHARTS
         .iter()
         .filter_map(|(name, caption, draw)| {
-            Some(Figure { name, caption, picture: draw(results)? })
+            let picture = draw(results)?;
+            Some(Figure { name: (*name).to_owned(), caption: (*caption).to_owned(), picture })
         })
         .collect()
 }

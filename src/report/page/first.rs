@@ -67,7 +67,7 @@ fn headline(results: &Results) -> String {
         "{} {} {}",
         answer::OPENING,
         answer::list(&parts),
-        of(&format!("{}; {}", best.name, doubts.join(" / ")))
+        of(&format!("with {}; {}", best.name, doubts.join(" / ")))
     )
 }
 
