@@ -50,10 +50,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<Vec<PathBuf>> {
 /// A chart that can't be drawn.
 pub fn files(results: &Results) -> Result<Vec<File>> {
     let charts = chart::of_run(results);
-    let mut files = Vec::new();
-    for chart in &charts {
-        files.push((format!("{}.png", chart.name), chart.picture.png()?));
-    }
+    let mut files = chart::pngs(&charts)?;
     files.push(("migrations.csv".to_owned(), csv::migrations_csv(results).into_bytes()));
     files.push(("summary.md".to_owned(), markdown::summary(results).into_bytes()));
     files.push(("index.html".to_owned(), page::render(results, &charts)?.into_bytes()));

@@ -94,6 +94,12 @@ impl Column {
     }
 }
 
+/// An interval with its level and n, which break between the two and nowhere else.
+fn unbroken(doubt: &str) -> String {
+    let text = text::html(doubt).replace(' ', "&nbsp;");
+    text.replacen(",&nbsp;level", ", level", 1)
+}
+
 /// A table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
@@ -142,6 +148,7 @@ impl Table {
                     .map_or(String::new(), |v| format!(" data-value=\"{}\"", text::exact(v)));
                 let under = match cell.under.as_str() {
                     "" => String::new(),
+                    under if column.figures => format!("<small>{}</small>", unbroken(under)),
                     under => format!("<small>{}</small>", text::html(under)),
                 };
                 let swatch = cell

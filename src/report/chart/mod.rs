@@ -14,6 +14,10 @@ pub mod scale;
 pub mod tax;
 pub mod wire;
 
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::report::staging::File;
 use crate::results::Results;
 use picture::Picture;
 
@@ -85,4 +89,16 @@ pub fn of_run(results: &Results) -> Vec<Figure> {
 /// The names of all charts, in order.
 pub fn names() -> impl Iterator<Item = &'static str> {
     CHARTS.iter().map(|(name, _, _)| *name)
+}
+
+/// Every chart as a PNG file named after it; drawn and compressed side by side.
+///
+/// # Errors
+///
+/// A chart that can't be drawn.
+pub fn pngs(charts: &[Figure]) -> Result<Vec<File>> {
+    charts
+        .par_iter()
+        .map(|chart| Ok((format!("{}.png", chart.name), chart.picture.png()?)))
+        .collect()
 }

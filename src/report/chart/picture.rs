@@ -194,6 +194,10 @@ impl Picture {
             png::Encoder::new(&mut file, width / SHRINK as u32, height / SHRINK as u32);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
+        // Flat areas repeat whole rows: unfiltered they compress several times better.
+        encoder.set_filter(png::FilterType::NoFilter);
+        encoder.set_adaptive_filter(png::AdaptiveFilterType::NonAdaptive);
+        encoder.set_compression(png::Compression::Best);
         encoder
             .write_header()
             .and_then(|mut writer| writer.write_image_data(&small))

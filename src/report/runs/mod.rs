@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::answer;
-use super::chart::Figure;
+use super::chart::{self, Figure};
 use super::page::{definitions, frame};
 use super::staging::{self, File};
 use super::text::{self, html};
@@ -34,19 +34,29 @@ pub fn compare_runs(runs: &[(PathBuf, Results)], folder: &Path) -> Result<Vec<Pa
 ///
 /// A chart that can't be drawn.
 pub fn files(runs: &[(PathBuf, Results)]) -> Result<Vec<File>> {
-    let runs: Vec<Run<'_>> = runs
-        .iter()
-        .enumerate()
-        .map(|(index, (path, results))| Run::new(index, folder_name(path), results))
-        .collect();
+    let runs = numbered(runs);
     let charts = charts(&runs);
-    let mut files = Vec::new();
-    for chart in &charts {
-        files.push((format!("{}.png", chart.name), chart.picture.png()?));
-    }
+    let mut files = chart::pngs(&charts)?;
     files.push(("summary.md".to_owned(), summary(&runs).into_bytes()));
     files.push(("index.html".to_owned(), page(&runs, &charts)?.into_bytes()));
     Ok(files)
+}
+
+/// The comparison's page alone.
+///
+/// # Errors
+///
+/// A chart that can't be drawn.
+pub fn page_of(runs: &[(PathBuf, Results)]) -> Result<String> {
+    let runs = numbered(runs);
+    page(&runs, &charts(&runs))
+}
+
+fn numbered(runs: &[(PathBuf, Results)]) -> Vec<Run<'_>> {
+    runs.iter()
+        .enumerate()
+        .map(|(index, (path, results))| Run::new(index, folder_name(path), results))
+        .collect()
 }
 
 fn folder_name(results_file: &Path) -> String {
@@ -115,7 +125,8 @@ fn page(runs: &[Run<'_>], charts: &[Figure]) -> Result<String> {
         html(&headline(runs))
     );
     body.push_str("<section id=\"runs\">\n<ul class=\"answers\">\n");
-    for run in runs {
+    // More answers than fit a screen stand in the tables alone.
+    for run in runs.iter().filter(|_| runs.len() <= 4) {
         let _ = writeln!(
             body,
             "<li><b>{}</b> {}</li>",

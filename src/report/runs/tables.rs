@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::group::{Comparable, Run};
+use super::group::{self, Comparable, Run};
 use crate::arm::Arm;
 use crate::report::figures;
 use crate::report::table::{Cell, Column, Table};
@@ -37,31 +37,65 @@ pub fn runs(runs: &[Run<'_>]) -> Table {
     table("run-table", "The runs".to_owned(), names.map(Column::text).to_vec(), rows)
 }
 
-/// Each run against each other: what may be compared, and what differs.
+fn numbers<'r, 'a: 'r>(runs: impl Iterator<Item = &'r Run<'a>>) -> String {
+    let numbers: Vec<String> = runs.map(|run| run.number.to_string()).collect();
+    numbers.join(", ")
+}
+
+/// Sets of runs with what may be compared within each; a run in none stands for itself.
 pub fn comparability(runs: &[Run<'_>]) -> Table {
-    let names = ["runs", "may be compared", "differs in"];
-    let mut rows = Vec::new();
+    let names = ["runs", "may be compared", "differ in"];
+    let mut sets: Vec<(String, String, String)> = Vec::new();
+    let mut placed: BTreeSet<usize> = BTreeSet::new();
+    for repeats in group::repeats(runs).iter().filter(|runs| runs.len() > 1) {
+        placed.extend(repeats.iter().map(|run| run.number));
+        let words = Comparable::Everything.words().to_owned();
+        sets.push((numbers(repeats.iter().copied()), words, "nothing".to_owned()));
+    }
+    for sweep in group::sweeps(runs) {
+        placed.extend(sweep.runs.iter().map(|(_, run)| run.number));
+        let words = Comparable::Swept.words().to_owned();
+        sets.push((numbers(sweep.runs.iter().map(|run| run.1)), words, sweep.path.to_owned()));
+    }
     for (index, run) in runs.iter().enumerate() {
         for other in &runs[index + 1..] {
-            let machine = run
-                .machine
-                .iter()
-                .filter(|(name, value)| other.machine.get(*name) != Some(*value))
-                .map(|(name, _)| format!("host {name}"));
-            let differs: Vec<String> = machine.chain(run.differing(other)).collect();
-            rows.push(vec![
-                Cell::text(format!("{} and {}", run.number, other.number)),
-                Cell::text(run.comparable(other).words()),
-                Cell::text(if differs.is_empty() { "nothing".to_owned() } else { differs.join(", ") }),
-            ]);
+            if run.comparable(other) == Comparable::Counts {
+                placed.extend([run.number, other.number]);
+                let words = Comparable::Counts.words().to_owned();
+                sets.push((numbers([run, other].into_iter()), words, differing(run, other)));
+            }
         }
     }
+    for run in runs.iter().filter(|run| !placed.contains(&run.number)) {
+        let from = runs.iter().find(|other| other.number != run.number);
+        let why = from.map_or_else(String::new, |other| {
+            format!("from run {}: {}", other.number, differing(run, other))
+        });
+        sets.push((run.number.to_string(), Comparable::Nothing.words().to_owned(), why));
+    }
+    let rows = sets
+        .into_iter()
+        .map(|(runs, words, differ)| vec![Cell::text(runs), Cell::text(words), Cell::text(differ)])
+        .collect();
     table(
         "comparability-table",
-        "What may be compared".to_owned(),
+        "What may be compared, and what not".to_owned(),
         names.map(Column::text).to_vec(),
         rows,
     )
+}
+
+/// What two runs differ in, hosts included.
+fn differing(run: &Run<'_>, other: &Run<'_>) -> String {
+    let machine = run
+        .machine
+        .iter()
+        .filter(|(name, value)| other.machine.get(*name) != Some(*value))
+        .map(|(name, _)| format!("host {name}"));
+    let schema = (run.results.schema_version != other.results.schema_version)
+        .then(|| "schema version".to_owned());
+    let differs: Vec<String> = schema.into_iter().chain(machine).chain(run.differing(other)).collect();
+    differs.join(", ")
 }
 
 /// Values of host and scenario in which any runs differ.

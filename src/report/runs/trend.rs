@@ -3,11 +3,12 @@
 use super::group::{Run, Sweep};
 use super::tables;
 use crate::arm::Arm;
-use crate::report::chart::axes::{self, LABEL, Plot, SMALL};
+use crate::report::chart::axes::{self, Plot, SMALL};
 use crate::report::chart::multiples::Sheet;
 use crate::report::chart::palette::Ink;
 use crate::report::chart::picture::{Anchor, Picture};
 use crate::report::chart::scale::{Kind, Scale};
+use crate::report::figures;
 use crate::report::text;
 use crate::report::view;
 use crate::results::Metric;
@@ -218,7 +219,6 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
     if ratio {
         let one = y.at(1.0);
         picture.line((plot.left, one), (plot.right, one), 1.5, Ink::Muted);
-        picture.text((plot.right, one - 4.0), LABEL - 2.0, Anchor::End, Ink::Muted, "plain");
     } else {
         picture.line((plot.left, plot.bottom), (plot.right, plot.bottom), 1.0, Ink::Muted);
     }
@@ -228,7 +228,14 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
     for (index, (arm, points)) in lines.iter().enumerate() {
         let ink = Ink::Arm(*arm);
         let place = |point: &Point| x.at(point.at) + (index as f64 - middle) * spread;
-        let path = points.iter().map(|p| (place(p), y.at(p.value))).collect();
+        // Where several runs have one value, the line goes through the middle of their medians.
+        let path = points
+            .chunk_by(|a, b| a.at == b.at)
+            .filter_map(|runs| {
+                let middle = figures::median(runs.iter().map(|run| run.value))?;
+                Some((place(&runs[0]), y.at(middle)))
+            })
+            .collect();
         picture.path(path, 1.2, ink, 0.6);
         for point in points {
             let (left, bottom, top) =
