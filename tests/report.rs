@@ -23,7 +23,13 @@ fn text(results: &Results, name: &str) -> String {
 /// Everything between tags, without style and script.
 fn visible(page: &str) -> String {
     let mut out = String::new();
-    let body = page.split("<body>").nth(1).unwrap().split("<script>").next().unwrap();
+    let body = page
+        .split("<body>")
+        .nth(1)
+        .unwrap()
+        .split("<script>")
+        .next()
+        .unwrap();
     for part in body.split('<').skip(1) {
         out.push_str(part.split_once('>').unwrap().1);
         out.push(' ');
@@ -37,11 +43,20 @@ fn the_page_holds_the_figures_of_the_record() {
     let page = text(&results, "index.html");
     for comparison in &results.comparisons {
         let value = format!("data-value=\"{}\"", comparison.ratio);
-        assert!(page.contains(&value), "{:?} {:?}", comparison.arm, comparison.metric);
+        assert!(
+            page.contains(&value),
+            "{:?} {:?}",
+            comparison.arm,
+            comparison.metric
+        );
     }
     for migration in &results.migrations {
         if migration.outcome.status == OutcomeStatus::Completed {
-            for value in [migration.total_time_s, migration.downtime.total_s, migration.cpu.source.seal_s] {
+            for value in [
+                migration.total_time_s,
+                migration.downtime.total_s,
+                migration.cpu.source.seal_s,
+            ] {
                 assert!(page.contains(&format!("data-value=\"{value}\"")), "{value}");
             }
             assert!(page.contains(&format!("data-value=\"{}\"", migration.payload_bytes)));
@@ -59,7 +74,11 @@ fn no_figure_is_without_sense_and_no_ratio_without_doubt() {
         let results = support::run(blocks, 2);
         for name in ["index.html", "summary.md", "migrations.csv"] {
             let content = text(&results, name);
-            let shown = if name == "index.html" { visible(&content) } else { content };
+            let shown = if name == "index.html" {
+                visible(&content)
+            } else {
+                content
+            };
             for bad in ["NaN", "inf%", " inf ", "×inf"] {
                 assert!(!shown.contains(bad), "{bad} in {name}");
             }
@@ -88,16 +107,27 @@ fn what_did_not_complete_is_said_and_is_no_zero() {
         assert!(page.contains(words), "{words}");
     }
     let table = console_table(&results);
-    let line = |arm: &str| table.lines().find(|line| line.starts_with(&format!("{arm} "))).unwrap();
+    let line = |arm: &str| {
+        table
+            .lines()
+            .find(|line| line.starts_with(&format!("{arm} ")))
+            .unwrap()
+    };
     let stalled: Vec<&str> = line("rustcrypto-soft").split_whitespace().collect();
-    assert_eq!(&stalled[1..8], ["not", "converged", "5", "of", "5", "-", "-"]);
+    assert_eq!(
+        &stalled[1..8],
+        ["not", "converged", "5", "of", "5", "-", "-"]
+    );
     assert!(stalled[8].ends_with('*'), "{stalled:?}");
     let unsupported: Vec<&str> = line("rustcrypto").split_whitespace().collect();
     assert_eq!(unsupported[1..], ["unsupported", "-", "-", "-", "-"]);
 
     let csv = text(&results, "migrations.csv");
     let failed = csv.lines().find(|line| line.contains(",failed,")).unwrap();
-    let total = COLUMNS.iter().position(|column| column.0 == "total_time_s").unwrap();
+    let total = COLUMNS
+        .iter()
+        .position(|column| column.0 == "total_time_s")
+        .unwrap();
     assert_eq!(failed.split(',').nth(total), Some(""));
 }
 
@@ -109,10 +139,18 @@ fn the_console_table_fits_a_terminal_and_gives_intervals() {
     for line in tables.lines() {
         assert!(line.chars().count() <= 100, "{line}");
     }
-    let tax = tables.lines().filter(|line| line.starts_with("aws-lc ")).nth(1).unwrap();
+    let tax = tables
+        .lines()
+        .filter(|line| line.starts_with("aws-lc "))
+        .nth(1)
+        .unwrap();
     assert_eq!(tax.matches('[').count(), 3);
     assert!(tax.ends_with("98.4%   7"), "{tax}");
-    assert!(rest.contains("warning: intervals rest on few blocks (few_repetitions)\n  remedy: run with"));
+    assert!(
+        rest.contains(
+            "warning: intervals rest on few blocks (few_repetitions)\n  remedy: run with"
+        )
+    );
 }
 
 #[test]
@@ -150,15 +188,30 @@ fn the_page_loads_nothing_and_stays_small() {
     results.migrations.extend(more);
     let page = text(&results, "index.html");
     assert!(page.len() < 3 << 20, "{} bytes", page.len());
-    assert_eq!(page.replace("http://www.w3.org/2000/svg", "").matches("http").count(), 1, "the policy's");
+    assert_eq!(
+        page.replace("http://www.w3.org/2000/svg", "")
+            .matches("http")
+            .count(),
+        1,
+        "the policy's"
+    );
     assert!(page.contains("default-src 'none'") || page.contains("default-src &#39;none&#39;"));
     for attribute in ["src=", "srcset=", "@import", "url("] {
         assert!(!page.contains(attribute), "{attribute}");
     }
-    let links: Vec<&str> = page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let links: Vec<&str> = page
+        .split("href=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
     for link in links {
-        let target = link.strip_prefix('#').unwrap_or_else(|| panic!("{link} leads away"));
-        assert!(page.contains(&format!("id=\"{target}\"")), "{link} leads nowhere");
+        let target = link
+            .strip_prefix('#')
+            .unwrap_or_else(|| panic!("{link} leads away"));
+        assert!(
+            page.contains(&format!("id=\"{target}\"")),
+            "{link} leads nowhere"
+        );
     }
 }
 
@@ -167,18 +220,36 @@ fn colours(png: &[u8]) -> HashSet<(u8, u8, u8)> {
     let mut reader = png::Decoder::new(png).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size()];
     let info = reader.next_frame(&mut pixels).unwrap();
-    assert!(info.width >= 1600 && info.height >= 400, "{} x {}", info.width, info.height);
+    assert!(
+        info.width >= 1600 && info.height >= 400,
+        "{} x {}",
+        info.width,
+        info.height
+    );
     assert_eq!(info.color_type, png::ColorType::Rgb);
-    pixels.chunks_exact(3).map(|pixel| (pixel[0], pixel[1], pixel[2])).collect()
+    pixels
+        .chunks_exact(3)
+        .map(|pixel| (pixel[0], pixel[1], pixel[2]))
+        .collect()
 }
 
 #[test]
 fn pictures_hold_the_colours_of_their_arms() {
     let results = support::run(5, 7);
-    let completed = [Arm::Plain, Arm::Copy, Arm::AwsLcSoft, Arm::AwsLcAesni, Arm::AwsLc];
+    let completed = [
+        Arm::Plain,
+        Arm::Copy,
+        Arm::AwsLcSoft,
+        Arm::AwsLcAesni,
+        Arm::AwsLc,
+    ];
     let files = report::files(&results).unwrap();
     let names: Vec<&str> = files.iter().map(|file| file.0.as_str()).collect();
-    assert_eq!(names.last(), Some(&"index.html"), "what a folder is opened by is written last");
+    assert_eq!(
+        names.last(),
+        Some(&"index.html"),
+        "what a folder is opened by is written last"
+    );
     for (name, png) in files.iter().filter(|file| file.0.ends_with(".png")) {
         let colours = colours(png);
         assert!(colours.len() > 10, "{name} is blank");
@@ -190,12 +261,21 @@ fn pictures_hold_the_colours_of_their_arms() {
             _ => &completed[..],
         };
         for arm in arms {
-            assert!(colours.contains(&palette::arm_rgb(*arm)), "{name} lacks {arm}");
+            assert!(
+                colours.contains(&palette::arm_rgb(*arm)),
+                "{name} lacks {arm}"
+            );
         }
         let absent = palette::arm_rgb(Arm::Rustcrypto);
-        assert!(!colours.contains(&absent), "{name} shows an arm that did not run");
+        assert!(
+            !colours.contains(&absent),
+            "{name} shows an arm that did not run"
+        );
     }
-    assert_eq!(names.iter().filter(|name| name.ends_with(".png")).count(), 6);
+    assert_eq!(
+        names.iter().filter(|name| name.ends_with(".png")).count(),
+        6
+    );
 }
 
 #[test]
@@ -227,7 +307,9 @@ fn a_run_with_little_in_it_still_has_a_report() {
     nothing.interrupted = true;
     let page = visible(&text(&nothing, "index.html"));
     assert!(page.contains("(interrupted)") && page.contains("not run"));
-    assert!(page.contains("Nothing to draw in this run: tax, cpu, rounds, downtime, latency, wire."));
+    assert!(
+        page.contains("Nothing to draw in this run: tax, cpu, rounds, downtime, latency, wire.")
+    );
     assert!(console_table(&nothing).contains("no tax:"));
 
     let mut plain = support::run(2, 10);

@@ -50,13 +50,29 @@ fn look(browser: &Path, html: &str, width: u32) -> Seen {
     fs::write(&file, outer).unwrap();
     let log = folder.path().join("net.json");
     let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-        .args(["--disable-default-apps", "--disable-dev-shm-usage", "--enable-logging=stderr"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ])
+        .args([
+            "--disable-default-apps",
+            "--disable-dev-shm-usage",
+            "--enable-logging=stderr",
+        ])
         // Whatever would leave is refused by name, and is in the log.
         .arg("--host-resolver-rules=MAP * ~NOTFOUND")
         .arg(format!("--log-net-log={}", log.display()))
-        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+        .arg(format!(
+            "--user-data-dir={}",
+            folder.path().join("profile").display()
+        ))
         .arg("--window-size=1700,1000")
         .arg("--dump-dom")
         .arg(format!("file://{}", file.display()))
@@ -77,7 +93,11 @@ fn look(browser: &Path, html: &str, width: u32) -> Seen {
     let log = fs::read_to_string(&log).unwrap_or_default();
     Seen {
         probe: serde_json::from_str(&json).unwrap(),
-        console: errors.lines().filter(|l| l.contains("CONSOLE")).map(str::to_owned).collect(),
+        console: errors
+            .lines()
+            .filter(|l| l.contains("CONSOLE"))
+            .map(str::to_owned)
+            .collect(),
         network: requests(&log, &file.to_string_lossy()),
     }
 }
@@ -88,9 +108,15 @@ fn requests(log: &str, page: &str) -> Vec<String> {
     let mut found = Vec::new();
     for line in log.lines() {
         let line = line.trim().trim_end_matches(',');
-        let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
-        let Some(url) = event["params"]["url"].as_str() else { continue };
-        let initiator = event["params"]["initiator"].as_str().unwrap_or("not an origin");
+        let Ok(event) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        let Some(url) = event["params"]["url"].as_str() else {
+            continue;
+        };
+        let initiator = event["params"]["initiator"]
+            .as_str()
+            .unwrap_or("not an origin");
         if !url.contains(page) && initiator != "not an origin" {
             found.push(format!("{url} by {initiator}"));
         }
@@ -99,16 +125,31 @@ fn requests(log: &str, page: &str) -> Vec<String> {
 }
 
 fn sound(seen: &Seen, width: u32) {
-    assert_eq!(seen.probe["seen"], Value::Array(vec![]), "errors at {width}");
+    assert_eq!(
+        seen.probe["seen"],
+        Value::Array(vec![]),
+        "errors at {width}"
+    );
     assert_eq!(seen.console, Vec::<String>::new(), "console at {width}");
-    assert_eq!(seen.probe["requests"], Value::Array(vec![]), "requests at {width}");
+    assert_eq!(
+        seen.probe["requests"],
+        Value::Array(vec![]),
+        "requests at {width}"
+    );
     assert_eq!(seen.network, Vec::<String>::new(), "network at {width}");
-    assert_eq!(seen.probe["inner"], width, "the window has the width that is tested");
+    assert_eq!(
+        seen.probe["inner"], width,
+        "the window has the width that is tested"
+    );
     for part in ["scroll", "scrollOpen"] {
         let wide = seen.probe[part].as_u64().unwrap();
         assert!(wide <= u64::from(width), "{part} {wide} at {width}");
     }
-    assert_eq!(seen.probe["small"], Value::Array(vec![]), "illegible at {width}");
+    assert_eq!(
+        seen.probe["small"],
+        Value::Array(vec![]),
+        "illegible at {width}"
+    );
     assert_eq!(seen.probe["unsorted"], Value::Array(vec![]));
     assert!(seen.probe["sorts"].as_u64().unwrap() > 20);
     for chart in seen.probe["charts"].as_array().unwrap() {
@@ -130,7 +171,13 @@ fn same_figures(seen: &Seen, results: &Results) {
         assert_eq!(number(&row[1]), Some(f64::from(migration.block)));
         let ran = !migration.rounds.is_empty();
         let cpu = ran.then_some(migration.cpu.source.total_s);
-        assert_eq!(number(&row[12]), cpu, "{} {}", migration.arm, migration.block);
+        assert_eq!(
+            number(&row[12]),
+            cpu,
+            "{} {}",
+            migration.arm,
+            migration.block
+        );
         let sent = ran.then_some(migration.pages_sent as f64);
         assert_eq!(number(&row[7]), sent);
         if migration.outcome.status == OutcomeStatus::Completed {
@@ -138,15 +185,26 @@ fn same_figures(seen: &Seen, results: &Results) {
         }
     }
     let taxes = seen.probe["tables"]["tax-table"].as_array().unwrap();
-    let mut shown: Vec<f64> =
-        taxes.iter().flat_map(|row| row.as_array().unwrap()).filter_map(number).collect();
+    let mut shown: Vec<f64> = taxes
+        .iter()
+        .flat_map(|row| row.as_array().unwrap())
+        .filter_map(number)
+        .collect();
     let mut recorded: Vec<f64> = results.comparisons.iter().map(|c| c.ratio).collect();
     shown.sort_by(f64::total_cmp);
     recorded.sort_by(f64::total_cmp);
     assert_eq!(shown, recorded);
     let copied = &seen.probe["copied"]["migration-table"];
-    assert_eq!(copied["csv"], results.migrations.len() + 2, "a heading and a last line break");
-    assert_eq!(copied["markdown"], results.migrations.len() + 3, "a heading, a rule, a last line break");
+    assert_eq!(
+        copied["csv"],
+        results.migrations.len() + 2,
+        "a heading and a last line break"
+    );
+    assert_eq!(
+        copied["markdown"],
+        results.migrations.len() + 3,
+        "a heading, a rule, a last line break"
+    );
 }
 
 #[test]
@@ -177,14 +235,21 @@ fn a_browser_shows_runs_side_by_side() {
         .into_iter()
         .enumerate()
         .map(|(n, scenario)| {
-            (PathBuf::from(format!("run-{n}/results.json")), support::run_of(scenario, n as u64))
+            (
+                PathBuf::from(format!("run-{n}/results.json")),
+                support::run_of(scenario, n as u64),
+            )
         })
         .collect();
     let html = runs::page_of(&sides).unwrap();
     for width in [400, 1600] {
         let seen = look(&browser, &html, width);
         sound(&seen, width);
-        assert_eq!(seen.probe["charts"].as_array().unwrap().len(), 2, "a sweep and a trend");
+        assert_eq!(
+            seen.probe["charts"].as_array().unwrap().len(),
+            2,
+            "a sweep and a trend"
+        );
     }
 }
 
@@ -199,14 +264,43 @@ fn faults_are_found() {
                  </th></tr></thead><tbody><tr><td data-value=\"2\"></td></tr><tr><td data-value=\"1\"></td></tr>\
                  </tbody></table><script>window.migtaxTables={markdown:String,csv:String}</script>";
     let wide = "<div style=\"width:900px\">wide</div><script>console.error('bad')</script>";
-    let seen = look(&browser, &page("", &format!("{wide}{table}<img src=\"http://away.test/x.png\">")), 400);
+    let seen = look(
+        &browser,
+        &page(
+            "",
+            &format!("{wide}{table}<img src=\"http://away.test/x.png\">"),
+        ),
+        400,
+    );
     assert!(seen.probe["scroll"].as_u64().unwrap() > 400);
-    assert_eq!(seen.console.iter().filter(|line| line.contains("bad")).count(), 1);
-    assert!(seen.network.iter().any(|url| url.contains("away.test")), "{:?}", seen.network);
-    assert_eq!(seen.probe["unsorted"].as_array().unwrap().len(), 1, "2, 1 do not rise");
+    assert_eq!(
+        seen.console
+            .iter()
+            .filter(|line| line.contains("bad"))
+            .count(),
+        1
+    );
+    assert!(
+        seen.network.iter().any(|url| url.contains("away.test")),
+        "{:?}",
+        seen.network
+    );
+    assert_eq!(
+        seen.probe["unsorted"].as_array().unwrap().len(),
+        1,
+        "2, 1 do not rise"
+    );
 
     let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'unsafe-inline'\">";
-    let seen = look(&browser, &page(policy, "<img src=\"http://away.test/x.png\">"), 400);
-    assert!(seen.console.iter().any(|line| line.contains("away.test")), "{:?}", seen.console);
+    let seen = look(
+        &browser,
+        &page(policy, "<img src=\"http://away.test/x.png\">"),
+        400,
+    );
+    assert!(
+        seen.console.iter().any(|line| line.contains("away.test")),
+        "{:?}",
+        seen.console
+    );
     assert!(seen.network.is_empty(), "{:?}", seen.network);
 }

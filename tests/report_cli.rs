@@ -41,8 +41,16 @@ fn a_run_gets_its_report_beside_it_or_elsewhere() {
     let file = save(&folder, &support::run(3, 1));
     assert_eq!(report(&[&folder], None).unwrap(), ExitCode::Done);
     let expected = [
-        "cpu.png", "downtime.png", "index.html", "latency.png", "migrations.csv", "results.json",
-        "rounds.png", "summary.md", "tax.png", "wire.png",
+        "cpu.png",
+        "downtime.png",
+        "index.html",
+        "latency.png",
+        "migrations.csv",
+        "results.json",
+        "rounds.png",
+        "summary.md",
+        "tax.png",
+        "wire.png",
     ];
     assert_eq!(names(&folder), expected);
     // Again, from the file itself, into a new folder: the same page.
@@ -60,10 +68,26 @@ fn bad_input_is_one_line_and_leaves_nothing() {
     let cases = [
         ("missing", None, "No such file"),
         ("empty", Some(String::new()), "truncated"),
-        ("truncated", Some(whole[..whole.len() / 2].to_owned()), "truncated"),
-        ("other", Some("{\"name\": 1}".to_owned()), "not a results.json"),
-        ("binary", Some("\u{0}\u{1}".to_owned()), "not a results.json"),
-        ("newer", Some(format!("{{\"schema_version\": {newer}, \"new\": 1}}")), "use a newer migtax"),
+        (
+            "truncated",
+            Some(whole[..whole.len() / 2].to_owned()),
+            "truncated",
+        ),
+        (
+            "other",
+            Some("{\"name\": 1}".to_owned()),
+            "not a results.json",
+        ),
+        (
+            "binary",
+            Some("\u{0}\u{1}".to_owned()),
+            "not a results.json",
+        ),
+        (
+            "newer",
+            Some(format!("{{\"schema_version\": {newer}, \"new\": 1}}")),
+            "use a newer migtax",
+        ),
     ];
     for (name, content, says) in cases {
         let folder = root.path().join(name);
@@ -75,7 +99,10 @@ fn bad_input_is_one_line_and_leaves_nothing() {
         let error = report(&[&folder], None).unwrap_err();
         assert_eq!(error.exit_code(), ExitCode::InvalidInput, "{name}: {error}");
         let text = error.to_string();
-        assert!(text.contains(says) && text.contains("results.json"), "{name}: {text}");
+        assert!(
+            text.contains(says) && text.contains("results.json"),
+            "{name}: {text}"
+        );
         assert_eq!(text.lines().count(), 1, "{name}: {text}");
         assert_eq!(names(&folder), before, "{name}");
     }
@@ -95,8 +122,9 @@ fn base() -> Scenario {
 
 fn page(runs: &[Results]) -> String {
     let root = tempfile::tempdir().unwrap();
-    let folders: Vec<PathBuf> =
-        (0..runs.len()).map(|index| root.path().join(format!("run-{index}"))).collect();
+    let folders: Vec<PathBuf> = (0..runs.len())
+        .map(|index| root.path().join(format!("run-{index}")))
+        .collect();
     for (folder, results) in folders.iter().zip(runs) {
         save(folder, results);
     }
@@ -136,7 +164,10 @@ fn exact_counts_are_compared_across_machines_under_the_virtual_clock() {
     // Under the virtual clock every block has the same counts.
     let first = here.migrations.clone();
     for migration in &mut here.migrations {
-        let twin = first.iter().find(|m| m.arm == migration.arm && m.block == 0).unwrap();
+        let twin = first
+            .iter()
+            .find(|m| m.arm == migration.arm && m.block == 0)
+            .unwrap();
         migration.rounds.clone_from(&twin.rounds);
         migration.pages_sent = twin.pages_sent;
         migration.zero_pages = twin.zero_pages;
@@ -150,10 +181,18 @@ fn exact_counts_are_compared_across_machines_under_the_virtual_clock() {
     }
     let page = page(&[here, there]);
     assert!(page.contains("only exact counts may be compared"));
-    let table = page.split("id=\"count-table\"").nth(1).unwrap().split("</table>").next().unwrap();
+    let table = page
+        .split("id=\"count-table\"")
+        .nth(1)
+        .unwrap()
+        .split("</table>")
+        .next()
+        .unwrap();
     let row = |arm: &str, count: &str| {
         let rows: Vec<&str> = table.split("<tr>").collect();
-        let found = rows.iter().find(|r| r.contains(&format!("</i>{arm}<")) && r.contains(count));
+        let found = rows
+            .iter()
+            .find(|r| r.contains(&format!("</i>{arm}<")) && r.contains(count));
         (*found.unwrap()).to_owned()
     };
     assert!(row("plain", ">records<").contains(">equal<"));
@@ -174,7 +213,10 @@ fn one_value_that_differs_is_a_sweep() {
     ]);
     assert!(records.contains("2 runs on one machine that sweep one value"));
     assert!(records.contains("Throughput against record size"));
-    let streams = page(&[with(|s| s.migration.streams = 1), with(|s| s.migration.streams = 4)]);
+    let streams = page(&[
+        with(|s| s.migration.streams = 1),
+        with(|s| s.migration.streams = 4),
+    ]);
     assert!(streams.contains("Throughput against streams"));
     let rates = page(&[
         with(|s| s.workload.rate = Rate(10 << 20)),
@@ -182,5 +224,8 @@ fn one_value_that_differs_is_a_sweep() {
         with(|s| s.migration.streams = 2),
     ]);
     assert!(rates.contains("Tax against dirty rate"));
-    assert!(rates.contains("migration.streams, workload.rate"), "what keeps run 3 apart");
+    assert!(
+        rates.contains("migration.streams, workload.rate"),
+        "what keeps run 3 apart"
+    );
 }

@@ -71,9 +71,10 @@ fn beside(runs: &[(PathBuf, Results)]) -> PathBuf {
         fs::canonicalize(&folder).unwrap_or(folder)
     };
     let name = |folder: &Path| {
-        folder
-            .file_name()
-            .map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
+        folder.file_name().map_or_else(
+            || "run".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        )
     };
     let (first, last) = (folder(runs.first()), folder(runs.last()));
     let name = format!("compare-{}-{}", name(&first), name(&last));
@@ -91,7 +92,10 @@ fn read(file: &Path) -> Result<Results> {
     let damaged = |error: serde_json::Error| {
         let place = file.display();
         Error::Invalid(if error.is_eof() {
-            format!("{place}: truncated at line {}, the file is incomplete", error.line())
+            format!(
+                "{place}: truncated at line {}, the file is incomplete",
+                error.line()
+            )
         } else {
             format!("{place}: not a results.json: {error}")
         })

@@ -79,7 +79,12 @@ fn answer(results: &Results, arm: &ArmView<'_>) -> Answer {
     ];
     let cores = sides
         .iter()
-        .filter_map(|(side, metric)| Some(Cores { side, median: cores(arm, *metric)? }))
+        .filter_map(|(side, metric)| {
+            Some(Cores {
+                side,
+                median: cores(arm, *metric)?,
+            })
+        })
         .collect();
     Answer {
         arm: arm.arm(),
@@ -142,7 +147,10 @@ pub fn undecided(tax: &Comparison) -> bool {
 /// The answer that the report opens with: the first arm of the ladder that has figures, else the
 /// first.
 pub fn best(answers: &[Answer]) -> Option<&Answer> {
-    answers.iter().find(|answer| answer.measured).or(answers.first())
+    answers
+        .iter()
+        .find(|answer| answer.measured)
+        .or(answers.first())
 }
 
 /// The one-line answer, every ratio with its interval, level and n.
@@ -159,7 +167,12 @@ pub fn headline(results: &Results) -> String {
         .iter()
         .filter_map(|part| {
             let tax = part.tax.as_ref()?;
-            Some(format!("{} {} ({})", text::tax(tax.ratio), part.noun, view::doubt(tax)))
+            Some(format!(
+                "{} {} ({})",
+                text::tax(tax.ratio),
+                part.noun,
+                view::doubt(tax)
+            ))
         })
         .collect();
     format!("{OPENING} {} ({}).", list(&parts), best.name)
@@ -194,6 +207,13 @@ pub fn cores_words(answer: &Answer) -> Option<String> {
     if sides.is_empty() {
         return None;
     }
-    let from = if answer.cores_unfinished { ", of unfinished migrations" } else { "" };
-    Some(format!("Cores per 10 Gb/s{from} ({VMWARE_RULE}): {}", list(&sides)))
+    let from = if answer.cores_unfinished {
+        ", of unfinished migrations"
+    } else {
+        ""
+    };
+    Some(format!(
+        "Cores per 10 Gb/s{from} ({VMWARE_RULE}): {}",
+        list(&sides)
+    ))
 }

@@ -24,7 +24,11 @@ pub fn console_table(results: &Results) -> String {
             results.scenario.guest.memory,
             arms.len(),
             view::blocks(results),
-            if results.interrupted { " (interrupted)" } else { "" },
+            if results.interrupted {
+                " (interrupted)"
+            } else {
+                ""
+            },
             results.host.cpu_model,
         )),
     );
@@ -53,7 +57,10 @@ pub fn console_table(results: &Results) -> String {
     tax_table(&mut out, results, &arms);
     for arm in &arms {
         for reason in arm.reasons() {
-            line(&mut out, &text::terminal(&format!("{}: {reason}", arm.arm())));
+            line(
+                &mut out,
+                &text::terminal(&format!("{}: {reason}", arm.arm())),
+            );
         }
     }
     for text in wrap(view::LOOPBACK_NOTE, WIDTH) {
@@ -64,7 +71,10 @@ pub fn console_table(results: &Results) -> String {
             &mut out,
             &text::terminal(&format!("warning: {} ({})", warning.message, warning.code)),
         );
-        line(&mut out, &text::terminal(&format!("  remedy: {}", warning.remedy)));
+        line(
+            &mut out,
+            &text::terminal(&format!("  remedy: {}", warning.remedy)),
+        );
     }
     out
 }
@@ -92,9 +102,14 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 fn arm_line(arm: &ArmView<'_>) -> String {
     let value = |metric: Metric, figure: fn(f64) -> String| {
-        arm.metric(metric).map_or("-".to_owned(), |m| figure(m.value))
+        arm.metric(metric)
+            .map_or("-".to_owned(), |m| figure(m.value))
     };
-    let star = if arm.basis == Basis::NotConverged { "*" } else { "" };
+    let star = if arm.basis == Basis::NotConverged {
+        "*"
+    } else {
+        ""
+    };
     let cpu = |metric| match arm.metric(metric) {
         Some(median) => format!("{}{star}", text::sig3(median.value)),
         None => "-".to_owned(),
@@ -130,7 +145,12 @@ fn tax_table(out: &mut String, results: &Results, arms: &[ArmView<'_>]) {
     let rows: Vec<_> = arms
         .iter()
         .filter(|arm| arm.arm() != view::BASELINE)
-        .map(|arm| (arm, SHOWN.map(|metric| view::tax(results, arm.arm(), metric))))
+        .map(|arm| {
+            (
+                arm,
+                SHOWN.map(|metric| view::tax(results, arm.arm(), metric)),
+            )
+        })
         .filter(|(_, taxes)| taxes.iter().any(Option::is_some))
         .collect();
     if rows.is_empty() {
@@ -152,7 +172,9 @@ fn tax_table(out: &mut String, results: &Results, arms: &[ArmView<'_>]) {
         // Rows whose metrics rest on different blocks say so for each.
         let same = doubts.windows(2).all(|pair| pair[0] == pair[1]);
         let cells = taxes.map(|tax| match tax {
-            Some(c) if !same => format!("{} {} n {}", tax_cell(tax), text::level(c.level), c.blocks),
+            Some(c) if !same => {
+                format!("{} {} n {}", tax_cell(tax), text::level(c.level), c.blocks)
+            }
             _ => tax_cell(tax),
         });
         let (level, n) = match (same, doubts.first()) {

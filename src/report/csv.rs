@@ -69,16 +69,22 @@ pub const COLUMNS: &[Column] = &[
     ("payload_bytes", |m| ran(m, m.payload_bytes)),
     ("bytes_on_wire", |m| ran(m, m.bytes_on_wire)),
     ("records", |m| ran(m, m.records)),
-    ("throughput_gib_per_s", |m| optional(figures::throughput_gib_s(m))),
+    ("throughput_gib_per_s", |m| {
+        optional(figures::throughput_gib_s(m))
+    }),
     ("source_cpu_s", |m| ran(m, m.cpu.source.total_s)),
     ("source_prepare_s", |m| ran(m, m.cpu.source.prepare_s)),
     ("source_seal_s", |m| ran(m, m.cpu.source.seal_s)),
     ("source_transmit_s", |m| ran(m, m.cpu.source.transmit_s)),
     ("source_other_s", |m| ran(m, m.cpu.source.other_s)),
     ("source_vcpu_s", |m| ran(m, m.cpu.source.vcpu_s)),
-    ("source_cpu_s_per_gib", |m| optional(figures::source_cpu_per_gib(m))),
+    ("source_cpu_s_per_gib", |m| {
+        optional(figures::source_cpu_per_gib(m))
+    }),
     ("destination_cpu_s", |m| ran(m, m.cpu.destination.total_s)),
-    ("destination_receive_s", |m| ran(m, m.cpu.destination.receive_s)),
+    ("destination_receive_s", |m| {
+        ran(m, m.cpu.destination.receive_s)
+    }),
     ("destination_open_s", |m| ran(m, m.cpu.destination.open_s)),
     ("destination_apply_s", |m| ran(m, m.cpu.destination.apply_s)),
     ("destination_other_s", |m| ran(m, m.cpu.destination.other_s)),
@@ -89,10 +95,16 @@ pub const COLUMNS: &[Column] = &[
     ("guest_writes", |m| ran(m, m.guest.writes)),
     ("guest_schedule_kept", |m| ran(m, m.guest.schedule_kept)),
     ("write_latency_before_p50_ns", |m| {
-        latency(&m.guest.write_latency_before_ns, m.guest.write_latency_before_ns.p50)
+        latency(
+            &m.guest.write_latency_before_ns,
+            m.guest.write_latency_before_ns.p50,
+        )
     }),
     ("write_latency_before_p999_ns", |m| {
-        latency(&m.guest.write_latency_before_ns, m.guest.write_latency_before_ns.p999)
+        latency(
+            &m.guest.write_latency_before_ns,
+            m.guest.write_latency_before_ns.p999,
+        )
     }),
     ("write_latency_p50_ns", |m| {
         latency(&m.guest.write_latency_ns, m.guest.write_latency_ns.p50)

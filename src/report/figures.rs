@@ -11,7 +11,9 @@ pub const TEN_GBIT_AS_GIB_PER_S: f64 = 10e9 / 8.0 / GIB;
 
 /// `part / whole`, if that is a finite number.
 fn over(part: f64, whole: f64) -> Option<f64> {
-    (whole > 0.0).then(|| part / whole).filter(|r| r.is_finite())
+    (whole > 0.0)
+        .then(|| part / whole)
+        .filter(|r| r.is_finite())
 }
 
 /// Seconds spent in rounds: the sum of their durations.
@@ -36,7 +38,10 @@ pub fn destination_cpu_per_gib(migration: &Migration) -> Option<f64> {
 
 /// CPU seconds of the source per GiB of guest memory: counts extra rounds.
 pub fn source_cpu_per_memory_gib(migration: &Migration) -> Option<f64> {
-    over(migration.cpu.source.total_s, migration.memory_bytes as f64 / GIB)
+    over(
+        migration.cpu.source.total_s,
+        migration.memory_bytes as f64 / GIB,
+    )
 }
 
 /// CPU seconds of the destination per GiB of guest memory: counts extra rounds.
@@ -76,9 +81,10 @@ pub fn metric(migration: &Migration, metric: Metric) -> Option<f64> {
 /// An arm's ratio to another arm in every block where both completed: `(block, ratio)`.
 pub fn paired_ratios(results: &Results, arm: Arm, against: Arm, of: Metric) -> Vec<(u32, f64)> {
     let completed = |arm: Arm| {
-        results.migrations.iter().filter(move |m| {
-            m.arm == arm && m.outcome.status == OutcomeStatus::Completed
-        })
+        results
+            .migrations
+            .iter()
+            .filter(move |m| m.arm == arm && m.outcome.status == OutcomeStatus::Completed)
     };
     let mut ratios = Vec::new();
     for mine in completed(arm) {
@@ -176,7 +182,10 @@ pub fn wire_traffic(migration: &Migration) -> Option<WireTraffic> {
     let start = steps.first()?.0;
     let end = steps.last()?.1;
     let span = end - start;
-    let carried: f64 = steps.iter().map(|(from, to, rate)| (to - from) * rate).sum();
+    let carried: f64 = steps
+        .iter()
+        .map(|(from, to, rate)| (to - from) * rate)
+        .sum();
     let mean = over(carried, span)?;
     let peak = steps.iter().map(|step| step.2).fold(0.0, f64::max);
     let busy: f64 = steps.iter().map(|(from, to, _)| to - from).sum();
@@ -219,7 +228,11 @@ mod tests {
             let median = median_interval((1..=n).map(f64::from)).unwrap();
             assert_eq!(median.low, f64::from(k), "n = {n}");
             assert_eq!(median.high, f64::from(n + 1 - k), "n = {n}");
-            assert!((median.level - level).abs() < 1e-9, "n = {n}: {}", median.level);
+            assert!(
+                (median.level - level).abs() < 1e-9,
+                "n = {n}: {}",
+                median.level
+            );
             assert_eq!(median.value, f64::from(n + 1) / 2.0);
         }
         assert_eq!(median_interval([f64::NAN]), None);

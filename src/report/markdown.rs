@@ -19,7 +19,11 @@ pub fn summary(results: &Results) -> String {
         md(&results.scenario.name),
         results.scenario.guest.memory,
         view::blocks(results),
-        if results.interrupted { " (interrupted)" } else { "" },
+        if results.interrupted {
+            " (interrupted)"
+        } else {
+            ""
+        },
         md(&results.host.cpu_model),
         results.host.cores,
         md(&results.host.kernel),
@@ -27,7 +31,13 @@ pub fn summary(results: &Results) -> String {
         md(&results.started_at),
     );
     for answer in answer::answers(results) {
-        let _ = writeln!(out, "- **{}** (`{}`): {}", md(answer.name), answer.arm, sentence(&answer));
+        let _ = writeln!(
+            out,
+            "- **{}** (`{}`): {}",
+            md(answer.name),
+            answer.arm,
+            sentence(&answer)
+        );
     }
     for warning in &results.warnings {
         let _ = writeln!(
@@ -51,7 +61,11 @@ fn sentence(answer: &answer::Answer) -> String {
         .iter()
         .filter_map(|part| {
             let tax = part.tax.as_ref()?;
-            Some(format!("{} ({})", answer::part_words(part)?, view::doubt(tax)))
+            Some(format!(
+                "{} ({})",
+                answer::part_words(part)?,
+                view::doubt(tax)
+            ))
         })
         .collect();
     let mut out = text::markdown(&answer::list(&parts));

@@ -21,12 +21,19 @@ pub struct Cell {
 impl Cell {
     /// A text.
     pub fn text(text: impl Into<String>) -> Self {
-        Cell { text: text.into(), ..Cell::default() }
+        Cell {
+            text: text.into(),
+            ..Cell::default()
+        }
     }
 
     /// An arm's name with its colour.
     pub fn arm(arm: Arm) -> Self {
-        Cell { text: arm.name().to_owned(), arm: Some(arm), ..Cell::default() }
+        Cell {
+            text: arm.name().to_owned(),
+            arm: Some(arm),
+            ..Cell::default()
+        }
     }
 
     /// A figure as written, with its exact value.
@@ -71,12 +78,22 @@ pub struct Column {
 impl Column {
     /// A column of texts.
     pub fn text(name: impl Into<String>) -> Self {
-        Column { name: name.into(), unit: String::new(), definition: None, figures: false }
+        Column {
+            name: name.into(),
+            unit: String::new(),
+            definition: None,
+            figures: false,
+        }
     }
 
     /// A column of figures.
     pub fn figures(name: impl Into<String>, unit: impl Into<String>) -> Self {
-        Column { name: name.into(), unit: unit.into(), definition: None, figures: true }
+        Column {
+            name: name.into(),
+            unit: unit.into(),
+            definition: None,
+            figures: true,
+        }
     }
 
     /// With a definition.
@@ -143,17 +160,17 @@ impl Table {
                     _ => ("td", "td"),
                 };
                 let class = if column.figures { " class=\"num\"" } else { "" };
-                let value = cell
-                    .value
-                    .map_or(String::new(), |v| format!(" data-value=\"{}\"", text::exact(v)));
+                let value = cell.value.map_or(String::new(), |v| {
+                    format!(" data-value=\"{}\"", text::exact(v))
+                });
                 let under = match cell.under.as_str() {
                     "" => String::new(),
                     under if column.figures => format!("<small>{}</small>", unbroken(under)),
                     under => format!("<small>{}</small>", text::html(under)),
                 };
-                let swatch = cell
-                    .arm
-                    .map_or(String::new(), |arm| format!("<i class=\"arm {}\"></i>", arm.name()));
+                let swatch = cell.arm.map_or(String::new(), |arm| {
+                    format!("<i class=\"arm {}\"></i>", arm.name())
+                });
                 let _ = write!(
                     out,
                     "<{open}{class}{value}>{swatch}{}{under}</{close}>",

@@ -178,7 +178,8 @@ pub fn markdown(text: &str) -> String {
 /// A CSV field after RFC 4180. A text that a spreadsheet would take for a formula is prefixed
 /// with an apostrophe.
 pub fn csv(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    let formula =
+        text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
     let text = if formula {
         format!("'{text}")
     } else {

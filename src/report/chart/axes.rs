@@ -46,9 +46,20 @@ pub fn x_axis(
     for tick in scale.ticks(wanted) {
         let x = scale.at(tick);
         picture.line((x, plot.top), (x, plot.bottom), 1.0, Ink::Grid);
-        picture.text((x, plot.bottom + 14.0), SMALL, Anchor::Middle, Ink::Muted, &text(tick));
+        picture.text(
+            (x, plot.bottom + 14.0),
+            SMALL,
+            Anchor::Middle,
+            Ink::Muted,
+            &text(tick),
+        );
     }
-    picture.line((plot.left, plot.bottom), (plot.right, plot.bottom), 1.0, Ink::Muted);
+    picture.line(
+        (plot.left, plot.bottom),
+        (plot.right, plot.bottom),
+        1.0,
+        Ink::Muted,
+    );
     if !title.is_empty() {
         picture.text(
             (plot.right, plot.bottom + 28.0),
@@ -72,9 +83,21 @@ pub fn y_axis(
     for tick in scale.ticks(wanted) {
         let y = scale.at(tick);
         picture.line((plot.left, y), (plot.right, y), 1.0, Ink::Grid);
-        picture.text((plot.left - 5.0, y + 4.0), SMALL, Anchor::End, Ink::Muted, &text(tick));
+        picture.text(
+            (plot.left - 5.0, y + 4.0),
+            SMALL,
+            Anchor::End,
+            Ink::Muted,
+            &text(tick),
+        );
     }
-    picture.text((plot.left, plot.top - 6.0), SMALL, Anchor::Start, Ink::Muted, title);
+    picture.text(
+        (plot.left, plot.top - 6.0),
+        SMALL,
+        Anchor::Start,
+        Ink::Muted,
+        title,
+    );
 }
 
 /// A tick as a plain number.
@@ -109,9 +132,8 @@ pub fn steps(steps: &[(f64, f64, f64)], x: &Scale, y: &Scale) -> Vec<(f64, f64)>
     // Adjoining steps need no visit to zero between them.
     let mut joined: Vec<(f64, f64)> = Vec::with_capacity(points.len());
     for (index, point) in points.iter().enumerate() {
-        let down_then_up = index >= 2
-            && index % 4 == 0
-            && (points[index - 1].0 - point.0).abs() < 0.75;
+        let down_then_up =
+            index >= 2 && index % 4 == 0 && (points[index - 1].0 - point.0).abs() < 0.75;
         if down_then_up {
             joined.pop();
         } else {

@@ -94,7 +94,10 @@ impl Chart {
             return None;
         }
         let groups = groups(&self.panels);
-        let height: f64 = groups.iter().map(|rows| rows.len() as f64 * ROW + 66.0).sum();
+        let height: f64 = groups
+            .iter()
+            .map(|rows| rows.len() as f64 * ROW + 66.0)
+            .sum();
         let mut picture = Picture::new(WIDTH, HEAD + 18.0 + height, self.title);
         axes::head(&mut picture, self.title, self.note);
         axes::legend(&mut picture, (0.0, HEAD + 6.0), &self.legend);
@@ -117,7 +120,12 @@ impl Chart {
             }
             for (column, panel) in self.panels.iter().enumerate() {
                 let left = NAMES + column as f64 * (width + GAP);
-                let plot = Plot { left, right: left + width - FIGURE, top, bottom };
+                let plot = Plot {
+                    left,
+                    right: left + width - FIGURE,
+                    top,
+                    bottom,
+                };
                 let title = if group == 0 {
                     panel.title.to_owned()
                 } else {
@@ -184,7 +192,10 @@ impl Chart {
             picture.dot((x, y + 8.0), 1.8, Ink::Arm(bar.arm), 0.7);
             picture.tip((x - 3.0, y + 5.0), (6.0, 6.0), tip.as_str());
         }
-        let end = bar.dots.iter().fold(scale.at(from), |end, dot| end.max(scale.at(dot.0)));
+        let end = bar
+            .dots
+            .iter()
+            .fold(scale.at(from), |end, dot| end.max(scale.at(dot.0)));
         let figure = (self.figure)(total.value);
         let x = (end + 6.0).min(right + 6.0);
         picture.bold((x, y + 3.0), LABEL, Anchor::Start, Ink::Text, &figure);

@@ -57,7 +57,12 @@ fn bar(arm: &ArmView<'_>, stages: &[Stage; 4], total: Metric) -> Bar {
         .iter()
         .filter_map(|m| {
             let value = figures::metric(m, total)?;
-            let tip = format!("{}, block {}: {} CPU-s/GiB", m.arm, m.block, text::sig3(value));
+            let tip = format!(
+                "{}, block {}: {} CPU-s/GiB",
+                m.arm,
+                m.block,
+                text::sig3(value)
+            );
             Some((value, tip))
         })
         .collect();

@@ -33,7 +33,11 @@ fn bar(arm: &ArmView<'_>) -> Bar {
         .iter()
         .filter_map(|(name, part)| {
             let values = arm.measured.iter().map(|m| part(&m.downtime) * 1e3);
-            Some((*name, ink(name, arm.arm()), figures::median(values)?.max(0.0)))
+            Some((
+                *name,
+                ink(name, arm.arm()),
+                figures::median(values)?.max(0.0),
+            ))
         })
         .filter(|_| completed)
         .collect();
@@ -42,7 +46,12 @@ fn bar(arm: &ArmView<'_>) -> Bar {
         .iter()
         .filter(|_| completed)
         .map(|m| {
-            let tip = format!("{}, block {}: {}", m.arm, m.block, text::seconds(m.downtime.total_s));
+            let tip = format!(
+                "{}, block {}: {}",
+                m.arm,
+                m.block,
+                text::seconds(m.downtime.total_s)
+            );
             (m.downtime.total_s * 1e3, tip)
         })
         .collect();
@@ -57,7 +66,11 @@ fn bar(arm: &ArmView<'_>) -> Bar {
         parts,
         total: arm.metric(Metric::Downtime).map(milliseconds),
         dots,
-        note: if completed { String::new() } else { arm.outcome() },
+        note: if completed {
+            String::new()
+        } else {
+            arm.outcome()
+        },
     }
 }
 

@@ -44,10 +44,14 @@ fn median_curve(migrations: &[&Migration], window: Window) -> Vec<(f64, f64)> {
     (0..=POINTS)
         .filter_map(|index| {
             let at = index as f64 / 10.0;
-            let values: Vec<f64> =
-                migrations.iter().filter_map(|m| value_at(window(m), at)).collect();
+            let values: Vec<f64> = migrations
+                .iter()
+                .filter_map(|m| value_at(window(m), at))
+                .collect();
             // Fewer than half the migrations reach this far: their median would be another sample's.
-            (values.len() * 2 > migrations.len()).then(|| figures::median(values))?.map(|v| (at, v))
+            (values.len() * 2 > migrations.len())
+                .then(|| figures::median(values))?
+                .map(|v| (at, v))
         })
         .collect()
 }
@@ -59,9 +63,13 @@ pub fn draw(results: &Results) -> Option<Picture> {
         .iter()
         .filter(|arm| arm.measured.iter().any(|m| !DURING(m).curve.is_empty()))
         .collect();
-    let curves = || drawn.iter().flat_map(|arm| &arm.measured).flat_map(|m| {
-        [BEFORE(m), DURING(m), AFTER(m)].into_iter().flat_map(|latency| &latency.curve)
-    });
+    let curves = || {
+        drawn.iter().flat_map(|arm| &arm.measured).flat_map(|m| {
+            [BEFORE(m), DURING(m), AFTER(m)]
+                .into_iter()
+                .flat_map(|latency| &latency.curve)
+        })
+    };
     let low = curves().map(|point| point.1.max(1)).min()? as f64;
     let high = curves().map(|point| point.1.max(1)).max()? as f64;
     let most = drawn
@@ -74,7 +82,10 @@ pub fn draw(results: &Results) -> Option<Picture> {
         "Guest write latency by percentile",
         "Bold: median over repetitions at each percentile. Thin: every repetition, during. Same axes in every panel.",
         &[
-            (Ink::Arm(Arm::AwsLc), "during, in the arm's colour, pause included"),
+            (
+                Ink::Arm(Arm::AwsLc),
+                "during, in the arm's colour, pause included",
+            ),
             (Ink::Stage(0), "before"),
             (Ink::Stage(1), "after"),
         ],
@@ -98,10 +109,17 @@ fn percentile_text(nines: f64) -> String {
 
 fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64) {
     let worst = figures::median(
-        arm.measured.iter().filter(|m| DURING(m).count > 0).map(|m| DURING(m).max as f64 / 1e9),
+        arm.measured
+            .iter()
+            .filter(|m| DURING(m).count > 0)
+            .map(|m| DURING(m).max as f64 / 1e9),
     );
     let note = worst.map_or(String::new(), |worst| {
-        format!("max during {} (median, n {})", text::seconds(worst), arm.measured.len())
+        format!(
+            "max during {} (median, n {})",
+            text::seconds(worst),
+            arm.measured.len()
+        )
     });
     let plot = sheet.panel(arm.arm().name(), &note);
     let x = Scale::new(Kind::Linear, 0.0, end, (plot.left, plot.right));
@@ -112,11 +130,28 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64
         let at = x.at(f64::from(tick));
         picture.line((at, plot.top), (at, plot.bottom), 1.0, Ink::Grid);
         let text = percentile_text(f64::from(tick));
-        picture.text((at, plot.bottom + 14.0), SMALL, Anchor::Middle, Ink::Muted, &text);
+        picture.text(
+            (at, plot.bottom + 14.0),
+            SMALL,
+            Anchor::Middle,
+            Ink::Muted,
+            &text,
+        );
     }
-    picture.line((plot.left, plot.bottom), (plot.right, plot.bottom), 1.0, Ink::Muted);
+    picture.line(
+        (plot.left, plot.bottom),
+        (plot.right, plot.bottom),
+        1.0,
+        Ink::Muted,
+    );
     let below = (plot.right, plot.bottom + 28.0);
-    picture.text(below, SMALL, Anchor::End, Ink::Muted, "percentile of writes");
+    picture.text(
+        below,
+        SMALL,
+        Anchor::End,
+        Ink::Muted,
+        "percentile of writes",
+    );
     let ink = Ink::Arm(arm.arm());
     for migration in &arm.measured {
         let latency = DURING(migration);
@@ -128,8 +163,20 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64
             .collect();
         line(picture, &x, &y, points, (0.8, ink, 0.3));
     }
-    line(picture, &x, &y, median_curve(&arm.measured, AFTER), (2.0, Ink::Stage(1), 1.0));
-    line(picture, &x, &y, median_curve(&arm.measured, BEFORE), (2.0, Ink::Stage(0), 1.0));
+    line(
+        picture,
+        &x,
+        &y,
+        median_curve(&arm.measured, AFTER),
+        (2.0, Ink::Stage(1), 1.0),
+    );
+    line(
+        picture,
+        &x,
+        &y,
+        median_curve(&arm.measured, BEFORE),
+        (2.0, Ink::Stage(0), 1.0),
+    );
     let during = median_curve(&arm.measured, DURING);
     tips(picture, arm.arm(), &plot, &x, &during);
     line(picture, &x, &y, during, (2.5, ink, 1.0));
@@ -142,17 +189,27 @@ fn line(
     points: Vec<(f64, f64)>,
     (width, ink, alpha): (f64, Ink, f64),
 ) {
-    let points = points.into_iter().map(|(at, value)| (x.at(at), y.at(value))).collect();
+    let points = points
+        .into_iter()
+        .map(|(at, value)| (x.at(at), y.at(value)))
+        .collect();
     picture.path(points, width, ink, alpha);
 }
 
 /// A tip at each whole nine.
 fn tips(picture: &mut Picture, arm: Arm, plot: &Plot, x: &Scale, curve: &[(f64, f64)]) {
-    for (at, value) in curve.iter().filter(|(at, _)| (at - at.round()).abs() < 1e-9) {
+    for (at, value) in curve
+        .iter()
+        .filter(|(at, _)| (at - at.round()).abs() < 1e-9)
+    {
         picture.tip(
             (x.at(*at) - 6.0, plot.top),
             (12.0, plot.bottom - plot.top),
-            format!("{arm}, {} of writes: {}", percentile_text(*at), text::seconds(value / 1e9)),
+            format!(
+                "{arm}, {} of writes: {}",
+                percentile_text(*at),
+                text::seconds(value / 1e9)
+            ),
         );
     }
 }

@@ -9,6 +9,7 @@ pub mod latency;
 pub mod multiples;
 pub mod palette;
 pub mod picture;
+pub mod render;
 pub mod rounds;
 pub mod scale;
 pub mod tax;
@@ -81,7 +82,11 @@ pub fn of_run(results: &Results) -> Vec<Figure> {
         .iter()
         .filter_map(|(name, caption, draw)| {
             let picture = draw(results)?;
-            Some(Figure { name: (*name).to_owned(), caption: (*caption).to_owned(), picture })
+            Some(Figure {
+                name: (*name).to_owned(),
+                caption: (*caption).to_owned(),
+                picture,
+            })
         })
         .collect()
 }

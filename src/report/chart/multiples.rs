@@ -27,14 +27,25 @@ pub struct Sheet {
 
 impl Sheet {
     /// A sheet for `panels` plots of a height.
-    pub fn new(title: &str, note: &str, legend: &[(Ink, &str)], panels: usize, height: f64) -> Self {
+    pub fn new(
+        title: &str,
+        note: &str,
+        legend: &[(Ink, &str)],
+        panels: usize,
+        height: f64,
+    ) -> Self {
         let columns = COLUMNS.min(panels.max(1));
         let lines = panels.div_ceil(columns) as f64;
         let mut picture =
             Picture::new(WIDTH, HEAD + 26.0 + lines * (height + ABOVE + BELOW), title);
         axes::head(&mut picture, title, note);
         axes::legend(&mut picture, (0.0, HEAD + 6.0), legend);
-        Sheet { picture, height, columns, used: 0 }
+        Sheet {
+            picture,
+            height,
+            columns,
+            used: 0,
+        }
     }
 
     /// The next panel's plot, with its title and a note beside that.
@@ -44,9 +55,11 @@ impl Sheet {
         let left = (self.used % self.columns) as f64 * (width + GAP);
         let top = HEAD + 26.0 + (self.used / self.columns) as f64 * (self.height + ABOVE + BELOW);
         self.used += 1;
-        self.picture.bold((left, top + 10.0), LABEL, Anchor::Start, Ink::Text, title);
+        self.picture
+            .bold((left, top + 10.0), LABEL, Anchor::Start, Ink::Text, title);
         let beside = left + axes::text_width(title, LABEL) * 1.12 + 10.0;
-        self.picture.text((beside, top + 10.0), SMALL, Anchor::Start, Ink::Muted, note);
+        self.picture
+            .text((beside, top + 10.0), SMALL, Anchor::Start, Ink::Muted, note);
         Plot {
             left: left + AXIS,
             right: left + width,

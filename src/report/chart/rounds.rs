@@ -57,27 +57,57 @@ pub fn draw(results: &Results) -> Option<Picture> {
 
 fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, migration: &Migration, most: f64) {
     let rounds = &migration.rounds;
-    let end = rounds.iter().fold(0.0, |end: f64, r| end.max(r.started_s + r.duration_s));
-    let stalled = if arm.basis == Basis::NotConverged { ", did not converge" } else { "" };
+    let end = rounds
+        .iter()
+        .fold(0.0, |end: f64, r| end.max(r.started_s + r.duration_s));
+    let stalled = if arm.basis == Basis::NotConverged {
+        ", did not converge"
+    } else {
+        ""
+    };
     let n = figures::pre_copy_rounds(migration);
     let plural = if n == 1 { "" } else { "s" };
-    let note = format!("{n} pre-copy round{plural}, {}{stalled}", text::seconds(end));
+    let note = format!(
+        "{n} pre-copy round{plural}, {}{stalled}",
+        text::seconds(end)
+    );
     let whole = sheet.panel(arm.arm().name(), &note);
-    let pages = Plot { bottom: whole.top + PAGES, ..whole };
-    let rate = Plot { top: whole.bottom - RATE, ..whole };
+    let pages = Plot {
+        bottom: whole.top + PAGES,
+        ..whole
+    };
+    let rate = Plot {
+        top: whole.bottom - RATE,
+        ..whole
+    };
     let picture = &mut sheet.picture;
     let x = Scale::new(Kind::Linear, 0.0, end, (whole.left, whole.right));
     if let Some(last) = rounds.iter().find(|r| r.kind == RoundKind::StopAndCopy) {
         let from = x.at(last.started_s);
         let width = (x.at(last.started_s + last.duration_s) - from).max(1.0);
-        picture.rect((from, whole.top), (width, whole.bottom - whole.top), Ink::Stage(2), 0.6);
+        picture.rect(
+            (from, whole.top),
+            (width, whole.bottom - whole.top),
+            Ink::Stage(2),
+            0.6,
+        );
     }
-    let y = Scale::new(Kind::LogFromZero, 0.0, most * 1.5, (pages.bottom, pages.top));
+    let y = Scale::new(
+        Kind::LogFromZero,
+        0.0,
+        most * 1.5,
+        (pages.bottom, pages.top),
+    );
     axes::y_axis(picture, &pages, &y, 4, "pages", axes::number);
     for round in rounds {
         draw_round(picture, &pages, (&x, &y), round, Ink::Arm(arm.arm()));
     }
-    picture.line((pages.left, pages.bottom), (pages.right, pages.bottom), 1.0, Ink::Muted);
+    picture.line(
+        (pages.left, pages.bottom),
+        (pages.right, pages.bottom),
+        1.0,
+        Ink::Muted,
+    );
 
     let fastest = rounds.iter().map(bandwidth).fold(0.0, f64::max);
     let scale = Scale::from_zero(fastest, (rate.bottom, rate.top));
@@ -90,11 +120,25 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, migration: &Migration, most: f64)
         .iter()
         .map(|r| (r.started_s, r.started_s + r.duration_s, bandwidth(r)))
         .collect();
-    picture.path(axes::steps(&steps, &x, &scale), 1.5, Ink::Arm(arm.arm()), 1.0);
+    picture.path(
+        axes::steps(&steps, &x, &scale),
+        1.5,
+        Ink::Arm(arm.arm()),
+        1.0,
+    );
 }
 
-fn draw_round(picture: &mut Picture, plot: &Plot, (x, y): (&Scale, &Scale), round: &Round, ink: Ink) {
-    let (from, to) = (x.at(round.started_s), x.at(round.started_s + round.duration_s));
+fn draw_round(
+    picture: &mut Picture,
+    plot: &Plot,
+    (x, y): (&Scale, &Scale),
+    round: &Round,
+    ink: Ink,
+) {
+    let (from, to) = (
+        x.at(round.started_s),
+        x.at(round.started_s + round.duration_s),
+    );
     let wide = (to - from - 0.5).max(0.75);
     let sent = y.at(round.pages_sent as f64);
     picture.rect((from, sent), (wide, plot.bottom - sent), ink, 0.85);

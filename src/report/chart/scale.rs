@@ -28,20 +28,48 @@ impl Scale {
     pub fn new(kind: Kind, low: f64, high: f64, (from, to): (f64, f64)) -> Self {
         let (low, high) = match kind {
             Kind::Log => {
-                let low = if low > 0.0 && low.is_finite() { low } else { 1e-9 };
-                (low, if high > low && high.is_finite() { high } else { low * 10.0 })
+                let low = if low > 0.0 && low.is_finite() {
+                    low
+                } else {
+                    1e-9
+                };
+                (
+                    low,
+                    if high > low && high.is_finite() {
+                        high
+                    } else {
+                        low * 10.0
+                    },
+                )
             }
             Kind::Linear | Kind::LogFromZero => {
                 let low = if low.is_finite() { low } else { 0.0 };
-                (low, if high > low && high.is_finite() { high } else { low + 1.0 })
+                (
+                    low,
+                    if high > low && high.is_finite() {
+                        high
+                    } else {
+                        low + 1.0
+                    },
+                )
             }
         };
-        Scale { kind, low, high, from, to }
+        Scale {
+            kind,
+            low,
+            high,
+            from,
+            to,
+        }
     }
 
     /// A linear axis from zero to a little over `high`.
     pub fn from_zero(high: f64, places: (f64, f64)) -> Self {
-        let high = if high > 0.0 && high.is_finite() { high * 1.04 } else { 1.0 };
+        let high = if high > 0.0 && high.is_finite() {
+            high * 1.04
+        } else {
+            1.0
+        };
         Scale::new(Kind::Linear, 0.0, high, places)
     }
 
@@ -100,7 +128,11 @@ fn linear_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
 }
 
 fn log_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
-    for factors in [&[1.0, 1.5, 2.0, 3.0, 5.0, 7.0][..], &[1.0, 2.0, 5.0], &[1.0, 3.0]] {
+    for factors in [
+        &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0][..],
+        &[1.0, 2.0, 5.0],
+        &[1.0, 3.0],
+    ] {
         let mut ticks = Vec::new();
         for power in (low.log10().floor() as i32)..=(high.log10().ceil() as i32) {
             for factor in factors {
@@ -126,7 +158,10 @@ fn decades(low: f64, high: f64, wanted: usize) -> Vec<f64> {
     let (first, last) = (low.log10().ceil() as i32, high.log10().floor() as i32);
     let n = usize::try_from(last - first + 1).unwrap_or(0);
     let every = n.div_ceil(wanted.max(1)).max(1);
-    (first..=last).step_by(every).map(|power| 10f64.powi(power)).collect()
+    (first..=last)
+        .step_by(every)
+        .map(|power| 10f64.powi(power))
+        .collect()
 }
 
 /// A tick's value without needless digits: `0`, `0.05`, `20`, `10k`, `2M`.
@@ -168,12 +203,20 @@ mod tests {
 
     #[test]
     fn places_are_finite_whatever_the_range() {
-        for (low, high) in [(0.0, 0.0), (f64::NAN, 1.0), (5.0, 1.0), (0.0, f64::INFINITY)] {
+        for (low, high) in [
+            (0.0, 0.0),
+            (f64::NAN, 1.0),
+            (5.0, 1.0),
+            (0.0, f64::INFINITY),
+        ] {
             for kind in [Kind::Linear, Kind::Log, Kind::LogFromZero] {
                 let scale = Scale::new(kind, low, high, (10.0, 90.0));
                 for value in [0.0, 0.5, 1e12] {
                     let place = scale.at(value);
-                    assert!((10.0..=90.0).contains(&place), "{kind:?} {low} {high}: {place}");
+                    assert!(
+                        (10.0..=90.0).contains(&place),
+                        "{kind:?} {low} {high}: {place}"
+                    );
                 }
             }
         }

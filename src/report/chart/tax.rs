@@ -70,17 +70,32 @@ pub fn draw(results: &Results) -> Option<Picture> {
         for (index, arm) in arms.iter().enumerate() {
             let y = top + (index as f64 + 0.5) * ROW;
             let x = NAMES - 10.0;
-            picture.text((x, y + 1.0), LABEL, Anchor::End, Ink::Text, arm.arm().name());
+            picture.text(
+                (x, y + 1.0),
+                LABEL,
+                Anchor::End,
+                Ink::Text,
+                arm.arm().name(),
+            );
             let doubt = metrics.iter().find_map(|metric| {
                 let tax = view::tax(results, arm.arm(), *metric)?;
-                Some(format!("level {}, n {}", text::level(tax.level), tax.blocks))
+                Some(format!(
+                    "level {}, n {}",
+                    text::level(tax.level),
+                    tax.blocks
+                ))
             });
             let doubt = doubt.unwrap_or_default();
             picture.text((x, y + 12.0), 9.5, Anchor::End, Ink::Muted, &doubt);
         }
         for (column, metric) in metrics.iter().enumerate() {
             let left = NAMES + column as f64 * (width + GAP);
-            let plot = Plot { left, right: left + width - FIGURE, top, bottom: top + height };
+            let plot = Plot {
+                left,
+                right: left + width - FIGURE,
+                top,
+                bottom: top + height,
+            };
             draw_panel(&mut picture, results, &arms, *metric, &plot, range);
         }
     }
@@ -96,14 +111,28 @@ fn draw_panel(
     range: (f64, f64),
 ) {
     let scale = Scale::new(Kind::Log, range.0, range.1, (plot.left, plot.right));
-    picture.bold((plot.left, plot.top - 8.0), LABEL, Anchor::Start, Ink::Text, title(metric));
-    axes::x_axis(picture, plot, &scale, 5, "", |tick| format!("×{}", axes::number(tick)));
+    picture.bold(
+        (plot.left, plot.top - 8.0),
+        LABEL,
+        Anchor::Start,
+        Ink::Text,
+        title(metric),
+    );
+    axes::x_axis(picture, plot, &scale, 5, "", |tick| {
+        format!("×{}", axes::number(tick))
+    });
     let one = scale.at(1.0);
     picture.line((one, plot.top), (one, plot.bottom), 1.5, Ink::Muted);
     for (index, arm) in arms.iter().enumerate() {
         let y = plot.top + (index as f64 + 0.5) * ROW;
         let Some(tax) = view::tax(results, arm.arm(), metric) else {
-            picture.text((one + 6.0, y + 4.0), SMALL, Anchor::Start, Ink::Muted, &arm.outcome());
+            picture.text(
+                (one + 6.0, y + 4.0),
+                SMALL,
+                Anchor::Start,
+                Ink::Muted,
+                &arm.outcome(),
+            );
             continue;
         };
         let ink = Ink::Arm(arm.arm());

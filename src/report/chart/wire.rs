@@ -24,7 +24,13 @@ pub fn draw(results: &Results) -> Option<Picture> {
     let mut sheet = Sheet::new(
         "Wire traffic over time",
         "Bold: the migration of median total time. Thin: every repetition. Both axes differ between arms.",
-        &[(Ink::Arm(Arm::AwsLc), "bytes on the wire, in the arm's colour"), (Ink::Text, "mean")],
+        &[
+            (
+                Ink::Arm(Arm::AwsLc),
+                "bytes on the wire, in the arm's colour",
+            ),
+            (Ink::Text, "mean"),
+        ],
         drawn.len(),
         78.0,
     );
@@ -35,8 +41,11 @@ pub fn draw(results: &Results) -> Option<Picture> {
 }
 
 fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, typical: &WireTraffic) {
-    let all: Vec<WireTraffic> =
-        arm.measured.iter().filter_map(|m| figures::wire_traffic(m)).collect();
+    let all: Vec<WireTraffic> = arm
+        .measured
+        .iter()
+        .filter_map(|m| figures::wire_traffic(m))
+        .collect();
     let peak = figures::median(all.iter().map(|t| t.peak_to_mean)).unwrap_or(typical.peak_to_mean);
     let variation = figures::median(all.iter().map(|t| t.variation)).unwrap_or(typical.variation);
     let note = format!(
@@ -75,7 +84,11 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, typical: &WireTraffic) {
     }
     let last = typical.steps.last().map_or(0.0, |step| step.1);
     let first = typical.steps.first().map_or(0.0, |step| step.0);
-    let carried: f64 = typical.steps.iter().map(|(from, to, rate)| (to - from) * rate).sum();
+    let carried: f64 = typical
+        .steps
+        .iter()
+        .map(|(from, to, rate)| (to - from) * rate)
+        .sum();
     if last > first {
         let level = y.at(carried / (last - first));
         picture.dashes((x.at(first), level), (x.at(last), level), 1.0, Ink::Text);

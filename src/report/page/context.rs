@@ -31,7 +31,14 @@ fn policy(decision: PolicyDecision) -> &'static str {
 
 /// What ran in each arm, as the host processes reported it.
 pub fn arms(results: &Results) -> Table {
-    let names = ["stands for", "backend", "version", "engaged CPU features", "policy", "supported"];
+    let names = [
+        "stands for",
+        "backend",
+        "version",
+        "engaged CPU features",
+        "policy",
+        "supported",
+    ];
     let mut columns = vec![Column::text("arm")];
     columns.extend(names.map(Column::text));
     let rows = results
@@ -57,7 +64,8 @@ pub fn arms(results: &Results) -> Table {
         .collect();
     Table {
         id: "arm-table".to_owned(),
-        caption: "What ran: library and CPU features that each arm's host processes engaged".to_owned(),
+        caption: "What ran: library and CPU features that each arm's host processes engaged"
+            .to_owned(),
         columns,
         rows,
     }
@@ -75,10 +83,18 @@ pub fn host(results: &Results) -> Table {
         ("CPU accounting".to_owned(), host.cpu_accounting.clone()),
         (
             "frequency governor".to_owned(),
-            host.governor.clone().unwrap_or_else(|| "not readable".to_owned()),
+            host.governor
+                .clone()
+                .unwrap_or_else(|| "not readable".to_owned()),
         ),
-        ("virtual machine".to_owned(), if host.hypervisor { "yes" } else { "no" }.to_owned()),
-        ("load before the run".to_owned(), text::sig3(host.load_before)),
+        (
+            "virtual machine".to_owned(),
+            if host.hypervisor { "yes" } else { "no" }.to_owned(),
+        ),
+        (
+            "load before the run".to_owned(),
+            text::sig3(host.load_before),
+        ),
         (
             "CPU time stolen during the run".to_owned(),
             format!("{}%", text::sig3(host.steal_share * 100.0)),
@@ -88,7 +104,10 @@ pub fn host(results: &Results) -> Table {
             format!("{} ns", text::sig3(host.thread_clock_read_ns)),
         ),
         ("migtax".to_owned(), results.migtax_version.clone()),
-        ("results.json schema".to_owned(), results.schema_version.to_string()),
+        (
+            "results.json schema".to_owned(),
+            results.schema_version.to_string(),
+        ),
         ("started".to_owned(), results.started_at.clone()),
     ];
     for (name, version) in &host.versions {

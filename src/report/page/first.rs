@@ -11,7 +11,11 @@ use crate::results::Results;
 /// The first screen.
 pub fn screen(results: &Results) -> String {
     let mut out = String::from("<header>\n");
-    let interrupted = if results.interrupted { " (interrupted)" } else { "" };
+    let interrupted = if results.interrupted {
+        " (interrupted)"
+    } else {
+        ""
+    };
     let _ = writeln!(
         out,
         "<p class=\"kicker\">What does encryption cost a live migration? Scenario <b>{}</b></p>\n\
@@ -46,7 +50,11 @@ fn headline(results: &Results) -> String {
         return html(&answer::headline(results));
     };
     let of = |text: &str| format!("<span class=\"of\">{}</span>", html(text));
-    let taxes: Vec<_> = best.parts.iter().filter_map(|p| Some((p, p.tax.as_ref()?))).collect();
+    let taxes: Vec<_> = best
+        .parts
+        .iter()
+        .filter_map(|p| Some((p, p.tax.as_ref()?)))
+        .collect();
     let parts: Vec<String> = taxes
         .iter()
         .map(|(part, tax)| {
@@ -94,7 +102,11 @@ fn card(answer: &Answer) -> String {
 
 fn tax(part: &answer::Part) -> Option<String> {
     let tax = part.tax.as_ref()?;
-    let none = if answer::undecided(tax) { "; the interval holds no difference" } else { "" };
+    let none = if answer::undecided(tax) {
+        "; the interval holds no difference"
+    } else {
+        ""
+    };
     Some(format!(
         "<span class=\"tax\" data-value=\"{}\"><b>{}</b> <span>{} <small>{}{none}</small></span></span>",
         text::exact(tax.ratio),

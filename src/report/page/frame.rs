@@ -15,8 +15,9 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
                       base-uri 'none'; form-action 'none'";
 
 /// Charts' inks on dark paper, in the order of [`Ink::THEMED`].
-const DARK: [&str; 7] =
-    ["#E8EAED", "#A4ACB5", "#30363D", "#14181D", "#9AA2AB", "#6B737C", "#454C54"];
+const DARK: [&str; 7] = [
+    "#E8EAED", "#A4ACB5", "#30363D", "#14181D", "#9AA2AB", "#6B737C", "#454C54",
+];
 
 /// A whole document.
 pub fn document(title: &str, body: &str) -> String {
@@ -30,7 +31,12 @@ pub fn document(title: &str, body: &str) -> String {
     }
     inks.push_str("}}\n");
     for arm in Arm::ALL {
-        let _ = write!(inks, ".{}{{--arm:{}}}", arm.name(), palette::hex(palette::arm_rgb(arm)));
+        let _ = write!(
+            inks,
+            ".{}{{--arm:{}}}",
+            arm.name(),
+            palette::hex(palette::arm_rgb(arm))
+        );
     }
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

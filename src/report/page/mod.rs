@@ -56,7 +56,12 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
 
     body.push_str("<section id=\"run\"><h2>The run</h2>\n");
     let _ = writeln!(body, "<h3>Scenario {}</h3>", html(&results.scenario.name));
-    for paragraph in results.scenario.analysis.split("\n\n").filter(|p| !p.trim().is_empty()) {
+    for paragraph in results
+        .scenario
+        .analysis
+        .split("\n\n")
+        .filter(|p| !p.trim().is_empty())
+    {
         let _ = writeln!(body, "<p class=\"analysis\">{}</p>", html(paragraph.trim()));
     }
     if !results.command.is_empty() {
@@ -85,5 +90,8 @@ fn missing(charts: &[Figure]) -> String {
     if absent.is_empty() {
         return String::new();
     }
-    format!("<p class=\"note\">Nothing to draw in this run: {}.</p>", absent.join(", "))
+    format!(
+        "<p class=\"note\">Nothing to draw in this run: {}.</p>",
+        absent.join(", ")
+    )
 }

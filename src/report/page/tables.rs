@@ -16,7 +16,12 @@ fn median_cell(median: Option<Median>, figure: impl Fn(f64) -> String) -> Cell {
 }
 
 fn table(id: &str, caption: &str, columns: Vec<Column>, rows: Vec<Vec<Cell>>) -> Table {
-    Table { id: id.to_owned(), caption: caption.to_owned(), columns, rows }
+    Table {
+        id: id.to_owned(),
+        caption: caption.to_owned(),
+        columns,
+        rows,
+    }
 }
 
 fn ms(value: f64) -> String {
@@ -26,9 +31,11 @@ fn ms(value: f64) -> String {
 /// Ratios to `plain` of every other arm.
 pub fn taxes(results: &Results) -> Table {
     let mut columns = vec![Column::text("arm")];
-    columns.extend(view::METRICS.iter().map(|metric| {
-        Column::figures(view::metric_name(*metric), "").defined("tax")
-    }));
+    columns.extend(
+        view::METRICS
+            .iter()
+            .map(|metric| Column::figures(view::metric_name(*metric), "").defined("tax")),
+    );
     let rows = view::arms(results)
         .iter()
         .filter(|arm| arm.arm() != view::BASELINE)
@@ -88,17 +95,28 @@ pub fn overview(results: &Results) -> Table {
                 median_cell(arm.metric(Metric::SourceCpuPerGib), text::sig3),
                 median_cell(arm.metric(Metric::DestinationCpuPerGib), text::sig3),
                 median_cell(arm.median(figures::source_cpu_per_memory_gib), text::sig3),
-                median_cell(arm.median(figures::destination_cpu_per_memory_gib), text::sig3),
+                median_cell(
+                    arm.median(figures::destination_cpu_per_memory_gib),
+                    text::sig3,
+                ),
                 median_cell(answer::cores(arm, Metric::SourceCpuPerGib), text::sig3),
                 median_cell(answer::cores(arm, Metric::DestinationCpuPerGib), text::sig3),
-                median_cell(arm.median(|m| Some(figures::pre_copy_rounds(m) as f64)), |v| {
-                    format!("{v}")
+                median_cell(
+                    arm.median(|m| Some(figures::pre_copy_rounds(m) as f64)),
+                    |v| format!("{v}"),
+                ),
+                median_cell(arm.median(figures::wire_overhead), |v| {
+                    text::sig3(v * 100.0)
                 }),
-                median_cell(arm.median(figures::wire_overhead), |v| text::sig3(v * 100.0)),
             ]
         })
         .collect();
-    table("overview-table", "Every arm: outcome and medians over migrations", columns, rows)
+    table(
+        "overview-table",
+        "Every arm: outcome and medians over migrations",
+        columns,
+        rows,
+    )
 }
 
 /// CPU seconds per GiB of page payload by stage.
@@ -132,7 +150,8 @@ pub fn stages(results: &Results) -> Table {
 
 /// Downtime and its parts, milliseconds.
 pub fn downtimes(results: &Results) -> Table {
-    const PARTS: [(&str, fn(&Migration) -> f64); 5] = [
+    type Part = (&'static str, fn(&Migration) -> f64);
+    const PARTS: [Part; 5] = [
         ("downtime", |m| m.downtime.total_s),
         ("pause", |m| m.downtime.pause_s),
         ("harvest", |m| m.downtime.harvest_s),
@@ -141,14 +160,20 @@ pub fn downtimes(results: &Results) -> Table {
     ];
     let mut columns = vec![Column::text("arm")];
     columns.extend(
-        PARTS.iter().map(|(name, _)| Column::figures(*name, "ms").defined("downtime")),
+        PARTS
+            .iter()
+            .map(|(name, _)| Column::figures(*name, "ms").defined("downtime")),
     );
     let rows = measured(results)
         .iter()
         .filter(|arm| arm.basis == Basis::Completed)
         .map(|arm| {
             let mut row = vec![Cell::arm(arm.arm())];
-            row.extend(PARTS.iter().map(|(_, part)| median_cell(arm.median(|m| Some(part(m))), ms)));
+            row.extend(
+                PARTS
+                    .iter()
+                    .map(|(_, part)| median_cell(arm.median(|m| Some(part(m))), ms)),
+            );
             row
         })
         .collect();
@@ -170,8 +195,10 @@ pub fn guests(results: &Results) -> Table {
         ("p99.9", |l| l.p999),
         ("max", |l| l.max),
     ];
-    let mut columns =
-        vec![Column::text("arm"), Column::figures("schedule kept", "%").defined("schedule-kept")];
+    let mut columns = vec![
+        Column::text("arm"),
+        Column::figures("schedule kept", "%").defined("schedule-kept"),
+    ];
     for (window, _) in WINDOWS {
         columns.extend(PERCENTILES.iter().map(|(percentile, _)| {
             Column::figures(format!("{percentile} {window}"), "us").defined("write-latency")
@@ -179,11 +206,17 @@ pub fn guests(results: &Results) -> Table {
     }
     let rows = measured(results)
         .iter()
-        .filter(|arm| arm.measured.iter().any(|m| m.guest.write_latency_ns.count > 0))
+        .filter(|arm| {
+            arm.measured
+                .iter()
+                .any(|m| m.guest.write_latency_ns.count > 0)
+        })
         .map(|arm| {
             let kept = arm.median(|m| Some(m.guest.schedule_kept));
-            let mut row =
-                vec![Cell::arm(arm.arm()), median_cell(kept, |v| text::sig3(v * 100.0))];
+            let mut row = vec![
+                Cell::arm(arm.arm()),
+                median_cell(kept, |v| text::sig3(v * 100.0)),
+            ];
             for (_, window) in WINDOWS {
                 for (_, percentile) in PERCENTILES {
                     let value = arm.median(|m| {
@@ -206,37 +239,91 @@ pub fn guests(results: &Results) -> Table {
 
 /// Every migration as recorded.
 pub fn migrations(results: &Results) -> Table {
-    type Figure = (&'static str, &'static str, fn(&Migration) -> Option<f64>, fn(f64) -> String);
+    type Figure = (
+        &'static str,
+        &'static str,
+        fn(&Migration) -> Option<f64>,
+        fn(f64) -> String,
+    );
     fn whole(value: f64) -> String {
         text::count(value as u64)
     }
     let figures: [Figure; 19] = [
-        ("total time", "s", |m| figures::metric(m, Metric::TotalTime), text::sig3),
+        (
+            "total time",
+            "s",
+            |m| figures::metric(m, Metric::TotalTime),
+            text::sig3,
+        ),
         ("setup", "s", |m| Some(m.setup_time_s), text::sig3),
-        ("downtime", "s", |m| figures::metric(m, Metric::Downtime), text::sig3),
+        (
+            "downtime",
+            "s",
+            |m| figures::metric(m, Metric::Downtime),
+            text::sig3,
+        ),
         ("rounds", "", |m| Some(m.rounds.len() as f64), whole),
         ("pages sent", "", |m| Some(m.pages_sent as f64), whole),
         ("zero pages", "", |m| Some(m.zero_pages as f64), whole),
         ("payload", "bytes", |m| Some(m.payload_bytes as f64), whole),
-        ("on the wire", "bytes", |m| Some(m.bytes_on_wire as f64), whole),
+        (
+            "on the wire",
+            "bytes",
+            |m| Some(m.bytes_on_wire as f64),
+            whole,
+        ),
         ("throughput", "GiB/s", figures::throughput_gib_s, text::sig3),
-        ("source CPU", "s", |m| Some(m.cpu.source.total_s), text::sig3),
+        (
+            "source CPU",
+            "s",
+            |m| Some(m.cpu.source.total_s),
+            text::sig3,
+        ),
         ("prepare", "s", |m| Some(m.cpu.source.prepare_s), text::sig3),
         ("seal", "s", |m| Some(m.cpu.source.seal_s), text::sig3),
-        ("transmit", "s", |m| Some(m.cpu.source.transmit_s), text::sig3),
+        (
+            "transmit",
+            "s",
+            |m| Some(m.cpu.source.transmit_s),
+            text::sig3,
+        ),
         ("vCPU", "s", |m| Some(m.cpu.source.vcpu_s), text::sig3),
-        ("destination CPU", "s", |m| Some(m.cpu.destination.total_s), text::sig3),
-        ("receive", "s", |m| Some(m.cpu.destination.receive_s), text::sig3),
+        (
+            "destination CPU",
+            "s",
+            |m| Some(m.cpu.destination.total_s),
+            text::sig3,
+        ),
+        (
+            "receive",
+            "s",
+            |m| Some(m.cpu.destination.receive_s),
+            text::sig3,
+        ),
         ("open", "s", |m| Some(m.cpu.destination.open_s), text::sig3),
-        ("apply", "s", |m| Some(m.cpu.destination.apply_s), text::sig3),
-        ("write latency max", "ns", |m| Some(m.guest.write_latency_ns.max as f64), whole),
+        (
+            "apply",
+            "s",
+            |m| Some(m.cpu.destination.apply_s),
+            text::sig3,
+        ),
+        (
+            "write latency max",
+            "ns",
+            |m| Some(m.guest.write_latency_ns.max as f64),
+            whole,
+        ),
     ];
     let mut columns = vec![
         Column::text("arm"),
         Column::figures("block", ""),
         Column::text("outcome").defined("outcome"),
     ];
-    columns.extend(figures.iter().map(|(name, unit, _, _)| Column::figures(*name, *unit)));
+    columns.extend(
+        figures
+            .iter()
+            .map(|(name, unit, _, _)| Column::figures(*name, *unit)),
+    );
     let rows = results
         .migrations
         .iter()
@@ -256,7 +343,12 @@ pub fn migrations(results: &Results) -> Table {
             row
         })
         .collect();
-    table("migration-table", "Every migration, in the order in which they ran", columns, rows)
+    table(
+        "migration-table",
+        "Every migration, in the order in which they ran",
+        columns,
+        rows,
+    )
 }
 
 /// The arms that have figures.

@@ -26,8 +26,13 @@ pub struct Run<'a> {
 
 /// Scenario values that may differ between runs whose measurements are comparable: they name the
 /// scenario or say how much was measured, not what.
-const NOT_CONDITIONS: [&str; 5] =
-    ["name", "analysis", "measure.arms", "measure.repetitions", "measure.warmup"];
+const NOT_CONDITIONS: [&str; 5] = [
+    "name",
+    "analysis",
+    "measure.arms",
+    "measure.repetitions",
+    "measure.warmup",
+];
 
 impl<'a> Run<'a> {
     /// A run by its place among the runs.
@@ -42,7 +47,13 @@ impl<'a> Run<'a> {
             .into_iter()
             .filter(|(path, _)| !NOT_CONDITIONS.contains(&path.as_str()))
             .collect();
-        Run { number: index + 1, folder, results, conditions, machine: machine(&results.host) }
+        Run {
+            number: index + 1,
+            folder,
+            results,
+            conditions,
+            machine: machine(&results.host),
+        }
     }
 
     /// `1: folder`.
@@ -105,8 +116,16 @@ fn machine(host: &HostInfo) -> BTreeMap<String, String> {
         ("cores", host.cores.to_string()),
         ("kernel", host.kernel.clone()),
         ("CPU accounting", host.cpu_accounting.clone()),
-        ("governor", host.governor.clone().unwrap_or_else(|| "not readable".to_owned())),
-        ("virtual machine", if host.hypervisor { "yes" } else { "no" }.to_owned()),
+        (
+            "governor",
+            host.governor
+                .clone()
+                .unwrap_or_else(|| "not readable".to_owned()),
+        ),
+        (
+            "virtual machine",
+            if host.hypervisor { "yes" } else { "no" }.to_owned(),
+        ),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
@@ -144,7 +163,10 @@ impl Comparable {
 pub fn repeats<'r, 'a>(runs: &'r [Run<'a>]) -> Vec<Vec<&'r Run<'a>>> {
     let mut groups: Vec<Vec<&Run<'_>>> = Vec::new();
     for run in runs {
-        match groups.iter_mut().find(|g| g[0].comparable(run) == Comparable::Everything) {
+        match groups
+            .iter_mut()
+            .find(|g| g[0].comparable(run) == Comparable::Everything)
+        {
             Some(group) => group.push(run),
             None => groups.push(vec![run]),
         }
@@ -166,12 +188,21 @@ pub struct Sweep<'r, 'a> {
     pub fixed: Vec<(String, String)>,
 }
 
-/// What can be swept, and the value of a run.
-const SWEPT: [(&str, fn(&Results) -> Option<f64>); 4] = [
-    ("migration.record", |r| Some(r.scenario.migration.record.0 as f64)),
-    ("migration.streams", |r| Some(f64::from(r.scenario.migration.streams))),
+/// A condition's path and its value in a run.
+type Swept = (&'static str, fn(&Results) -> Option<f64>);
+
+/// What can be swept.
+const SWEPT: [Swept; 4] = [
+    ("migration.record", |r| {
+        Some(r.scenario.migration.record.0 as f64)
+    }),
+    ("migration.streams", |r| {
+        Some(f64::from(r.scenario.migration.streams))
+    }),
     ("workload.rate", |r| Some(r.scenario.workload.rate.0 as f64)),
-    ("workload.arrival", |r| peak_to_mean(&serde_json::to_value(&r.scenario.workload.arrival).ok()?)),
+    ("workload.arrival", |r| {
+        peak_to_mean(&serde_json::to_value(&r.scenario.workload.arrival).ok()?)
+    }),
 ];
 
 /// An arrival's peak over its mean rate: 1 without phases, 1/duty when switched on and off. Other
@@ -179,7 +210,11 @@ const SWEPT: [(&str, fn(&Results) -> Option<f64>); 4] = [
 fn peak_to_mean(arrival: &Value) -> Option<f64> {
     match arrival.get("model")?.as_str()? {
         "constant" | "poisson" => Some(1.0),
-        "on-off" => arrival.get("duty")?.as_f64().filter(|duty| *duty > 0.0).map(|duty| 1.0 / duty),
+        "on-off" => arrival
+            .get("duty")?
+            .as_f64()
+            .filter(|duty| *duty > 0.0)
+            .map(|duty| 1.0 / duty),
         _ => None,
     }
 }
@@ -190,7 +225,10 @@ pub fn sweeps<'r, 'a>(runs: &'r [Run<'a>]) -> Vec<Sweep<'r, 'a>> {
     let mut varying: Vec<&String> = runs
         .iter()
         .flat_map(|run| &run.conditions)
-        .filter(|(path, value)| runs.iter().any(|run| run.conditions.get(*path) != Some(*value)))
+        .filter(|(path, value)| {
+            runs.iter()
+                .any(|run| run.conditions.get(*path) != Some(*value))
+        })
         .map(|(path, _)| path)
         .collect();
     varying.sort();
@@ -198,9 +236,12 @@ pub fn sweeps<'r, 'a>(runs: &'r [Run<'a>]) -> Vec<Sweep<'r, 'a>> {
     for (path, value) in SWEPT {
         let mut groups: Vec<Vec<(f64, &Run<'_>)>> = Vec::new();
         for run in runs {
-            let Some(at) = value(run.results) else { continue };
+            let Some(at) = value(run.results) else {
+                continue;
+            };
             let belongs = |other: &Run<'_>| {
-                run.same_machine(other) && run.differing(other).iter().all(|differs| differs == path)
+                run.same_machine(other)
+                    && run.differing(other).iter().all(|differs| differs == path)
             };
             match groups.iter_mut().find(|group| belongs(group[0].1)) {
                 Some(group) => group.push((at, run)),
@@ -218,7 +259,11 @@ pub fn sweeps<'r, 'a>(runs: &'r [Run<'a>]) -> Vec<Sweep<'r, 'a>> {
                     Some(((*other).clone(), group[0].1.conditions.get(*other)?.clone()))
                 })
                 .collect();
-            sweeps.push(Sweep { path, runs: group, fixed });
+            sweeps.push(Sweep {
+                path,
+                runs: group,
+                fixed,
+            });
         }
     }
     sweeps

@@ -64,15 +64,29 @@ fn folder_name(results_file: &Path) -> String {
         .parent()
         .and_then(Path::file_name)
         .or(results_file.file_stem())
-        .map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
+        .map_or_else(
+            || "run".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        )
 }
 
 fn charts(runs: &[Run<'_>]) -> Vec<Figure> {
     let mut charts = Vec::new();
     let mut add = |name: &str, caption: String, picture| {
-        let n = charts.iter().filter(|chart: &&Figure| chart.name.starts_with(name)).count();
-        let name = if n == 0 { name.to_owned() } else { format!("{name}-{}", n + 1) };
-        charts.push(Figure { name, caption, picture });
+        let n = charts
+            .iter()
+            .filter(|chart: &&Figure| chart.name.starts_with(name))
+            .count();
+        let name = if n == 0 {
+            name.to_owned()
+        } else {
+            format!("{name}-{}", n + 1)
+        };
+        charts.push(Figure {
+            name,
+            caption,
+            picture,
+        });
     };
     for sweep in group::sweeps(runs) {
         if let Some(picture) = trend::sweep(&sweep) {
@@ -169,7 +183,9 @@ fn page(runs: &[Run<'_>], charts: &[Figure]) -> Result<String> {
         );
         for metric in view::METRICS {
             let name = view::metric_name(metric).replace(' ', "-");
-            body.push_str(&tables::medians(repeats, metric, &format!("median-{index}-{name}")).html());
+            body.push_str(
+                &tables::medians(repeats, metric, &format!("median-{index}-{name}")).html(),
+            );
         }
     }
     if let Some(counts) = tables::counts(runs) {
@@ -186,9 +202,18 @@ fn summary(runs: &[Run<'_>]) -> String {
     let mut out = format!("**{}**\n\n", text::markdown(&headline(runs)));
     let _ = writeln!(out, "{}", tables::runs(runs).markdown());
     let _ = writeln!(out, "{}", tables::comparability(runs).markdown());
-    for metric in [Metric::SourceCpuPerGib, Metric::DestinationCpuPerGib, Metric::TotalTime] {
+    for metric in [
+        Metric::SourceCpuPerGib,
+        Metric::DestinationCpuPerGib,
+        Metric::TotalTime,
+    ] {
         let table = tables::taxes(&everyone, metric, "tax");
-        let _ = writeln!(out, "{}\n\n{}", text::markdown(&table.caption), table.markdown());
+        let _ = writeln!(
+            out,
+            "{}\n\n{}",
+            text::markdown(&table.caption),
+            table.markdown()
+        );
     }
     if let Some(counts) = tables::counts(runs) {
         let _ = writeln!(out, "{}\n\n{}", counts.caption, counts.markdown());

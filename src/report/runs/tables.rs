@@ -11,12 +11,19 @@ use crate::report::view;
 use crate::results::{Metric, Migration, OutcomeStatus};
 
 fn table(id: &str, caption: String, columns: Vec<Column>, rows: Vec<Vec<Cell>>) -> Table {
-    Table { id: id.to_owned(), caption, columns, rows }
+    Table {
+        id: id.to_owned(),
+        caption,
+        columns,
+        rows,
+    }
 }
 
 /// What was run where.
 pub fn runs(runs: &[Run<'_>]) -> Table {
-    let names = ["run", "started", "scenario", "CPU", "kernel", "migtax", "blocks", "warnings"];
+    let names = [
+        "run", "started", "scenario", "CPU", "kernel", "migtax", "blocks", "warnings",
+    ];
     let rows = runs
         .iter()
         .map(|run| {
@@ -24,7 +31,11 @@ pub fn runs(runs: &[Run<'_>]) -> Table {
             let warnings: Vec<&str> = r.warnings.iter().map(|w| w.code.as_str()).collect();
             vec![
                 Cell::text(run.label()),
-                Cell::text(r.started_at.clone()).under(if r.interrupted { "interrupted" } else { "" }),
+                Cell::text(r.started_at.clone()).under(if r.interrupted {
+                    "interrupted"
+                } else {
+                    ""
+                }),
                 Cell::text(r.scenario.name.clone()),
                 Cell::text(r.host.cpu_model.clone()).under(format!("{} cores", r.host.cores)),
                 Cell::text(r.host.kernel.clone()),
@@ -34,7 +45,12 @@ pub fn runs(runs: &[Run<'_>]) -> Table {
             ]
         })
         .collect();
-    table("run-table", "The runs".to_owned(), names.map(Column::text).to_vec(), rows)
+    table(
+        "run-table",
+        "The runs".to_owned(),
+        names.map(Column::text).to_vec(),
+        rows,
+    )
 }
 
 fn numbers<'r, 'a: 'r>(runs: impl Iterator<Item = &'r Run<'a>>) -> String {
@@ -50,19 +66,31 @@ pub fn comparability(runs: &[Run<'_>]) -> Table {
     for repeats in group::repeats(runs).iter().filter(|runs| runs.len() > 1) {
         placed.extend(repeats.iter().map(|run| run.number));
         let words = Comparable::Everything.words().to_owned();
-        sets.push((numbers(repeats.iter().copied()), words, "nothing".to_owned()));
+        sets.push((
+            numbers(repeats.iter().copied()),
+            words,
+            "nothing".to_owned(),
+        ));
     }
     for sweep in group::sweeps(runs) {
         placed.extend(sweep.runs.iter().map(|(_, run)| run.number));
         let words = Comparable::Swept.words().to_owned();
-        sets.push((numbers(sweep.runs.iter().map(|run| run.1)), words, sweep.path.to_owned()));
+        sets.push((
+            numbers(sweep.runs.iter().map(|run| run.1)),
+            words,
+            sweep.path.to_owned(),
+        ));
     }
     for (index, run) in runs.iter().enumerate() {
         for other in &runs[index + 1..] {
             if run.comparable(other) == Comparable::Counts {
                 placed.extend([run.number, other.number]);
                 let words = Comparable::Counts.words().to_owned();
-                sets.push((numbers([run, other].into_iter()), words, differing(run, other)));
+                sets.push((
+                    numbers([run, other].into_iter()),
+                    words,
+                    differing(run, other),
+                ));
             }
         }
     }
@@ -71,7 +99,11 @@ pub fn comparability(runs: &[Run<'_>]) -> Table {
         let why = from.map_or_else(String::new, |other| {
             format!("from run {}: {}", other.number, differing(run, other))
         });
-        sets.push((run.number.to_string(), Comparable::Nothing.words().to_owned(), why));
+        sets.push((
+            run.number.to_string(),
+            Comparable::Nothing.words().to_owned(),
+            why,
+        ));
     }
     let rows = sets
         .into_iter()
@@ -94,7 +126,11 @@ fn differing(run: &Run<'_>, other: &Run<'_>) -> String {
         .map(|(name, _)| format!("host {name}"));
     let schema = (run.results.schema_version != other.results.schema_version)
         .then(|| "schema version".to_owned());
-    let differs: Vec<String> = schema.into_iter().chain(machine).chain(run.differing(other)).collect();
+    let differs: Vec<String> = schema
+        .into_iter()
+        .chain(machine)
+        .chain(run.differing(other))
+        .collect();
     differs.join(", ")
 }
 
@@ -104,7 +140,10 @@ pub fn differences(runs: &[Run<'_>]) -> Table {
     columns.extend(runs.iter().map(|run| Column::text(run.label())));
     let mut rows = Vec::new();
     for (kind, values) in [
-        ("host ", runs.iter().map(|run| &run.machine).collect::<Vec<_>>()),
+        (
+            "host ",
+            runs.iter().map(|run| &run.machine).collect::<Vec<_>>(),
+        ),
         ("", runs.iter().map(|run| &run.conditions).collect()),
     ] {
         let paths: BTreeSet<&String> = values.iter().flat_map(|values| values.keys()).collect();
@@ -113,18 +152,25 @@ pub fn differences(runs: &[Run<'_>]) -> Table {
             if row.windows(2).any(|pair| pair[0] != pair[1]) {
                 let mut cells = vec![Cell::text(format!("{kind}{path}"))];
                 cells.extend(
-                    row.into_iter().map(|v| v.map_or_else(Cell::none, |v| Cell::text(v.clone()))),
+                    row.into_iter()
+                        .map(|v| v.map_or_else(Cell::none, |v| Cell::text(v.clone()))),
                 );
                 rows.push(cells);
             }
         }
     }
-    table("difference-table", "Hosts and scenarios, where they differ".to_owned(), columns, rows)
+    table(
+        "difference-table",
+        "Hosts and scenarios, where they differ".to_owned(),
+        columns,
+        rows,
+    )
 }
 
 fn arms(runs: &[&Run<'_>]) -> Vec<Arm> {
     let asked = |arm: &Arm| {
-        runs.iter().any(|run| run.results.arms.iter().any(|info| info.name == *arm))
+        runs.iter()
+            .any(|run| run.results.arms.iter().any(|info| info.name == *arm))
     };
     Arm::ALL.into_iter().filter(asked).collect()
 }
@@ -133,20 +179,29 @@ fn arms(runs: &[&Run<'_>]) -> Vec<Arm> {
 /// the runs may be compared.
 pub fn taxes(runs: &[&Run<'_>], metric: Metric, id: &str) -> Table {
     let mut columns = vec![Column::text("arm")];
-    columns.extend(runs.iter().map(|run| Column::figures(run.label(), "").defined("tax")));
+    columns.extend(
+        runs.iter()
+            .map(|run| Column::figures(run.label(), "").defined("tax")),
+    );
     let rows = arms(runs)
         .into_iter()
         .filter(|arm| *arm != view::BASELINE)
         .map(|arm| {
             let mut row = vec![Cell::arm(arm)];
-            row.extend(runs.iter().map(|run| match view::tax(run.results, arm, metric) {
-                Some(c) => Cell::figure(text::tax(c.ratio), c.ratio).under(view::doubt(c)),
-                None => outcome(run, arm),
-            }));
+            row.extend(
+                runs.iter()
+                    .map(|run| match view::tax(run.results, arm, metric) {
+                        Some(c) => Cell::figure(text::tax(c.ratio), c.ratio).under(view::doubt(c)),
+                        None => outcome(run, arm),
+                    }),
+            );
             row
         })
         .collect();
-    let caption = format!("Tax on {}, each within its own run", view::metric_name(metric));
+    let caption = format!(
+        "Tax on {}, each within its own run",
+        view::metric_name(metric)
+    );
     table(id, caption, columns, rows)
 }
 
@@ -187,7 +242,12 @@ pub fn medians(runs: &[&Run<'_>], metric: Metric, id: &str) -> Table {
             row
         })
         .collect();
-    table(id, format!("Median {}", view::metric_name(metric)), columns, rows)
+    table(
+        id,
+        format!("Median {}", view::metric_name(metric)),
+        columns,
+        rows,
+    )
 }
 
 /// Exact counts of runs under the virtual clock, and whether they are equal: `None` unless two
@@ -198,12 +258,19 @@ pub fn counts(runs: &[Run<'_>]) -> Option<Table> {
             && runs.iter().any(|other| {
                 other.number != run.number
                     && other.exact()
-                    && matches!(run.comparable(other), Comparable::Counts | Comparable::Everything)
+                    && matches!(
+                        run.comparable(other),
+                        Comparable::Counts | Comparable::Everything
+                    )
             })
     };
     let runs: Vec<&Run<'_>> = runs.iter().filter(exact).collect();
     let first = runs.first()?;
-    let runs: Vec<&Run<'_>> = runs.iter().copied().filter(|r| r.same_conditions(first)).collect();
+    let runs: Vec<&Run<'_>> = runs
+        .iter()
+        .copied()
+        .filter(|r| r.same_conditions(first))
+        .collect();
     type Count = (&'static str, fn(&Migration) -> u64);
     const COUNTS: [Count; 5] = [
         ("rounds", |m| m.rounds.len() as u64),
@@ -218,15 +285,27 @@ pub fn counts(runs: &[Run<'_>]) -> Option<Table> {
     let mut rows = Vec::new();
     for arm in arms(&runs) {
         for (name, count) in COUNTS {
-            let values: Vec<Option<u64>> = runs.iter().map(|run| exact_count(run, arm, count)).collect();
+            let values: Vec<Option<u64>> = runs
+                .iter()
+                .map(|run| exact_count(run, arm, count))
+                .collect();
             let mut row = vec![Cell::arm(arm), Cell::text(name)];
-            row.extend(values.iter().map(|v| v.map_or_else(Cell::none, Cell::count)));
+            row.extend(
+                values
+                    .iter()
+                    .map(|v| v.map_or_else(Cell::none, Cell::count)),
+            );
             let equal = values.iter().all(|v| v.is_some() && *v == values[0]);
             row.push(Cell::text(if equal { "equal" } else { "differs" }));
             rows.push(row);
         }
     }
-    Some(table("count-table", "Exact counts under the virtual clock".to_owned(), columns, rows))
+    Some(table(
+        "count-table",
+        "Exact counts under the virtual clock".to_owned(),
+        columns,
+        rows,
+    ))
 }
 
 /// A count that all of an arm's completed migrations agree on.
@@ -243,7 +322,12 @@ fn exact_count(run: &Run<'_>, arm: Arm, count: fn(&Migration) -> u64) -> Option<
 
 /// The largest number of blocks that a run's taxes rest on.
 pub fn tax_blocks(run: &Run<'_>) -> u32 {
-    run.results.comparisons.iter().map(|c| c.blocks).max().unwrap_or(0)
+    run.results
+        .comparisons
+        .iter()
+        .map(|c| c.blocks)
+        .max()
+        .unwrap_or(0)
 }
 
 /// Throughputs of an arm's measured migrations, with their median.
@@ -252,6 +336,10 @@ pub fn throughputs(run: &Run<'_>, arm: Arm) -> (Vec<f64>, Option<figures::Median
     let Some(view) = views.iter().find(|view| view.arm() == arm) else {
         return (Vec::new(), None);
     };
-    let values = view.measured.iter().filter_map(|m| figures::throughput_gib_s(m)).collect();
+    let values = view
+        .measured
+        .iter()
+        .filter_map(|m| figures::throughput_gib_s(m))
+        .collect();
     (values, view.metric(Metric::Throughput))
 }

@@ -86,20 +86,33 @@ fn throughput_lines(runs: &[(f64, &Run<'_>)]) -> Vec<Line> {
             .collect::<Vec<_>>();
         (arm, points)
     };
-    Arm::ALL.into_iter().map(line).filter(|(_, points)| !points.is_empty()).collect()
+    Arm::ALL
+        .into_iter()
+        .map(line)
+        .filter(|(_, points)| !points.is_empty())
+        .collect()
 }
 
 /// Taxes over runs of one scenario, in order of their start.
 pub fn trend(runs: &[&Run<'_>]) -> Option<Picture> {
-    let placed: Vec<(f64, &Run<'_>)> =
-        runs.iter().enumerate().map(|(index, run)| (index as f64, *run)).collect();
-    let ticks: Vec<(f64, String)> =
-        placed.iter().map(|(at, run)| (*at, run.number.to_string())).collect();
+    let placed: Vec<(f64, &Run<'_>)> = runs
+        .iter()
+        .enumerate()
+        .map(|(index, run)| (index as f64, *run))
+        .collect();
+    let ticks: Vec<(f64, String)> = placed
+        .iter()
+        .map(|(at, run)| (*at, run.number.to_string()))
+        .collect();
     let panels: Vec<(&str, Vec<Line>)> = TAXED
         .iter()
         .map(|metric| (view::metric_name(*metric), tax_lines(&placed, *metric)))
         .collect();
-    let axis = Axis { title: "run, in order of start", ticks, kind: Kind::Linear };
+    let axis = Axis {
+        title: "run, in order of start",
+        ticks,
+        kind: Kind::Linear,
+    };
     sheet(
         "Trend of the tax over runs of one scenario",
         &note(runs.iter().copied()),
@@ -111,15 +124,27 @@ pub fn trend(runs: &[&Run<'_>]) -> Option<Picture> {
 
 fn note<'r, 'a: 'r>(runs: impl Iterator<Item = &'r Run<'a>>) -> String {
     let blocks: Vec<u32> = runs.map(tables::tax_blocks).collect();
-    let (least, most) = (blocks.iter().min().unwrap_or(&0), blocks.iter().max().unwrap_or(&0));
-    let n = if least == most { most.to_string() } else { format!("{least} to {most}") };
-    format!("Dot and bar: median and interval of each run, n {n} blocks; levels in the tables and tips.")
+    let (least, most) = (
+        blocks.iter().min().unwrap_or(&0),
+        blocks.iter().max().unwrap_or(&0),
+    );
+    let n = if least == most {
+        most.to_string()
+    } else {
+        format!("{least} to {most}")
+    };
+    format!(
+        "Dot and bar: median and interval of each run, n {n} blocks; levels in the tables and tips."
+    )
 }
 
 /// What a sweep shows: throughput against what the data path is made of, tax against the load.
 pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
-    let fixed: Vec<String> =
-        sweep.fixed.iter().map(|(path, value)| format!("{path} {value}")).collect();
+    let fixed: Vec<String> = sweep
+        .fixed
+        .iter()
+        .map(|(path, value)| format!("{path} {value}"))
+        .collect();
     let (what, axis, throughput): (&str, &str, bool) = match sweep.path {
         "migration.record" => ("record size", "record, KiB", true),
         "migration.streams" => ("streams", "streams", true),
@@ -131,13 +156,24 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
         "workload.rate" => 1024.0 * 1024.0,
         _ => 1.0,
     };
-    let runs: Vec<(f64, &Run<'_>)> = sweep.runs.iter().map(|(at, run)| (at / unit, *run)).collect();
+    let runs: Vec<(f64, &Run<'_>)> = sweep
+        .runs
+        .iter()
+        .map(|(at, run)| (at / unit, *run))
+        .collect();
     let mut values: Vec<f64> = runs.iter().map(|run| run.0).collect();
     values.dedup();
-    let kind = if values.first().is_some_and(|v| *v > 0.0) { Kind::Log } else { Kind::Linear };
+    let kind = if values.first().is_some_and(|v| *v > 0.0) {
+        Kind::Log
+    } else {
+        Kind::Linear
+    };
     let axis = Axis {
         title: axis,
-        ticks: values.into_iter().map(|v| (v, axes::number((v * 100.0).round() / 100.0))).collect(),
+        ticks: values
+            .into_iter()
+            .map(|v| (v, axes::number((v * 100.0).round() / 100.0)))
+            .collect(),
         kind,
     };
     let panels: Vec<(&str, Vec<Line>)> = if throughput {
@@ -149,9 +185,19 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
             .collect()
     };
     let of = if throughput { "Throughput" } else { "Tax" };
-    let with = if fixed.is_empty() { String::new() } else { format!(" ({})", fixed.join(", ")) };
+    let with = if fixed.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", fixed.join(", "))
+    };
     let runs = sweep.runs.iter().map(|run| run.1);
-    sheet(&format!("{of} against {what}{with}"), &note(runs), &panels, &axis, !throughput)
+    sheet(
+        &format!("{of} against {what}{with}"),
+        &note(runs),
+        &panels,
+        &axis,
+        !throughput,
+    )
 }
 
 struct Axis<'t> {
@@ -167,18 +213,29 @@ fn sheet(
     axis: &Axis<'_>,
     ratio: bool,
 ) -> Option<Picture> {
-    let panels: Vec<_> = panels.iter().filter(|(_, lines)| !lines.is_empty()).collect();
+    let panels: Vec<_> = panels
+        .iter()
+        .filter(|(_, lines)| !lines.is_empty())
+        .collect();
     if panels.is_empty() {
         return None;
     }
     let legend: Vec<(Ink, &str)> = Arm::ALL
         .into_iter()
-        .filter(|arm| panels.iter().any(|(_, lines)| lines.iter().any(|line| line.0 == *arm)))
+        .filter(|arm| {
+            panels
+                .iter()
+                .any(|(_, lines)| lines.iter().any(|line| line.0 == *arm))
+        })
         .map(|arm| (Ink::Arm(arm), arm.name()))
         .collect();
     let mut sheet = Sheet::new(title, note, &legend, panels.len(), 190.0);
     for (name, lines) in panels {
-        let unit = if ratio { "ratio to plain, logarithmic" } else { "" };
+        let unit = if ratio {
+            "ratio to plain, logarithmic"
+        } else {
+            ""
+        };
         let plot = sheet.panel(name, unit);
         panel(&mut sheet.picture, &plot, lines, axis, ratio);
     }
@@ -192,7 +249,12 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
         .flat_map(|p| p.dots.iter().copied().chain([p.interval.1]))
         .fold(if ratio { 1.0 } else { 0.0 }, f64::max);
     let y = if ratio {
-        Scale::new(Kind::Log, low / 1.1, (high * 1.1).max(1.6), (plot.bottom, plot.top))
+        Scale::new(
+            Kind::Log,
+            low / 1.1,
+            (high * 1.1).max(1.6),
+            (plot.bottom, plot.top),
+        )
     } else {
         Scale::from_zero(high, (plot.bottom, plot.top))
     };
@@ -210,7 +272,13 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
         picture.line((place, plot.top), (place, plot.bottom), 1.0, Ink::Grid);
         // A label that would touch the one before is left out; its line stays.
         if place - half > free {
-            picture.text((place, plot.bottom + 14.0), SMALL, Anchor::Middle, Ink::Muted, text);
+            picture.text(
+                (place, plot.bottom + 14.0),
+                SMALL,
+                Anchor::Middle,
+                Ink::Muted,
+                text,
+            );
             free = place + half + 4.0;
         }
     }
@@ -220,7 +288,12 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
         let one = y.at(1.0);
         picture.line((plot.left, one), (plot.right, one), 1.5, Ink::Muted);
     } else {
-        picture.line((plot.left, plot.bottom), (plot.right, plot.bottom), 1.0, Ink::Muted);
+        picture.line(
+            (plot.left, plot.bottom),
+            (plot.right, plot.bottom),
+            1.0,
+            Ink::Muted,
+        );
     }
     // Arms side by side within a value, so that their intervals don't hide each other.
     let spread = 4.0;
@@ -245,7 +318,11 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
                 picture.dot((left + 3.5, y.at(*dot)), 1.4, ink, 0.6);
             }
             picture.dot((left, y.at(point.value)), 3.5, ink, 1.0);
-            picture.tip((left - 4.0, top - 4.0), (8.0, bottom - top + 8.0), point.tip.as_str());
+            picture.tip(
+                (left - 4.0, top - 4.0),
+                (8.0, bottom - top + 8.0),
+                point.tip.as_str(),
+            );
         }
     }
 }
