@@ -106,6 +106,12 @@ fn what_did_not_complete_is_said_and_is_no_zero() {
     ] {
         assert!(page.contains(words), "{words}");
     }
+    let first = page.split("Charts").next().unwrap();
+    assert!(
+        first.contains("Other arms"),
+        "the first screen says how every arm ended"
+    );
+    assert!(first.contains("not converged 5 of 5") && first.contains("unsupported"));
     let table = console_table(&results);
     let line = |arm: &str| {
         table

@@ -108,6 +108,10 @@ fn bad_input_is_one_line_and_leaves_nothing() {
     }
     let error = report(&[&root.path().join("no-such-run")], None).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::InvalidInput);
+    let binary = root.path().join("picture.png");
+    fs::write(&binary, [0x89, 0xff, 0xfe, 0]).unwrap();
+    let error = report(&[&binary], None).unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::InvalidInput);
     // One bad run among good ones spoils the comparison, and no folder is made for it.
     let good = root.path().join("good");
     save(&good, &support::run(2, 3));

@@ -251,3 +251,51 @@ fn shrink(pixels: &[u8], width: usize, height: usize) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arm::Arm;
+
+    fn picture() -> Picture {
+        let mut picture = Picture::new(60.0, 20.0, "a <label>");
+        picture.rect((0.0, 0.0), (30.0, 20.0), Ink::Arm(Arm::Copy), 1.0);
+        picture.line((30.0, 10.0), (60.0, 10.0), 2.0, Ink::Text);
+        picture.bold((30.0, 18.0), 8.0, Anchor::Start, Ink::Muted, "a & b");
+        picture.tip((0.0, 0.0), (30.0, 20.0), "1 < 2");
+        // What has no place is not drawn.
+        picture.dot((f64::NAN, 0.0), 3.0, Ink::Arm(Arm::AwsLc), 1.0);
+        picture.rect((0.0, 0.0), (-1.0, 5.0), Ink::Arm(Arm::AwsLc), 1.0);
+        picture
+    }
+
+    #[test]
+    fn an_svg_follows_the_page_and_keeps_the_arms_colours() {
+        let svg = picture().svg().unwrap();
+        for part in [
+            "<svg role=\"img\" aria-label=\"a &lt;label&gt;\" viewBox=\"0 0 144 64\"",
+            "fill=\"#009E73\"",
+            "style=\"stroke:var(--ink)\"",
+            "style=\"fill:var(--muted)\"",
+            "<title>1 &lt; 2</title></rect>\n</svg>",
+        ] {
+            assert!(svg.contains(part), "{part} in {svg}");
+        }
+        for part in ["#1B1F24", "font-family", "#0072B2", "NaN"] {
+            assert!(!svg.contains(part), "{part} in {svg}");
+        }
+    }
+
+    #[test]
+    fn a_png_has_two_pixels_a_unit() {
+        let png = picture().png().unwrap();
+        let mut reader = png::Decoder::new(png.as_slice()).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((info.width, info.height), (144, 64));
+        let pixel = |x: usize, y: usize| &pixels[(y * 144 + x) * 3..][..3];
+        assert_eq!(pixel(40, 30), [0x00, 0x9e, 0x73]);
+        assert_eq!(pixel(2, 2), [255, 255, 255]);
+        assert_eq!(pixel(100, 32), [0x1b, 0x1f, 0x24]);
+    }
+}
