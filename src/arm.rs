@@ -41,6 +41,18 @@ pub enum Backend {
     AwsLc,
 }
 
+impl Backend {
+    /// The library's name in results.
+    pub fn library(self) -> &'static str {
+        match self {
+            Backend::None => "none",
+            Backend::Null => "null",
+            Backend::RustcryptoSoft | Backend::Rustcrypto => "aes-gcm",
+            Backend::AwsLc => "aws-lc",
+        }
+    }
+}
+
 /// The environment variable with which aws-lc's view of the CPU is masked.
 pub const AWS_LC_MASK_VARIABLE: &str = "OPENSSL_ia32cap";
 

@@ -4,7 +4,13 @@
 //! one place, [`crate::compare`]. Units are in the field names: `_s` seconds, `_ns` nanoseconds,
 //! `_bytes` bytes. A format version stands in `schema_version` from the first day.
 
+mod check;
+mod io;
+
 use serde::{Deserialize, Serialize};
+
+pub use check::check;
+pub use io::{FILE_NAME, file_of, parse, read, write, write_atomically};
 
 use crate::arm::Arm;
 use crate::scenario::Scenario;
@@ -63,8 +69,21 @@ pub struct HostInfo {
     pub load_before: f64,
     /// Share of CPU time stolen by the hypervisor during the run, 0 to 1.
     pub steal_share: f64,
+    /// Share of CPU time that other processes took during the run, 0 to 1.
+    #[serde(default)]
+    pub other_cpu_share: f64,
+    /// Noise figure: how much longer than its fastest pass a fixed spin loop took at the 90th
+    /// percentile, before the run. 0.02 is a quiet machine.
+    #[serde(default)]
+    pub spin_spread: f64,
+    /// CPU frequency when the run began, where readable.
+    #[serde(default)]
+    pub frequency_mhz: Option<f64>,
     /// Cost of one thread CPU clock read, nanoseconds.
     pub thread_clock_read_ns: f64,
+    /// The dirty tracker that the migrations used; empty before the first.
+    #[serde(default)]
+    pub tracker: String,
     /// Versions of every library that touches the data path.
     pub versions: std::collections::BTreeMap<String, String>,
 }
@@ -159,6 +178,12 @@ pub struct Migration {
     pub bytes_on_wire: u64,
     /// Records sent by the source, control records included.
     pub records: u64,
+    /// Resident memory of the source host beyond guest memory, at the end.
+    #[serde(default)]
+    pub source_resident_bytes: u64,
+    /// Resident memory of the destination host beyond guest memory, at the end.
+    #[serde(default)]
+    pub destination_resident_bytes: u64,
     /// CPU time by side and stage.
     pub cpu: Cpu,
     /// Both sides' memory hashes.

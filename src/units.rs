@@ -77,7 +77,7 @@ fn write_scaled(f: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -
     let (name, scale) = units
         .iter()
         .filter(|(name, _)| *name != "m" && *name != "h")
-        .find(|(_, scale)| value != 0 && value % scale == 0)
+        .find(|(_, scale)| value != 0 && value.is_multiple_of(*scale))
         .or(units.last())
         .copied()
         .unwrap_or(("", 1));

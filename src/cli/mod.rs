@@ -1,3 +1,58 @@
-//! The command line, one verb a file.
+//! The command line: one verb a file.
 
+pub mod ab;
+pub mod doctor;
+pub mod gate;
+pub mod host;
+pub mod list;
+pub mod record;
 pub mod report;
+pub mod run;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{ExitCode, Result};
+
+/// Measures what encryption costs a live migration: CPU on each host, migration time, downtime.
+#[derive(Debug, Parser)]
+#[command(name = "migtax", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a scenario's arms, print the table, write a run folder
+    Run(run::Args),
+    /// Show what there is, and what this machine supports
+    List(list::Args),
+    /// Build index.html, PNGs and summary.md again from results.json
+    Report(report::Args),
+    /// Compare two runs: verdict and exit code for CI
+    Gate(gate::Args),
+    /// Run two builds in turn, then the gate
+    Ab(ab::Args),
+    /// Show what this machine is, how steady it is, and what it lacks
+    Doctor(doctor::Args),
+    /// Play one host of a migration (spec on standard input, report on standard output)
+    Host(host::Args),
+}
+
+impl Cli {
+    /// Carries out the command.
+    ///
+    /// # Errors
+    /// What stopped it.
+    pub fn carry_out(self) -> Result<ExitCode> {
+        match self.verb {
+            Verb::Run(args) => run::run(args),
+            Verb::List(args) => list::run(&args),
+            Verb::Report(args) => report::run(args),
+            Verb::Gate(args) => gate::run(args),
+            Verb::Ab(args) => ab::run(args),
+            Verb::Doctor(args) => doctor::run(args),
+            Verb::Host(args) => host::run(&args),
+        }
+    }
+}

@@ -2,12 +2,26 @@
 //!
 //! The types here are the resolved form: every field has its value, and serialising one gives
 //! TOML or JSON that reads back as the same scenario. Only `name` is required in a file; unknown
-//! fields are refused.
+//! fields are refused. `datasets/README.md` describes every field with its default and range.
+//!
+//! A file may hold lists where a single value is expected: [`load_points`] expands such a matrix
+//! into one scenario per point.
+
+mod check;
+mod load;
+mod matrix;
+mod overrides;
+
+pub use check::{MAX_MEMORY, MAX_RECORD, MAX_STREAMS, MAX_VCPUS};
+pub use load::{DEFAULT_NAME, EMBEDDED, embedded, folder_name, load, load_points, parse};
+pub use overrides::Overrides;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::arm::Arm;
-use crate::units::{Bandwidth, Rate, Size, Span};
+use crate::units::{Bandwidth, PAGE_SIZE, Rate, Size, Span};
 use crate::workload::{Arrival, Placement};
 
 /// A scenario with every value resolved.
@@ -19,6 +33,10 @@ pub struct Scenario {
     /// Why it exists and how to read its result.
     #[serde(default)]
     pub analysis: String,
+    /// Where a scenario of a matrix stands in it: the varied fields, dotted, and their values.
+    /// Empty outside a matrix. Made by expansion, never written in a file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub point: BTreeMap<String, String>,
     /// The VM that migrates.
     #[serde(default)]
     pub guest: GuestSpec,
@@ -75,6 +93,9 @@ pub struct WorkloadSpec {
     pub arrival: Arrival,
     /// Where.
     pub placement: Placement,
+    /// Unit of placement: `4KiB`, or `2MiB`, where each draw is a block of 512 pages that
+    /// successive writes of the vCPU fill from its first page to its last.
+    pub granularity: Size,
     /// How much of a page a write changes.
     pub write: WriteExtent,
 }
@@ -220,6 +241,7 @@ impl Default for WorkloadSpec {
             rate: Rate(50 << 20),
             arrival: Arrival::Poisson {},
             placement: Placement::Uniform { working_set: 0.25 },
+            granularity: Size(PAGE_SIZE as u64),
             write: WriteExtent::Word,
         }
     }

@@ -1,9 +1,36 @@
 //! The workload: dirty-page streams, i.e. page writes in time order.
+//!
+//! *Arrival* says when pages are written, *placement* says where; they are independent of each
+//! other. A stream is a pure function of the scenario (its seed included) and the vCPU: integer
+//! arithmetic, IEEE additions, multiplications and divisions, and `libm` for everything else, so
+//! it is the same on every machine.
+//!
+//! What all vCPUs share: the phases of a bursty arrival (on-off, MMPP, b-model: bursts are the
+//! guest's, so the merged stream follows the model at the full rate whatever the number of vCPUs)
+//! and the pages (working set and its hot pages). What each has for itself: its share of the rate,
+//! the instants of its writes and the draws of its pages.
+
+mod arrival;
+mod check;
+mod merged;
+mod placement;
+mod random;
+mod scatter;
+mod stream;
+pub mod trace;
+mod zipf;
+
+pub use merged::MergedStream;
+pub use stream::WriteStream;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::scenario::Scenario;
+use crate::units::Span;
+
+/// The most page writes per second that a vCPU can be asked for: one per nanosecond.
+pub const MAX_VCPU_RATE: f64 = 1e9;
 
 /// When pages are written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,6 +40,27 @@ pub enum Arrival {
     Constant {},
     /// A Poisson process.
     Poisson {},
+    /// A Poisson process at the mean rate over `duty`, switched on and off.
+    OnOff {
+        /// Share of time that is on, above 0 to 1. Peak over mean rate is its reciprocal.
+        duty: f64,
+        /// Length of an on phase and an off phase together (the mean, if exponential).
+        period: Span,
+        /// How the lengths of phases vary.
+        #[serde(default)]
+        phases: Phases,
+    },
+}
+
+/// How the lengths of on and off phases vary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phases {
+    /// All alike.
+    #[default]
+    Fixed,
+    /// Exponential, each drawn by itself.
+    Exponential,
 }
 
 /// Where.
@@ -22,8 +70,27 @@ pub enum Placement {
     /// Every page of the working set alike.
     Uniform {
         /// Share of guest memory, above 0 to 1.
+        #[serde(default = "whole")]
         working_set: f64,
     },
+    /// The page of rank k is written in proportion to k^-exponent. Ranks are scattered over the
+    /// working set, so that hot pages are not neighbours.
+    Zipf {
+        /// Above 0 to 10.
+        #[serde(default = "zipf_exponent")]
+        exponent: f64,
+        /// Share of guest memory, above 0 to 1.
+        #[serde(default = "whole")]
+        working_set: f64,
+    },
+}
+
+fn whole() -> f64 {
+    1.0
+}
+
+fn zipf_exponent() -> f64 {
+    0.99
 }
 
 /// One page write.
@@ -37,19 +104,10 @@ pub struct PageWrite {
     pub value: u64,
 }
 
-/// The dirty-page stream of one vCPU. Endless unless the guest is idle (then it has no write).
-#[derive(Debug)]
-pub struct WriteStream {}
+pub(crate) use placement::GRANULARITIES;
 
-impl WriteStream {
-    /// The stream of vCPU `vcpu` under a scenario that has been checked.
-    pub fn new(_scenario: &Scenario, _vcpu: u32) -> Result<WriteStream> {
-        Ok(WriteStream {})
-    }
-
-    /// Drops the writes before `at_ns`; later times are still counted from the stream's start.
-    pub fn skip_to(&mut self, _at_ns: u64) {}
-
-    /// Appends the next `count` writes to `out`; fewer only if the stream has ended.
-    pub fn fill(&mut self, _out: &mut Vec<PageWrite>, _count: usize) {}
+/// Refuses parameters of arrival and placement that can't be.
+pub(crate) fn check(scenario: &Scenario) -> Result<()> {
+    check::arrival(scenario)?;
+    check::placement(&scenario.workload.placement, "workload.placement")
 }

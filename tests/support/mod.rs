@@ -183,6 +183,8 @@ fn migration(dice: &mut Dice, scenario: &Scenario, arm: Arm, block: u32, drift: 
         payload_bytes,
         bytes_on_wire: sum(|r| r.bytes_on_wire),
         records: payload_bytes / (256 << 10) + 9,
+        source_resident_bytes: 20 << 20,
+        destination_resident_bytes: 20 << 20,
         cpu: Cpu {
             source: SourceCpu {
                 total_s: source.prepare_s + source.seal_s + source.transmit_s + source.other_s,
@@ -237,6 +239,7 @@ fn round(kind: RoundKind, at: f64, s: f64, pages: f64, zero: f64, dirtied: f64) 
 pub fn run(blocks: u32, seed: u64) -> Results {
     let mut scenario = Scenario {
         name: "default".to_owned(),
+        point: Default::default(),
         analysis: "A 128 MiB guest that writes 50 MiB/s over a quarter of its memory.\n\n\
                    Read the tax of aws-lc first; a software arm that does not converge is a result."
             .to_owned(),

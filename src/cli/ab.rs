@@ -1,0 +1,208 @@
+//! `migtax ab`: two builds, measured in turns, then the gate.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::Args as ClapArgs;
+
+use crate::arm::Arm;
+use crate::error::{Error, ExitCode, Result};
+use crate::gate::format::Format;
+use crate::gate::{Config, builds};
+use crate::results::{self, Results, write_atomically};
+
+/// Measures two builds in turns and says whether the candidate is worse.
+///
+/// Each block runs both binaries once, in alternating order, with the same seed. What the first
+/// batch of blocks flags must show again in a second, fresh batch before it is called regressed.
+/// Exit codes: 0 pass or improved, 3 regressed, 4 inconclusive, 5 incomparable, 2 invalid input.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Args {
+    /// The migtax binary to compare with
+    #[arg(long, value_name = "BIN")]
+    pub baseline: PathBuf,
+    /// The migtax binary to judge
+    #[arg(long, value_name = "BIN")]
+    pub candidate: PathBuf,
+    /// Scenario file or name; the built-in default without it
+    pub scenario: Option<String>,
+    /// Blocks in a batch
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=400))]
+    pub blocks: u32,
+    /// Arms to measure, separated by commas; the scenario's without it
+    #[arg(long, value_name = "ARMS", value_delimiter = ',')]
+    pub arms: Vec<Arm>,
+    /// Seed of the first block; block number i has this plus i
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Keep both sides' results and the report in this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What is gated and how strictly; built in: datasets/gate.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Further arguments for both binaries' run
+    #[arg(last = true, value_name = "RUN ARGS")]
+    pub run_args: Vec<String>,
+}
+
+/// Runs the command and prints its report.
+///
+/// # Errors
+/// [`Error::Invalid`] if a binary isn't there or refuses the scenario, [`Error::CannotRun`] if one
+/// fails otherwise or prints no results.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let config = Config::read(args.config.as_deref())?;
+    for (flag, file) in [
+        ("--baseline", &args.baseline),
+        ("--candidate", &args.candidate),
+    ] {
+        if !file.is_file() {
+            return Err(Error::invalid(
+                flag,
+                file.display(),
+                "must be a migtax binary",
+            ));
+        }
+    }
+    let scratch = Scratch::new()?;
+    let session = Session {
+        args: &args,
+        scratch: &scratch.0,
+    };
+    let names = || [&args.baseline, &args.candidate].map(|binary| binary.display().to_string());
+    // The first migrations of a session meet cold caches and a machine that is still waking up.
+    session.block(None, &args.arms)?;
+    let [baseline, candidate] = session.batch(0, &args.arms)?;
+    session.keep("", &baseline, &candidate)?;
+    let mut report = builds::judge_first(&baseline, &candidate, &config, names());
+    let flagged = builds::flagged(&report);
+    if !flagged.is_empty() {
+        eprintln!(
+            "first batch flags {}: a fresh batch must confirm it",
+            flagged
+                .iter()
+                .map(|a| a.name())
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+        let [baseline, candidate] = session.batch(args.blocks, &flagged)?;
+        session.keep("confirm-", &baseline, &candidate)?;
+        report = builds::confirm(report, &baseline, &candidate, &config);
+    }
+    if let Some(out) = &args.out {
+        write_atomically(
+            &out.join("gate.json"),
+            Format::Json.print(&report).as_bytes(),
+        )?;
+    }
+    print!("{}", args.format.print(&report));
+    Ok(report.verdict.exit_code())
+}
+
+/// A folder for run folders that nobody needs afterwards.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Scratch> {
+        let folder = std::env::temp_dir().join(format!("migtax-ab-{}", std::process::id()));
+        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+        Ok(Scratch(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What can't be removed is left in the folder for temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Session<'a> {
+    args: &'a Args,
+    scratch: &'a Path,
+}
+
+impl Session<'_> {
+    /// A batch of blocks, numbered from `first`; baseline and candidate.
+    fn batch(&self, first: u32, arms: &[Arm]) -> Result<[Results; 2]> {
+        let mut sides = [Vec::new(), Vec::new()];
+        for block in first..first + self.args.blocks {
+            eprintln!("block {} of {}", block - first + 1, self.args.blocks);
+            let [baseline, candidate] = self.block(Some(block), arms)?;
+            sides[0].push(baseline);
+            sides[1].push(candidate);
+        }
+        let [baseline, candidate] = sides;
+        Ok([
+            builds::merge(&baseline, first)?,
+            builds::merge(&candidate, first)?,
+        ])
+    }
+
+    /// Both binaries once; the candidate first in every second block, so that whatever the first
+    /// does to the machine falls on both alike. Warm-up without a block number.
+    fn block(&self, block: Option<u32>, arms: &[Arm]) -> Result<[Results; 2]> {
+        let seed = self.args.seed.wrapping_add(u64::from(block.unwrap_or(0)));
+        let mut measured = [None, None];
+        let order = if block.unwrap_or(0).is_multiple_of(2) {
+            [0, 1]
+        } else {
+            [1, 0]
+        };
+        for side in order {
+            let binary = [&self.args.baseline, &self.args.candidate][side];
+            measured[side] = Some(self.run(binary, seed, arms)?);
+        }
+        match measured {
+            [Some(baseline), Some(candidate)] => Ok([baseline, candidate]),
+            _ => Err(Error::CannotRun("a side was not measured".to_owned())),
+        }
+    }
+
+    fn run(&self, binary: &Path, seed: u64, arms: &[Arm]) -> Result<Results> {
+        let mut command = Command::new(binary);
+        command.arg("run");
+        command.args(&self.args.scenario);
+        command.args(["--reps", "1", "--warmup", "0", "--json"]);
+        command.args(["--seed", &seed.to_string()]);
+        if !arms.is_empty() {
+            let names: Vec<&str> = arms.iter().map(|a| a.name()).collect();
+            command.args(["--arms", &names.join(",")]);
+        }
+        command.arg("--out").arg(self.scratch.join("run"));
+        command.args(&self.args.run_args);
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| Error::io(format!("cannot run {}", binary.display()), e))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().last().unwrap_or("no message").trim();
+        let failed = |text: &str| format!("{}: {text}", binary.display());
+        match output.status.code() {
+            // 6: a migration failed; that is an outcome, and stands in the results.
+            Some(0 | 6) => {}
+            Some(2) => return Err(Error::Invalid(failed(last))),
+            Some(code) => {
+                return Err(Error::CannotRun(failed(&format!(
+                    "exit code {code}: {last}"
+                ))));
+            }
+            None => return Err(Error::CannotRun(failed("ended by a signal"))),
+        }
+        results::parse(&output.stdout)
+            .map_err(|e| Error::CannotRun(failed(&format!("printed no results: {e}"))))
+    }
+
+    fn keep(&self, prefix: &str, baseline: &Results, candidate: &Results) -> Result<()> {
+        let Some(out) = &self.args.out else {
+            return Ok(());
+        };
+        results::write(baseline, &out.join(format!("{prefix}baseline")))?;
+        results::write(candidate, &out.join(format!("{prefix}candidate")))
+    }
+}

@@ -1,0 +1,181 @@
+//! `migtax doctor`: what this machine is, how steady it is, and what it lacks.
+
+use std::path::Path;
+
+use clap::Args as ClapArgs;
+
+use crate::arm::Arm;
+use crate::error::{ExitCode, Result};
+use crate::machine::{host_info, userfaultfd_missing};
+use crate::results::HostInfo;
+
+/// Measures the machine and prints what it lacks, each with what would help.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Args {
+    /// Print the description of the machine as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// None at present: what can't be read is reported as such.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let host = host_info();
+    if args.json {
+        let json = serde_json::to_string_pretty(&host)
+            .map_err(|e| crate::error::Error::CannotRun(e.to_string()))?;
+        println!("{json}");
+        return Ok(ExitCode::Done);
+    }
+    print!("{}", describe(&host));
+    let complaints = complaints(&host, userfaultfd_missing(), found_on_path("valgrind"));
+    if complaints.is_empty() {
+        println!("\nnothing is missing");
+    } else {
+        println!();
+    }
+    for complaint in complaints {
+        println!("- {complaint}");
+    }
+    Ok(ExitCode::Done)
+}
+
+fn describe(host: &HostInfo) -> String {
+    let readable =
+        |value: &Option<String>| value.clone().unwrap_or_else(|| "not readable".to_owned());
+    let frequency = host
+        .frequency_mhz
+        .map_or("not readable".to_owned(), |mhz| format!("{mhz:.0} MHz"));
+    format!(
+        "cpu            {} ({} cores, {frequency}, {})\nfeatures       {}\nmemory         {:.1} GiB\nkernel         {}, CPU accounting by {}\ngovernor       {}\nload           {:.2}\nspin spread    {:.1}% (90th percentile over the fastest pass)\nthread clock   {:.0} ns a read\n",
+        host.cpu_model,
+        host.cores,
+        if host.hypervisor {
+            "virtual"
+        } else {
+            "not virtual"
+        },
+        host.cpu_features.join(" "),
+        host.memory_bytes as f64 / crate::units::GIB,
+        host.kernel,
+        host.cpu_accounting,
+        readable(&host.governor),
+        host.load_before,
+        100.0 * host.spin_spread,
+        host.thread_clock_read_ns,
+    )
+}
+
+/// What weakens or prevents measurements here, each with what would help.
+fn complaints(host: &HostInfo, userfaultfd: Option<String>, valgrind: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let cores = f64::from(host.cores.max(1));
+    if host.load_before > 0.5 * cores {
+        found.push(format!(
+            "load {:.2} on {} cores: end other programs before a run",
+            host.load_before, host.cores
+        ));
+    }
+    if host.spin_spread > 0.10 {
+        found.push(format!(
+            "a fixed spin loop varies by {:.0}%: expect wide intervals; a quieter machine or more repetitions help",
+            100.0 * host.spin_spread
+        ));
+    }
+    if host.cores < 2 {
+        found.push(
+            "one core: source and destination share it, so times say little; CPU per GiB stands"
+                .to_owned(),
+        );
+    }
+    if host.governor.as_deref().is_some_and(|g| g != "performance") {
+        found.push(
+            "the CPU frequency governor is not performance: cpupower frequency-set -g performance"
+                .to_owned(),
+        );
+    }
+    if host.cpu_accounting != "irq" {
+        found.push(format!(
+            "interrupt time is accounted by {}: the kernel's network work is charged to whoever it interrupts, mostly the sender",
+            host.cpu_accounting
+        ));
+    }
+    for arm in Arm::ALL {
+        let missing: Vec<&str> = arm
+            .required_features()
+            .iter()
+            .copied()
+            .filter(|f| !host.cpu_features.iter().any(|h| h == f))
+            .collect();
+        if !missing.is_empty() {
+            found.push(format!(
+                "arm {arm} is unsupported: the CPU lacks {}",
+                missing.join(", ")
+            ));
+        }
+    }
+    let lacks = |feature: &str| !host.cpu_features.iter().any(|h| h == feature);
+    if lacks("vaes") || lacks("vpclmulqdq") {
+        found.push(
+            "no VAES or VPCLMULQDQ: arms aws-lc and aws-lc-aesni run the same code".to_owned(),
+        );
+    }
+    if let Some(why) = userfaultfd {
+        found.push(format!(
+            "tracker userfaultfd is missing, bitmap is used: {why}"
+        ));
+    }
+    if !valgrind {
+        found.push("valgrind is missing: scripts/record-trace can't record".to_owned());
+    }
+    found
+}
+
+fn found_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| Path::new(&folder).join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::{Simulation, raw};
+
+    #[test]
+    fn every_lack_is_named_with_what_helps() {
+        let mut host = raw(&Simulation::default()).host;
+        host.cpu_features.push("vpclmulqdq".to_owned());
+        host.cpu_accounting = "irq".to_owned();
+        assert_eq!(complaints(&host, None, true), Vec::<String>::new());
+        host.cpu_features.clear();
+        host.cores = 1;
+        host.load_before = 3.0;
+        host.spin_spread = 0.5;
+        host.governor = Some("powersave".to_owned());
+        host.cpu_accounting = "tick".to_owned();
+        let all = complaints(&host, Some("refused".to_owned()), false).join("\n");
+        for word in [
+            "load 3.00",
+            "varies by 50%",
+            "one core",
+            "governor",
+            "interrupt time",
+            "arm rustcrypto is unsupported: the CPU lacks aes, pclmulqdq",
+            "arm aws-lc is unsupported",
+            "VAES",
+            "userfaultfd is missing, bitmap is used: refused",
+            "valgrind",
+        ] {
+            assert!(all.contains(word), "{word}: {all}");
+        }
+        assert!(describe(&host).contains("simulated"));
+    }
+
+    #[test]
+    fn it_runs_here() {
+        assert_eq!(run(Args { json: true }).unwrap(), ExitCode::Done);
+        assert_eq!(run(Args { json: false }).unwrap(), ExitCode::Done);
+    }
+}

@@ -1,0 +1,153 @@
+//! `migtax gate`: verdict and exit code for CI.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+
+use crate::error::{Error, ExitCode, Result};
+use crate::gate::format::{Format, bencher};
+use crate::gate::{Config, Report, criterion, exact, judge_runs, selftest};
+use crate::results::{self, Results, write_atomically};
+
+/// Compares two runs and says whether the candidate is worse.
+///
+/// Exit codes: 0 pass or improved, 3 regressed, 4 inconclusive, 5 incomparable, 2 invalid input.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["candidate", "criterion", "self_test"]))]
+pub struct Args {
+    /// Run folder or results.json to compare with
+    #[arg(long, value_name = "RUN", requires = "candidate")]
+    pub baseline: Option<PathBuf>,
+    /// Run folder or results.json to judge
+    #[arg(long, value_name = "RUN")]
+    pub candidate: Option<PathBuf>,
+    /// Compare the candidate's exact counts with this reviewed file
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "candidate",
+        conflicts_with = "baseline"
+    )]
+    pub exact: Option<PathBuf>,
+    /// Write the candidate's exact counts to this file and print what changed
+    #[arg(long, value_name = "FILE", requires = "candidate", conflicts_with_all = ["baseline", "exact"])]
+    pub update_exact: Option<PathBuf>,
+    /// Compare two baselines of criterion's, saved with cargo bench -- --save-baseline NAME
+    #[arg(long, num_args = 2, value_names = ["BASE", "NEW"], conflicts_with_all = ["candidate", "self_test"])]
+    pub criterion: Option<Vec<String>>,
+    /// Where criterion keeps them
+    #[arg(long, value_name = "DIR", default_value = "target/criterion")]
+    pub criterion_dir: PathBuf,
+    /// Measure the gate itself on simulated runs
+    #[arg(long, conflicts_with = "candidate")]
+    pub self_test: bool,
+    /// A/A trials in each condition of the self-test
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(20..=1_000_000), requires = "self_test")]
+    pub trials: u32,
+    /// What is gated and how strictly; built in: datasets/gate.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Also write the candidate as Bencher Metric Format
+    #[arg(long, value_name = "FILE", requires = "candidate")]
+    pub export_bencher: Option<PathBuf>,
+}
+
+/// Runs the command and prints its report.
+///
+/// # Errors
+/// [`Error::Invalid`] for a file that can't be used; [`Error::Incomparable`] for one of a newer
+/// schema; [`Error::CannotRun`] for a self-test whose rates are not as designed.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let config = Config::read(args.config.as_deref())?;
+    if args.self_test {
+        return self_test(&config, &args);
+    }
+    if let Some(names) = &args.criterion {
+        let [baseline, candidate] = names.as_slice() else {
+            return Err(Error::Invalid(
+                "--criterion: two names are needed".to_owned(),
+            ));
+        };
+        let report = criterion::judge(&args.criterion_dir, baseline, candidate, &config)?;
+        return finish(&report, args.format);
+    }
+    let Some(candidate_path) = &args.candidate else {
+        return Err(Error::Invalid("--candidate: missing".to_owned()));
+    };
+    let candidate = read(candidate_path)?;
+    if let Some(file) = &args.export_bencher {
+        write_atomically(file, bencher(&candidate).as_bytes())?;
+    }
+    let name = candidate_path.display().to_string();
+    if let Some(file) = &args.update_exact {
+        let changes = exact::update_file(file, &candidate)?;
+        for change in &changes {
+            println!("{change}");
+        }
+        println!("{}: {} changes", file.display(), changes.len());
+        return Ok(ExitCode::Done);
+    }
+    if let Some(file) = &args.exact {
+        return finish(
+            &exact::judge_against_file(file, &candidate, name)?,
+            args.format,
+        );
+    }
+    let Some(baseline_path) = &args.baseline else {
+        if args.export_bencher.is_some() {
+            return Ok(ExitCode::Done);
+        }
+        return Err(Error::Invalid(
+            "--baseline: missing: a run, or --exact FILE, to compare the candidate with".to_owned(),
+        ));
+    };
+    let baseline = read(baseline_path)?;
+    let names = [baseline_path.display().to_string(), name];
+    finish(
+        &judge_runs(&baseline, &candidate, &config, names),
+        args.format,
+    )
+}
+
+fn self_test(config: &Config, args: &Args) -> Result<ExitCode> {
+    let result = selftest::run(config, args.trials);
+    if args.format == Format::Json {
+        let text =
+            serde_json::to_string_pretty(&result).map_err(|e| Error::CannotRun(e.to_string()))?;
+        println!("{text}");
+    } else {
+        print!("{}", result.text());
+    }
+    let failures = result.failures();
+    if failures.is_empty() {
+        return Ok(ExitCode::Done);
+    }
+    Err(Error::CannotRun(format!(
+        "the gate is not as designed: {}",
+        failures.join("; ")
+    )))
+}
+
+fn finish(report: &Report, format: Format) -> Result<ExitCode> {
+    print!("{}", format.print(report));
+    Ok(report.verdict.exit_code())
+}
+
+/// A newer schema is a matter of comparison here, not of a damaged file.
+fn read(run: &Path) -> Result<Results> {
+    results::read(run).map_err(|error| {
+        let newer = fs::read(results::file_of(run))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+            .and_then(|value| value.get("schema_version")?.as_u64())
+            .is_some_and(|version| version > u64::from(results::SCHEMA_VERSION));
+        match error {
+            Error::Invalid(text) if newer => Error::Incomparable(text),
+            other => other,
+        }
+    })
+}

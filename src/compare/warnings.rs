@@ -1,0 +1,324 @@
+//! What weakens a result, with figures and a remedy.
+
+use crate::arm::Arm;
+use crate::results::{ArmInfo, Metric, OutcomeStatus, Results, Warning};
+use crate::scenario::ClockKind;
+use crate::stats;
+
+use super::completed;
+
+/// Below this many blocks no 95% interval exists.
+pub const THIN_BLOCKS: usize = 6;
+/// A 95% interval half as wide as the ratio itself says little about the ratio.
+const WIDE_INTERVAL: f64 = 0.25;
+const STEAL_SHARE: f64 = 0.01;
+const OTHER_CPU_SHARE: f64 = 0.05;
+/// Load per core before the run from which another program probably still runs.
+const LOAD_PER_CORE: f64 = 0.5;
+const SPIN_SPREAD: f64 = 0.10;
+const SCHEDULE_KEPT: f64 = 0.99;
+
+/// What weakens these results. `comparisons` must be in place; `warnings` is not read.
+pub fn warnings(results: &Results) -> Vec<Warning> {
+    let mut found = Vec::new();
+    repetitions(results, &mut found);
+    machine(results, &mut found);
+    spread(results, &mut found);
+    outcomes(results, &mut found);
+    identical_arms(results, &mut found);
+    schedule(results, &mut found);
+    found
+}
+
+fn warning(code: &str, message: String, remedy: impl Into<String>) -> Warning {
+    Warning {
+        code: code.to_owned(),
+        message,
+        remedy: remedy.into(),
+    }
+}
+
+fn repetitions(results: &Results, found: &mut Vec<Warning>) {
+    let blocks: std::collections::BTreeSet<u32> =
+        results.migrations.iter().map(|m| m.block).collect();
+    let n = blocks.len();
+    if n > 0 && n < THIN_BLOCKS {
+        let level = 100.0 * (1.0 - libm::exp2(1.0 - n as f64));
+        found.push(warning(
+            "few_repetitions",
+            format!("{n} blocks: intervals reach {level:.1}%, not 95%"),
+            format!(
+                "--reps {THIN_BLOCKS} or more; 10 make narrower intervals, --reps auto decides"
+            ),
+        ));
+    }
+}
+
+fn machine(results: &Results, found: &mut Vec<Warning>) {
+    let host = &results.host;
+    let cores = f64::from(host.cores.max(1));
+    if host.load_before > LOAD_PER_CORE * cores {
+        found.push(warning(
+            "busy_machine",
+            format!(
+                "load average {:.2} on {} cores before the run",
+                host.load_before, host.cores
+            ),
+            "end other programs, wait for the load to fall, then run again",
+        ));
+    }
+    if host.other_cpu_share > OTHER_CPU_SHARE {
+        found.push(warning(
+            "busy_machine",
+            format!(
+                "other processes took {:.1}% of the CPU during the run",
+                100.0 * host.other_cpu_share
+            ),
+            "end other programs, then run again",
+        ));
+    }
+    if host.steal_share > STEAL_SHARE {
+        found.push(warning(
+            "steal",
+            format!(
+                "the hypervisor took {:.1}% of the CPU during the run",
+                100.0 * host.steal_share
+            ),
+            "run at a quieter time or on a machine with dedicated cores; trust CPU figures before times",
+        ));
+    }
+    if host.spin_spread > SPIN_SPREAD {
+        found.push(warning(
+            "unsteady_cpu",
+            format!(
+                "a fixed spin loop took up to {:.0}% longer than its fastest pass",
+                100.0 * host.spin_spread
+            ),
+            "set the governor to performance, end other programs, or add repetitions",
+        ));
+    }
+}
+
+fn spread(results: &Results, found: &mut Vec<Warning>) {
+    let wide: Vec<_> = results
+        .comparisons
+        .iter()
+        .filter(|c| c.against == Arm::Plain && c.metric == Metric::SourceCpuPerGib)
+        .filter(|c| c.blocks as usize >= THIN_BLOCKS)
+        .filter(|c| stats::StopRule::half_width_of(c.ratio, c.ci_low, c.ci_high) > WIDE_INTERVAL)
+        .collect();
+    let Some(widest) = wide
+        .iter()
+        .max_by(|a, b| (a.ci_high / a.ci_low).total_cmp(&(b.ci_high / b.ci_low)))
+    else {
+        return;
+    };
+    // The interval narrows with the square root of the blocks.
+    let half = stats::StopRule::half_width_of(widest.ratio, widest.ci_low, widest.ci_high);
+    let needed = f64::from(widest.blocks) * (half / WIDE_INTERVAL).powi(2);
+    found.push(warning(
+        "high_spread",
+        format!(
+            "{} of {} source CPU taxes have an interval wider than +-{:.0}%; widest {} with {:.2} ({:.2} to {:.2}) over {} blocks",
+            wide.len(),
+            results
+                .comparisons
+                .iter()
+                .filter(|c| c.against == Arm::Plain && c.metric == Metric::SourceCpuPerGib)
+                .count(),
+            100.0 * WIDE_INTERVAL,
+            widest.arm,
+            widest.ratio,
+            widest.ci_low,
+            widest.ci_high,
+            widest.blocks
+        ),
+        format!("--reps {} or a quieter machine", needed.ceil().max(1.0)),
+    ));
+}
+
+fn outcomes(results: &Results, found: &mut Vec<Warning>) {
+    for info in &results.arms {
+        let of_arm: Vec<_> = results
+            .migrations
+            .iter()
+            .filter(|m| m.arm == info.name)
+            .collect();
+        let count = |status| of_arm.iter().filter(|m| m.outcome.status == status).count();
+        let all = of_arm.len();
+        let done = completed(info.name, &results.migrations).len();
+        let stalled = count(OutcomeStatus::NotConverged);
+        if stalled > 0 {
+            found.push(warning(
+                "not_converged",
+                format!(
+                    "{}: {stalled} of {all} migrations did not converge; its ratios rest on {done} blocks",
+                    info.name
+                ),
+                "that is a result for this scenario; a higher downtime limit, on_stall = \"switchover\" or a lower rate lets it finish",
+            ));
+        }
+        let failed = count(OutcomeStatus::Failed);
+        if failed > 0 {
+            let reason = of_arm
+                .iter()
+                .find(|m| m.outcome.status == OutcomeStatus::Failed)
+                .and_then(|m| m.outcome.reason.clone())
+                .unwrap_or_default();
+            found.push(warning(
+                "failed",
+                format!(
+                    "{}: {failed} of {all} migrations failed ({reason}); its ratios rest on {done} blocks",
+                    info.name
+                ),
+                "find the cause before trusting this arm",
+            ));
+        }
+        let fell_back = count(OutcomeStatus::FellBack);
+        if fell_back > 0 {
+            found.push(warning(
+                "fell_back",
+                format!(
+                    "{}: {fell_back} of {all} migrations went in the clear; they are in no statistic",
+                    info.name
+                ),
+                "policy \"required\" refuses instead",
+            ));
+        }
+    }
+}
+
+/// Arms of one library that engaged the same CPU features ran the same code, so a difference
+/// between them is noise.
+fn identical_arms(results: &Results, found: &mut Vec<Warning>) {
+    let same = |a: &ArmInfo, b: &ArmInfo| {
+        let features = |info: &ArmInfo| {
+            let mut features = info.engaged_features.clone();
+            features.sort();
+            features
+        };
+        a.supported
+            && b.supported
+            && a.name.is_encrypted()
+            && b.name.is_encrypted()
+            && (&a.backend, &a.backend_version) == (&b.backend, &b.backend_version)
+            && features(a) == features(b)
+    };
+    for (index, a) in results.arms.iter().enumerate() {
+        for b in results.arms[index + 1..].iter().filter(|b| same(a, b)) {
+            let list = match a.engaged_features.join(", ") {
+                none if none.is_empty() => "none".to_owned(),
+                list => list,
+            };
+            found.push(warning(
+                "arms_identical",
+                format!(
+                    "{} and {} engage the same CPU features here ({list}): they run the same code",
+                    a.name, b.name
+                ),
+                "read their difference as noise; a CPU with more features (for aws-lc: VAES with AVX-512) tells them apart",
+            ));
+        }
+    }
+}
+
+fn schedule(results: &Results, found: &mut Vec<Warning>) {
+    if results.scenario.measure.clock == ClockKind::Virtual {
+        return;
+    }
+    for info in &results.arms {
+        let kept: Vec<f64> = completed(info.name, &results.migrations)
+            .into_values()
+            .filter(|m| m.guest.asked_rate > 0.0)
+            .map(|m| m.guest.schedule_kept)
+            .collect();
+        let Some(median) = stats::median(&kept).filter(|kept| *kept < SCHEDULE_KEPT) else {
+            continue;
+        };
+        found.push(warning(
+            "achieved_rate",
+            format!(
+                "{}: the guest made {:.1}% of the writes asked for",
+                info.name,
+                100.0 * median
+            ),
+            "lower the rate, add a core, or read it as what the migration cost the guest",
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::{Simulation, results};
+
+    type Edit = fn(&mut Results);
+
+    fn codes(results: &Results) -> Vec<String> {
+        warnings(results).into_iter().map(|w| w.code).collect()
+    }
+
+    #[test]
+    fn a_quiet_run_of_ten_blocks_has_no_warning() {
+        let run = results(&Simulation {
+            blocks: 10,
+            socket_noise: 0.02,
+            ..Simulation::default()
+        });
+        assert_eq!(codes(&run), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_weakness_is_named_once() {
+        let quiet = results(&Simulation {
+            blocks: 10,
+            socket_noise: 0.02,
+            ..Simulation::default()
+        });
+        let change: &[(&str, Edit)] = &[
+            ("few_repetitions", |r| r.migrations.retain(|m| m.block < 5)),
+            ("busy_machine", |r| r.host.load_before = 1.5),
+            ("busy_machine", |r| r.host.other_cpu_share = 0.2),
+            ("steal", |r| r.host.steal_share = 0.05),
+            ("unsteady_cpu", |r| r.host.spin_spread = 0.4),
+            ("not_converged", |r| {
+                r.migrations[0].outcome.status = OutcomeStatus::NotConverged;
+            }),
+            ("failed", |r| {
+                r.migrations[0].outcome.status = OutcomeStatus::Failed;
+            }),
+            ("fell_back", |r| {
+                r.migrations[0].outcome.status = OutcomeStatus::FellBack;
+            }),
+            ("arms_identical", |r| {
+                let features = r.arms[5].engaged_features.clone();
+                r.arms[6].engaged_features = features;
+            }),
+            ("achieved_rate", |r| {
+                for m in &mut r.migrations {
+                    if m.arm == Arm::AwsLc {
+                        m.guest.schedule_kept = 0.9;
+                    }
+                }
+            }),
+            ("high_spread", |r| {
+                for c in &mut r.comparisons {
+                    if c.arm == Arm::AwsLc {
+                        c.ci_high = c.ratio * 2.0;
+                    }
+                }
+            }),
+        ];
+        for (code, apply) in change {
+            let mut run = quiet.clone();
+            apply(&mut run);
+            assert_eq!(codes(&run), vec![(*code).to_owned()]);
+            let warning = &warnings(&run)[0];
+            assert!(
+                warning.message.chars().any(|c| c.is_ascii_digit()) || *code == "arms_identical",
+                "{warning:?}"
+            );
+            assert!(!warning.remedy.is_empty());
+        }
+    }
+}

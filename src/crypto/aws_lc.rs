@@ -1,0 +1,308 @@
+//! aws-lc through its C interface, sealing out of place straight from guest memory.
+//!
+//! `EVP_CIPHER` rather than `EVP_AEAD`: it takes a record in pieces, so a head and scattered
+//! pages need no gather copy, and its context, set up once for a key, is all that holds key
+//! material (`EVP_AEAD` copies the hash key to the stack for each record and leaves it there).
+
+use std::ffi::c_int;
+use std::ptr::{self, NonNull};
+
+use aws_lc_sys as ffi;
+
+use crate::crypto::locked::protect;
+use crate::crypto::{Cipher, IV_LEN, KEY_LEN, Refused, SealError, Segment, TAG_LEN};
+use crate::error::{Error, Result};
+
+/// At least what aws-lc allocates for an AES-GCM context: hash key table, key schedule and the
+/// state of a record. Only the pages that hold it are affected.
+const CONTEXT_BYTES: usize = 1024;
+
+/// An `EVP_CIPHER_CTX` with a key; every call on it goes through `&mut self`.
+pub(super) struct AwsLc(NonNull<ffi::EVP_CIPHER_CTX>);
+
+// SAFETY: a context is plain heap memory without ties to a thread, and only one thread can use it
+// at a time, since all uses take `&mut self`.
+unsafe impl Send for AwsLc {}
+
+const SEAL: c_int = 1;
+const OPEN: c_int = 0;
+
+/// A call of the library that it refused.
+struct Failed(&'static str);
+
+impl Failed {
+    fn unless(result: c_int, call: &'static str) -> Result<(), Failed> {
+        if result == 1 {
+            return Ok(());
+        }
+        // The library queues an error for this thread, which nobody else will fetch.
+        // SAFETY: takes no arguments and touches only the calling thread's queue.
+        unsafe { ffi::ERR_clear_error() };
+        Err(Failed(call))
+    }
+}
+
+impl AwsLc {
+    pub(super) fn new(key: &[u8; KEY_LEN]) -> Result<Self> {
+        let failed = |Failed(call)| Error::CannotRun(format!("{call} failed"));
+        // SAFETY: allocates a context or returns null.
+        let context = NonNull::new(unsafe { ffi::EVP_CIPHER_CTX_new() })
+            .ok_or(Failed("EVP_CIPHER_CTX_new"))
+            .map_err(failed)?;
+        let this = AwsLc(context);
+        let set_up = |key: *const u8, cipher| {
+            // SAFETY: `context` is valid; `key` is null or 32 readable bytes, as AES-256 takes; no
+            // IV is given yet. Choosing the cipher allocates its data, setting the key fills it.
+            Failed::unless(
+                unsafe {
+                    ffi::EVP_CipherInit_ex(
+                        context.as_ptr(),
+                        cipher,
+                        ptr::null_mut(),
+                        key,
+                        ptr::null(),
+                        SEAL,
+                    )
+                },
+                "EVP_CipherInit_ex",
+            )
+        };
+        // In two steps, so that the memory is locked before the key is in it.
+        // SAFETY: returns a pointer to a constant.
+        set_up(ptr::null(), unsafe { ffi::EVP_aes_256_gcm() }).map_err(failed)?;
+        // SAFETY: the context was initialised above, and nobody writes it now.
+        protect(
+            unsafe { (*context.as_ptr()).cipher_data }.cast(),
+            CONTEXT_BYTES,
+        );
+        set_up(key.as_ptr(), ptr::null()).map_err(failed)?;
+        Ok(this)
+    }
+
+    /// Begins a record: IV and associated data.
+    fn begin(&mut self, iv: &[u8; IV_LEN], aad: &[u8], direction: c_int) -> Result<(), Failed> {
+        // SAFETY: the context has a cipher and a key; `iv` has the 12 bytes that AES-GCM takes
+        // unless told otherwise.
+        Failed::unless(
+            unsafe {
+                ffi::EVP_CipherInit_ex(
+                    self.0.as_ptr(),
+                    ptr::null(),
+                    ptr::null_mut(),
+                    ptr::null(),
+                    iv.as_ptr(),
+                    direction,
+                )
+            },
+            "EVP_CipherInit_ex",
+        )?;
+        if aad.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: `aad` is readable for its length; without an output the call only authenticates.
+        unsafe { self.update(ptr::null_mut(), aad.as_ptr(), aad.len()) }
+    }
+
+    /// Takes `len` bytes of a record from `from` and writes as many to `to`.
+    ///
+    /// # Safety
+    /// `from` must be readable and `to` writable for `len` bytes; they must be equal or not
+    /// overlap. `to` may be null, for associated data.
+    unsafe fn update(&mut self, to: *mut u8, from: *const u8, len: usize) -> Result<(), Failed> {
+        let mut written = 0;
+        let len = c_int::try_from(len).map_err(|_| Failed("EVP_CipherUpdate"))?;
+        Failed::unless(
+            // SAFETY: as the caller promises. GCM writes exactly as many bytes as it reads.
+            unsafe { ffi::EVP_CipherUpdate(self.0.as_ptr(), to, &mut written, from, len) },
+            "EVP_CipherUpdate",
+        )
+    }
+
+    /// Ends a record. For opening this is where the tag is compared.
+    fn finish(&mut self) -> Result<(), Failed> {
+        // GCM has nothing left to write here, but the output may not be null.
+        let mut none = [0; TAG_LEN];
+        let mut written = 0;
+        // SAFETY: the context is in a record; the output is larger than what is written to it.
+        Failed::unless(
+            unsafe { ffi::EVP_CipherFinal_ex(self.0.as_ptr(), none.as_mut_ptr(), &mut written) },
+            "EVP_CipherFinal_ex",
+        )
+    }
+
+    /// Gets the tag of a finished record, or sets the one to compare with.
+    fn tag(&mut self, command: c_int, tag: &mut [u8; TAG_LEN]) -> Result<(), Failed> {
+        // SAFETY: both commands take a buffer of the given length, and write or read all of it.
+        Failed::unless(
+            unsafe {
+                ffi::EVP_CIPHER_CTX_ctrl(
+                    self.0.as_ptr(),
+                    command,
+                    TAG_LEN as c_int,
+                    tag.as_mut_ptr().cast(),
+                )
+            },
+            "EVP_CIPHER_CTX_ctrl",
+        )
+    }
+
+    fn seal_record(
+        &mut self,
+        iv: &[u8; IV_LEN],
+        aad: &[u8],
+        head: &[u8],
+        pages: &[Segment],
+        out: &mut [u8],
+    ) -> Result<(), Failed> {
+        let (mut rest, tag) = out
+            .split_last_chunk_mut::<TAG_LEN>()
+            .ok_or(Failed("a record without room for its tag"))?;
+        self.begin(iv, aad, SEAL)?;
+        let head = (head.as_ptr(), head.len());
+        for (from, len) in
+            std::iter::once(head).chain(pages.iter().map(|page| (page.start(), page.len())))
+        {
+            let (to, next) = rest.split_at_mut(len);
+            if len > 0 {
+                // SAFETY: `to` is a private output of `len` bytes; `from` is the head or a segment,
+                // readable for `len` bytes (see `Segment` on vCPUs that write it meanwhile).
+                unsafe { self.update(to.as_mut_ptr(), from, len)? };
+            }
+            rest = next;
+        }
+        self.finish()?;
+        self.tag(ffi::EVP_CTRL_AEAD_GET_TAG, tag)
+    }
+
+    fn open_record(
+        &mut self,
+        iv: &[u8; IV_LEN],
+        aad: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<(), Failed> {
+        let (text, tag) = buffer
+            .split_last_chunk_mut::<TAG_LEN>()
+            .ok_or(Failed("a record without a tag"))?;
+        self.begin(iv, aad, OPEN)?;
+        self.tag(ffi::EVP_CTRL_AEAD_SET_TAG, tag)?;
+        if !text.is_empty() {
+            // SAFETY: `text` is readable and writable; the cipher works in place when both
+            // pointers are equal. One pointer serves for both, so that neither is invalidated.
+            let at = text.as_mut_ptr();
+            unsafe { self.update(at, at, text.len())? };
+        }
+        self.finish()
+    }
+}
+
+impl Cipher for AwsLc {
+    fn seal(
+        &mut self,
+        iv: &[u8; IV_LEN],
+        aad: &[u8],
+        head: &[u8],
+        pages: &[Segment],
+        out: &mut [u8],
+    ) -> Result<(), SealError> {
+        self.seal_record(iv, aad, head, pages, out)
+            .map_err(|Failed(call)| SealError::Library(call))
+    }
+
+    fn open(&mut self, iv: &[u8; IV_LEN], aad: &[u8], buffer: &mut [u8]) -> Result<(), Refused> {
+        self.open_record(iv, aad, buffer).map_err(|_| Refused)
+    }
+}
+
+impl Drop for AwsLc {
+    fn drop(&mut self) {
+        // SAFETY: the context came from `EVP_CIPHER_CTX_new` and is freed once. The library
+        // overwrites everything that it frees (OPENSSL_free), key schedule and hash key included.
+        unsafe { ffi::EVP_CIPHER_CTX_free(self.0.as_ptr()) };
+    }
+}
+
+/// The library's own name and version, such as `AWS-LC 5.12.0`.
+pub(super) fn version() -> String {
+    // SAFETY: returns a pointer to a constant string.
+    let version = unsafe { std::ffi::CStr::from_ptr(awslc_version_string()) };
+    version.to_string_lossy().into_owned()
+}
+
+#[cfg(target_arch = "x86_64")]
+mod inside {
+    use std::ffi::c_int;
+
+    unsafe extern "C" {
+        /// Whether GCM uses VAES and VPCLMULQDQ, which it does only together with AVX-512.
+        #[link_name = "aws_lc_0_47_0_crypto_gcm_avx512_enabled"]
+        pub(super) fn gcm_avx512_enabled() -> c_int;
+        /// Whether GHASH uses PCLMULQDQ.
+        #[link_name = "aws_lc_0_47_0_crypto_gcm_clmul_enabled"]
+        pub(super) fn gcm_clmul_enabled() -> c_int;
+        /// CPUID.1 EDX and ECX, CPUID.7 EBX and ECX, less what the environment masked.
+        #[link_name = "aws_lc_0_47_0_OPENSSL_ia32cap_P"]
+        pub(super) static CAPABILITIES: [u32; 4];
+    }
+}
+
+/// What AES-GCM uses in this process, as the library itself decides it (`CRYPTO_ghash_init` and
+/// `aes_ctr_set_key` of the release that the build pins), after the mask in the environment.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn engaged() -> (&'static str, Vec<&'static str>) {
+    // SAFETY: fills the capabilities, once; later calls do nothing.
+    unsafe { ffi::CRYPTO_library_init() };
+    // SAFETY: the array is written only by the initialisation above; the functions only read it.
+    let (cpuid1, avx512, clmul) = unsafe {
+        (
+            inside::CAPABILITIES[1],
+            inside::gcm_avx512_enabled() == 1,
+            inside::gcm_clmul_enabled() == 1,
+        )
+    };
+    let has = |bit: u32| cpuid1 & (1 << bit) != 0;
+    let (ssse3, movbe, aes, avx) = (has(9), has(22), has(25), has(28));
+    let stitched = clmul && avx && movbe;
+    let mut features = vec![];
+    let cipher = match (aes, ssse3) {
+        (true, _) => {
+            features.push("aes");
+            "AES-NI CTR"
+        }
+        (false, true) => {
+            features.push("ssse3");
+            "vector-permutation AES CTR"
+        }
+        (false, false) => "portable AES CTR",
+    };
+    let hash: &[&str] = if avx512 {
+        &["vpclmulqdq", "avx512f", "avx512bw", "avx512dq", "avx512vl"]
+    } else if stitched {
+        &["pclmulqdq", "avx", "movbe"]
+    } else if clmul {
+        &["pclmulqdq"]
+    } else if ssse3 && aes {
+        &["ssse3"]
+    } else {
+        &[]
+    };
+    features.extend(hash);
+    let name = match (aes, avx512, stitched) {
+        (true, true, _) => {
+            features.push("vaes");
+            "VAES and VPCLMULQDQ, AVX-512, one pass"
+        }
+        (true, false, true) => "AES-NI and PCLMULQDQ, AVX, one pass",
+        _ => cipher,
+    };
+    (name, features)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn engaged() -> (&'static str, Vec<&'static str>) {
+    ("not examined on this architecture", vec![])
+}
+
+unsafe extern "C" {
+    #[link_name = "aws_lc_0_47_0_awslc_version_string"]
+    fn awslc_version_string() -> *const std::ffi::c_char;
+}

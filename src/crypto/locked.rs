@@ -1,0 +1,264 @@
+//! Memory for secrets: locked, left out of core dumps, wiped before it goes back to the kernel.
+
+use std::ops::{Deref, DerefMut};
+use std::ptr::{self, NonNull};
+
+use crate::error::{Error, Result};
+
+/// A private anonymous mapping of whole pages, nobody else's, unmapped on drop.
+pub(crate) struct Mapping {
+    start: NonNull<u8>,
+    length: usize,
+    locked: bool,
+}
+
+// SAFETY: the mapping belongs to this value alone; nothing about it is tied to a thread.
+unsafe impl Send for Mapping {}
+// SAFETY: a shared `Mapping` gives out no access to the memory.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new(bytes: usize) -> Result<Self> {
+        let page = page_size();
+        let length = bytes.max(1).div_ceil(page) * page;
+        // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches no
+        // existing memory.
+        let start = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(Error::io(
+                "cannot map memory for a key",
+                std::io::Error::last_os_error(),
+            ));
+        }
+        // Each is best effort: an unprivileged process may have used up what it may lock, and a
+        // migration with a key in swappable memory is better than none. The result says so.
+        // SAFETY: the range is exactly the mapping made above; none of the calls unmaps it.
+        let locked = unsafe {
+            libc::madvise(start, length, libc::MADV_DONTDUMP);
+            libc::madvise(start, length, libc::MADV_WIPEONFORK);
+            libc::mlock(start, length) == 0
+        };
+        let start = NonNull::new(start.cast()).ok_or_else(|| {
+            Error::CannotRun("the kernel mapped memory for a key at address 0".to_owned())
+        })?;
+        Ok(Mapping {
+            start,
+            length,
+            locked,
+        })
+    }
+
+    /// Overwrites all of it with zeros that the compiler may not leave out.
+    fn wipe(&mut self) {
+        wipe(self.start.as_ptr(), self.length);
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range was mapped by `new` and is unmapped nowhere else. Unmapping unlocks.
+        unsafe {
+            libc::munmap(self.start.as_ptr().cast(), self.length);
+        }
+    }
+}
+
+/// A value in locked memory of its own. On drop the value is dropped, then every byte of its pages
+/// is overwritten.
+pub(crate) struct Locked<T> {
+    mapping: Mapping,
+    marker: std::marker::PhantomData<T>,
+}
+
+impl<T> Locked<T> {
+    /// Makes the value straight into locked memory, as far as the compiler builds in place; what
+    /// it leaves on the stack is scrubbed.
+    ///
+    /// # Errors
+    /// If the kernel has no memory to map. Memory that can't be locked is no error; see
+    /// [`Locked::is_locked`].
+    pub(crate) fn new_with(make: impl FnOnce() -> T) -> Result<Self> {
+        let locked = Self::build(make);
+        scrub_stack();
+        locked
+    }
+
+    /// In a frame of its own, so that `new_with` can scrub it.
+    #[inline(never)]
+    fn build(make: impl FnOnce() -> T) -> Result<Self> {
+        const { assert!(align_of::<T>() <= 4096) };
+        let mapping = Mapping::new(size_of::<T>())?;
+        // SAFETY: the mapping is writable, at least as large as `T`, aligned to a page, and holds
+        // no value yet.
+        unsafe { mapping.start.cast::<T>().write(make()) };
+        Ok(Locked {
+            mapping,
+            marker: std::marker::PhantomData,
+        })
+    }
+
+    /// Whether the kernel locked the pages in memory.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.mapping.locked
+    }
+
+    #[cfg(test)]
+    /// Drops the value and wipes its memory, which stays mapped until the result is dropped.
+    pub(crate) fn into_wiped(self) -> Mapping {
+        let mut this = std::mem::ManuallyDrop::new(self);
+        this.end();
+        // SAFETY: `this` is never dropped and not used again, so the mapping has one owner.
+        unsafe { ptr::read(&this.mapping) }
+    }
+
+    /// Drops the value and wipes its memory. Must be the last use of the value.
+    fn end(&mut self) {
+        // SAFETY: `new_with` wrote a value there; both callers end the life of `self` afterwards.
+        unsafe { self.mapping.start.cast::<T>().drop_in_place() };
+        self.mapping.wipe();
+    }
+}
+
+impl<T> Drop for Locked<T> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl<T> Deref for Locked<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: `new_with` wrote a value there that lives as long as `self`.
+        unsafe { self.mapping.start.cast::<T>().as_ref() }
+    }
+}
+
+impl<T> DerefMut for Locked<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`, and `self` is borrowed exclusively.
+        unsafe { self.mapping.start.cast::<T>().as_mut() }
+    }
+}
+
+// SAFETY: `Locked<T>` owns its `T` as a `Box` does.
+unsafe impl<T: Send> Send for Locked<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Locked<T> {}
+
+/// Locks the pages that hold a range of somebody else's memory and leaves them out of core dumps,
+/// where the kernel allows. They stay so: other secrets may lie on the same pages.
+pub(crate) fn protect(start: *const u8, length: usize) {
+    let page = page_size();
+    let first = start as usize / page * page;
+    let end = (start as usize + length).next_multiple_of(page);
+    let (first, length) = (first as *mut libc::c_void, end - first);
+    // SAFETY: locking pages and leaving them out of dumps changes no content and no mapping; pages
+    // that are not mapped are an error that the kernel reports.
+    unsafe {
+        libc::madvise(first, length, libc::MADV_DONTDUMP);
+        libc::mlock(first, length);
+    }
+}
+
+/// Overwrites memory with zeros that the compiler may not leave out.
+fn wipe(start: *mut u8, length: usize) {
+    for at in 0..length {
+        // SAFETY: the callers own `length` writable bytes from `start`.
+        unsafe { start.add(at).write_volatile(0) };
+    }
+    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+}
+
+/// Overwrites the stack below the caller, where the ciphers' functions had their frames: key
+/// schedules are built there before they are moved, and hash keys copied per record.
+///
+/// Runs when a key is set up and when a context ends, never per record.
+#[inline(never)]
+pub(crate) fn scrub_stack() {
+    const BYTES: usize = 32 << 10;
+    let mut frame = std::mem::MaybeUninit::<[u8; BYTES]>::uninit();
+    let start = frame.as_mut_ptr().cast::<u64>();
+    for at in 0..BYTES / size_of::<u64>() {
+        // SAFETY: `at` stays within the local array; an unaligned write needs no alignment.
+        unsafe { write_word(start.add(at)) };
+    }
+    std::hint::black_box(&mut frame);
+}
+
+/// Writes a zero word that the compiler may not leave out.
+///
+/// # Safety
+/// Eight bytes from `at` must be writable.
+unsafe fn write_word(at: *mut u64) {
+    // SAFETY: as the caller promises. Bytes, because the array may start anywhere.
+    unsafe { at.cast::<[u8; 8]>().write_volatile([0; 8]) };
+}
+
+fn page_size() -> usize {
+    // SAFETY: `sysconf` only reads a constant of the system.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_wiped_before_it_is_unmapped() {
+        let secret = Locked::new_with(|| [0xA5u8; 100]).unwrap();
+        let at: *const u8 = secret.as_ptr();
+        assert_eq!(*secret, [0xA5; 100]);
+        let mapping = secret.into_wiped();
+        for offset in 0..mapping.length {
+            // SAFETY: `mapping` still owns the pages, and nothing else writes them.
+            assert_eq!(unsafe { at.add(offset).read_volatile() }, 0, "{offset}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_dropped_once() {
+        let counted = std::rc::Rc::new(());
+        drop(Locked::new_with(|| counted.clone()).unwrap());
+        assert_eq!(std::rc::Rc::strong_count(&counted), 1);
+        drop(Locked::new_with(|| counted.clone()).unwrap().into_wiped());
+        assert_eq!(std::rc::Rc::strong_count(&counted), 1);
+    }
+
+    #[test]
+    fn locked_pages_show_in_the_memory_map() {
+        let secret = Locked::new_with(|| [1u8; 32]).unwrap();
+        let Ok(maps) = std::fs::read_to_string("/proc/self/smaps") else {
+            return;
+        };
+        let at = secret.as_ptr() as usize;
+        let mut inside = false;
+        let mut flags = None;
+        for line in maps.lines() {
+            if let Some((range, _)) = line.split_once(' ')
+                && let Some((first, end)) = range.split_once('-')
+                && let (Ok(first), Ok(end)) = (
+                    usize::from_str_radix(first, 16),
+                    usize::from_str_radix(end, 16),
+                )
+            {
+                inside = (first..end).contains(&at);
+            } else if inside && let Some(found) = line.strip_prefix("VmFlags:") {
+                flags = Some(found.split_whitespace().collect::<Vec<_>>());
+            }
+        }
+        let flags = flags.expect("the mapping is in the map");
+        assert!(flags.contains(&"dd"), "not left out of dumps: {flags:?}");
+        assert!(flags.contains(&"wf"), "not wiped on fork: {flags:?}");
+        assert_eq!(flags.contains(&"lo"), secret.is_locked(), "{flags:?}");
+    }
+}

@@ -1,0 +1,248 @@
+//! The destination host: receives the guest's memory and takes the guest over.
+
+pub mod lane;
+pub mod takeover;
+
+use std::io::{self, Read};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::crypto::MigrationSecret;
+use crate::destination::lane::{APPLY, Ended, Lane, LaneError, OPEN, RECEIVE};
+use crate::destination::takeover::Takeover;
+use crate::error::{Error, Result};
+use crate::guest::memory::GuestMemory;
+use crate::guest::vcpu::{Phase, StreamStart, Vcpus};
+use crate::host::control::{Control, emit};
+use crate::host::latency::latency;
+use crate::host::{Command, DestinationReport, Event, HostSpec, memory};
+use crate::meter::process_cpu_ns;
+use crate::record::Framing;
+use crate::results::{DestinationCpu, Latency};
+use crate::scenario::ClockKind;
+use crate::tracking::NoTracker;
+use crate::transport::Connection;
+use crate::wire::{PREAMBLE_LEN, Preamble};
+use crate::workload::WriteStream;
+
+/// Plays the destination: receives the guest, takes it over, reports.
+///
+/// # Errors
+/// If the spec can't be carried out. What happens to the migration itself is in the report.
+pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) -> Result<()> {
+    memory::pin(&spec.pin)?;
+    let framing = memory::framing(spec, secret)?;
+    let (guest_memory, fill_s) = memory::allocate(spec)?;
+    let listener = TcpListener::bind(&spec.listen)
+        .map_err(|error| Error::io(format!("listening at {}", spec.listen), error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Error::io("listening", error))?;
+    emit(&Event::Ready {
+        capabilities: Box::new(crate::host::capabilities(spec.arm)),
+        fill_s,
+        tracker: None,
+        address: Some(address.to_string()),
+    });
+    let streams = spec.scenario.migration.streams;
+    let takeover = Arc::new(Takeover::new(streams, memory::most_device_state(spec)));
+    let opened = open(spec, &listener, &framing, &guest_memory, &takeover);
+    drop(listener);
+    let cpu_began = process_cpu_ns();
+    let (ended, mut failure) = match opened {
+        Ok(lanes) => receive(lanes),
+        Err(reason) => (Vec::new(), Some(reason)),
+    };
+    let resident = memory::resident_beyond(&guest_memory);
+    let cpu = cpu(&ended, takeover.decided_cpu_ns(), cpu_began);
+    let mut report = DestinationReport {
+        taken_over: takeover.is_taken_over(),
+        failure: None,
+        cpu,
+        hash: String::new(),
+        write_latency_after_ns: Latency::default(),
+        resident_beyond_guest_bytes: resident,
+    };
+    if report.taken_over {
+        emit(&Event::TookOver);
+        let state = takeover.device_state();
+        report.hash = memory::hash(&guest_memory, &state);
+        emit(&Event::Hashed {
+            hash: report.hash.clone(),
+        });
+        match run_on(spec, &guest_memory, &state, control) {
+            Ok(after) => report.write_latency_after_ns = after,
+            Err(error) => failure = failure.or(Some(error.to_string())),
+        }
+    } else if !takeover.is_decided() {
+        failure = failure.or(Some("the streams ended without a final record".into()));
+    }
+    report.failure = failure.map(|reason| format!("destination: {reason}"));
+    emit(&Event::Destination(Box::new(report)));
+    Ok(())
+}
+
+/// Accepts every stream and agrees with the source on the migration.
+fn open(
+    spec: &HostSpec,
+    listener: &TcpListener,
+    framing: &Framing,
+    memory: &Arc<GuestMemory>,
+    takeover: &Arc<Takeover>,
+) -> Result<Vec<Lane>, String> {
+    let silence = spec.scenario.migration.peer_timeout.0;
+    let streams = spec.scenario.migration.streams;
+    let mut lanes: Vec<Option<Lane>> = (0..streams).map(|_| None).collect();
+    for _ in 0..streams {
+        let (mut socket, _) = accept(listener, silence + spec.scenario.measure.window.0)
+            .map_err(|error| format!("waiting for the source to connect: {error}"))?;
+        let mut bytes = [0; PREAMBLE_LEN];
+        socket
+            .set_read_timeout(Some(silence))
+            .and_then(|()| socket.read_exact(&mut bytes))
+            .map_err(|error| format!("reading a stream's preamble: {error}"))?;
+        let preamble = Preamble::decode(&bytes).map_err(|error| error.to_string())?;
+        let expected = Preamble {
+            stream: preamble.stream,
+            ..framing.preamble
+        };
+        if preamble != expected {
+            return Err("a stream of another migration connected".into());
+        }
+        let slot = &mut lanes[preamble.stream as usize];
+        if slot.is_some() {
+            return Err(format!("stream {} connected twice", preamble.stream));
+        }
+        let connection = Connection::new(socket, preamble.stream, "source", silence)
+            .map_err(|error| format!("stream {}: {error}", preamble.stream))?;
+        let handle = connection.handle().map_err(|error| error.to_string())?;
+        takeover.add_socket(handle);
+        let framing = Framing {
+            preamble,
+            ..framing.clone()
+        };
+        let lane = Lane::open(connection, &framing, memory.clone(), takeover.clone())
+            .map_err(|error| error.to_string())?;
+        *slot = Some(lane);
+    }
+    let hello = memory::hello(spec);
+    let mut lanes: Vec<Lane> = lanes.into_iter().flatten().collect();
+    for lane in &mut lanes {
+        lane.greet(&hello).map_err(|error| error.to_string())?;
+    }
+    Ok(lanes)
+}
+
+/// Accepts one connection within a limit.
+fn accept(
+    listener: &TcpListener,
+    limit: Duration,
+) -> io::Result<(TcpStream, std::net::SocketAddr)> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut poll = libc::pollfd {
+            fd: listener.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let milliseconds = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: one valid pollfd.
+        match unsafe { libc::poll(&raw mut poll, 1, milliseconds) } {
+            0 => {
+                let text = format!("no connection within {} ms", limit.as_millis());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
+            count if count > 0 => return listener.accept(),
+            _ => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Runs the lanes to their end; the first failure, by the time at which it was noticed.
+fn receive(lanes: Vec<Lane>) -> (Vec<Ended>, Option<String>) {
+    let (sender, failures) = std::sync::mpsc::channel();
+    let threads: Vec<_> = lanes
+        .into_iter()
+        .enumerate()
+        .map(|(stream, lane)| {
+            let sender = sender.clone();
+            std::thread::Builder::new()
+                .name(format!("stream-{stream}"))
+                .spawn(move || {
+                    lane.run(|error: &LaneError| {
+                        // The receiver outlives the lanes.
+                        let _ = sender.send(error.to_string());
+                    })
+                })
+        })
+        .collect();
+    drop(sender);
+    let mut ended = Vec::new();
+    let mut unstarted = None;
+    for thread in threads {
+        match thread {
+            Ok(thread) => ended.extend(thread.join().ok()),
+            Err(error) => unstarted = Some(format!("starting a stream's thread: {error}")),
+        }
+    }
+    (ended, failures.recv().ok().or(unstarted))
+}
+
+/// The guest runs on here: waits for the coordinator's word, then lets the vCPUs run for the
+/// window, from where they stood at the source.
+fn run_on(
+    spec: &HostSpec,
+    memory: &Arc<GuestMemory>,
+    state: &[u8],
+    control: &Control,
+) -> Result<Latency> {
+    let scenario = &spec.scenario;
+    let Some(Command::Resume { stream_time_ns }) = control.next(Duration::from_secs(600)) else {
+        return Ok(Latency::default());
+    };
+    if scenario.measure.clock == ClockKind::Virtual {
+        return Ok(Latency::default());
+    }
+    let positions = memory::unpack_positions(state, scenario.guest.vcpus)
+        .ok_or_else(|| Error::CannotRun("the device state lacks the vCPUs".into()))?;
+    let streams = (0..scenario.guest.vcpus)
+        .map(|vcpu| WriteStream::new(scenario, vcpu))
+        .collect::<Result<Vec<_>>>()?;
+    let mut vcpus = Vcpus::spawn(
+        memory.clone(),
+        Arc::new(NoTracker),
+        streams,
+        scenario.workload.write,
+        &StreamStart::resumed(stream_time_ns, positions),
+    )?;
+    vcpus.mark_phase(Phase::After);
+    vcpus.start();
+    std::thread::sleep(scenario.measure.window.0);
+    Ok(latency(&vcpus.stop().phase(Phase::After).latency))
+}
+
+fn cpu(ended: &[Ended], decided_ns: Option<u64>, began_ns: u64) -> DestinationCpu {
+    let end_ns = decided_ns.unwrap_or_else(process_cpu_ns);
+    let mut cpu = DestinationCpu {
+        total_s: end_ns.saturating_sub(began_ns) as f64 / 1e9,
+        ..DestinationCpu::default()
+    };
+    for lane in ended {
+        cpu.receive_s += lane.times.stages[RECEIVE].as_secs_f64();
+        cpu.open_s += lane.times.stages[OPEN].as_secs_f64();
+        cpu.apply_s += lane.times.stages[APPLY].as_secs_f64();
+    }
+    let known = cpu.receive_s + cpu.open_s + cpu.apply_s;
+    // The lanes read their clocks microseconds after the decision's.
+    cpu.total_s = cpu.total_s.max(known);
+    cpu.other_s = cpu.total_s - known;
+    cpu
+}

@@ -1,0 +1,157 @@
+//! The state that all streams of a destination share, and the one decision that it comes to.
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use crate::destination::lane::LaneError;
+use crate::meter::process_cpu_ns;
+use crate::wire::Totals;
+
+const UNDECIDED: u8 = 0;
+const TAKEN_OVER: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+/// What the streams have received, and what became of the guest.
+pub struct Takeover {
+    /// Rounds that ended, by stream.
+    ended: Vec<AtomicU32>,
+    /// What was applied, by stream.
+    applied: Mutex<Vec<Totals>>,
+    device_state: Mutex<Vec<u8>>,
+    most_device_state: usize,
+    sockets: Mutex<Vec<TcpStream>>,
+    decision: AtomicU8,
+    /// CPU time of the process when the guest was taken over, nanoseconds.
+    decided_cpu_ns: AtomicU64,
+}
+
+impl Takeover {
+    /// For as many streams, and a device state of at most so many bytes.
+    pub fn new(streams: u32, most_device_state: usize) -> Self {
+        Takeover {
+            ended: (0..streams).map(|_| AtomicU32::new(0)).collect(),
+            applied: Mutex::new(vec![Totals::default(); streams as usize]),
+            device_state: Mutex::new(Vec::new()),
+            most_device_state,
+            sockets: Mutex::new(Vec::new()),
+            decision: AtomicU8::new(UNDECIDED),
+            decided_cpu_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// Adds a stream's socket, to be shut down when the migration ends.
+    pub fn add_socket(&self, socket: TcpStream) {
+        lock(&self.sockets).push(socket);
+    }
+
+    /// A stream begins to receive `round`: every stream must have ended the rounds before.
+    ///
+    /// # Errors
+    /// If one has not: a page of this round could be overwritten by a late record of that one.
+    pub fn check_barrier(&self, stream: u32, round: u32) -> Result<(), LaneError> {
+        // SeqCst: once a round; the source's own barrier orders the rest.
+        if self.ended.iter().all(|e| e.load(Ordering::SeqCst) >= round) {
+            Ok(())
+        } else {
+            Err(LaneError::Takeover {
+                stream,
+                what: "a round begins while another stream is still in the one before",
+            })
+        }
+    }
+
+    /// A stream has applied a round.
+    pub fn round_ended(&self, stream: u32, totals: Totals) {
+        lock(&self.applied)[stream as usize] += totals;
+        self.ended[stream as usize].fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Adds a piece of the device state.
+    ///
+    /// # Errors
+    /// If it is more than the spec allows.
+    pub fn add_device_state(&self, piece: &[u8]) -> Result<(), &'static str> {
+        let mut state = lock(&self.device_state);
+        if state.len() + piece.len() > self.most_device_state {
+            return Err("more device state than the spec allows");
+        }
+        state.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// The final record came: takes over if all of it is as the source says, and never twice.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn take_over(&self, sent: &[Totals]) -> Result<(), &'static str> {
+        let rounds = self.ended[0].load(Ordering::SeqCst);
+        let level = |e: &AtomicU32| e.load(Ordering::SeqCst) == rounds;
+        if !self.ended.iter().all(level) {
+            return Err("the final record came before every stream had ended its last round");
+        }
+        if *lock(&self.applied) != sent {
+            return Err("the final record's totals differ from what was applied");
+        }
+        self.decide(TAKEN_OVER)
+            .map_err(|()| "a second final record")?;
+        Ok(())
+    }
+
+    /// The source keeps its guest.
+    pub fn give_up(&self) {
+        // Only the first decision counts.
+        let _ = self.decide(GIVEN_UP);
+    }
+
+    fn decide(&self, decision: u8) -> Result<(), ()> {
+        self.decision
+            .compare_exchange(UNDECIDED, decision, Ordering::SeqCst, Ordering::SeqCst)
+            .map_err(|_| ())?;
+        self.decided_cpu_ns
+            .store(process_cpu_ns(), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Wakes every stream: nothing more will come. After a failure the sending directions are
+    /// ended too, so that the source hears of it at once.
+    pub fn end_streams(&self, failed: bool) {
+        let how = if failed {
+            Shutdown::Both
+        } else {
+            Shutdown::Read
+        };
+        for socket in lock(&self.sockets).iter() {
+            // The peer may have closed it already.
+            let _ = socket.shutdown(how);
+        }
+    }
+
+    /// Whether the guest was taken over or given up.
+    pub fn is_decided(&self) -> bool {
+        self.decision.load(Ordering::SeqCst) != UNDECIDED
+    }
+
+    /// Whether the guest was taken over.
+    pub fn is_taken_over(&self) -> bool {
+        self.decision.load(Ordering::SeqCst) == TAKEN_OVER
+    }
+
+    /// CPU time of the process when the decision fell, nanoseconds; `None` before.
+    pub fn decided_cpu_ns(&self) -> Option<u64> {
+        self.is_decided()
+            .then(|| self.decided_cpu_ns.load(Ordering::SeqCst))
+    }
+
+    /// The device state that was received.
+    pub fn device_state(&self) -> Vec<u8> {
+        std::mem::take(&mut lock(&self.device_state))
+    }
+}
+
+/// A poisoned lock means that another lane panicked; the process is ending then.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,271 @@
+//! What is gated and how sure the gate must be: `datasets/gate.toml`.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::compare::{Direction, Measure};
+use crate::error::{Error, Result};
+
+/// The configuration that is built in.
+pub const DEFAULT: &str = include_str!("../../datasets/gate.toml");
+
+/// A checked configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Chance that a whole verdict is `regressed` though nothing changed.
+    pub false_alarm: f64,
+    /// Chance to find a change that is claimed as detectable.
+    pub power: f64,
+    /// Confidence of the bound that lets a metric pass.
+    pub pass_confidence: f64,
+    /// The two steps of `ab`.
+    pub confirm: Confirm,
+    /// For criterion's baselines.
+    pub criterion: CriterionLimits,
+    /// What is gated, in table order.
+    #[serde(rename = "metric")]
+    pub metrics: Vec<MetricLimits>,
+}
+
+/// False-alarm rates of the two batches of `ab`; their product is that of the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirm {
+    /// Of the first batch, over all rows.
+    pub first: f64,
+    /// Of the fresh batch, over the rows that the first one flagged.
+    pub again: f64,
+}
+
+/// Limits for criterion's benchmarks.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CriterionLimits {
+    /// Smaller changes never fail.
+    pub relative_floor: f64,
+    /// The rise that must be ruled out for a pass.
+    pub tolerance: f64,
+    /// Parts into which a benchmark's samples are cut, in time order.
+    pub batches: usize,
+}
+
+/// What an inconclusive metric does to the whole verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undecided {
+    /// Makes it inconclusive.
+    Blocks,
+    /// Is listed; the rest decides.
+    Noted,
+}
+
+/// One gated metric.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricLimits {
+    /// The metric.
+    #[serde(deserialize_with = "measure_by_name")]
+    pub name: Measure,
+    /// The metric's own direction, repeated so that the file explains itself.
+    pub direction: Direction,
+    /// Smaller relative changes never fail.
+    pub relative_floor: f64,
+    /// Smaller changes of the arm's own figure never fail, in the metric's unit.
+    pub absolute_floor: f64,
+    /// The change for the worse that must be ruled out for a pass, relative.
+    pub tolerance: f64,
+    /// What an inconclusive answer does.
+    pub undecided: Undecided,
+}
+
+fn measure_by_name<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Measure, D::Error> {
+    let name = String::deserialize(d)?;
+    Measure::from_name(&name).ok_or_else(|| {
+        serde::de::Error::custom(format!(
+            "\"{name}\" is not a metric: one of {}",
+            Measure::ALL.map(Measure::name).join(", ")
+        ))
+    })
+}
+
+impl Config {
+    /// The built-in configuration.
+    ///
+    /// # Panics
+    /// Never: a test reads it.
+    pub fn built_in() -> Config {
+        Config::parse(DEFAULT).unwrap_or_else(|e| panic!("datasets/gate.toml: {e}"))
+    }
+
+    /// Reads a configuration file, or gives the built-in one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] in one line that names the file and what is wrong with it.
+    pub fn read(file: Option<&Path>) -> Result<Config> {
+        let Some(file) = file else {
+            return Ok(Config::built_in());
+        };
+        let text = fs::read_to_string(file).map_err(|e| Error::reading(file, e))?;
+        Config::parse(&text).map_err(|e| Error::Invalid(format!("{}: {e}", file.display())))
+    }
+
+    fn parse(text: &str) -> Result<Config> {
+        let config: Config = toml::from_str(text).map_err(|e| {
+            let line = e
+                .span()
+                .map_or(0, |span| text[..span.start].lines().count());
+            let message = e.message().replace('\n', "; ");
+            Error::Invalid(format!("line {line}: {message}"))
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        let shares = [
+            ("false_alarm", self.false_alarm, 0.5),
+            ("power", self.power, 1.0),
+            ("pass_confidence", self.pass_confidence, 1.0),
+            ("confirm.first", self.confirm.first, 0.5),
+            ("confirm.again", self.confirm.again, 0.5),
+        ];
+        for (field, value, below) in shares {
+            if !(value > 0.0 && value < below) {
+                return Err(Error::invalid(
+                    field,
+                    value,
+                    format!("above 0, below {below}"),
+                ));
+            }
+        }
+        if self.pass_confidence < 0.5 {
+            return Err(Error::invalid(
+                "pass_confidence",
+                self.pass_confidence,
+                "at least 0.5",
+            ));
+        }
+        if self.power < 0.5 {
+            return Err(Error::invalid("power", self.power, "at least 0.5"));
+        }
+        if !(4..=50).contains(&self.criterion.batches) {
+            return Err(Error::invalid(
+                "criterion.batches",
+                self.criterion.batches,
+                "4 to 50",
+            ));
+        }
+        limits(
+            "criterion",
+            self.criterion.relative_floor,
+            self.criterion.tolerance,
+        )?;
+        for (index, metric) in self.metrics.iter().enumerate() {
+            let field = format!("metric {}", metric.name.name());
+            if metric.direction != metric.name.direction() {
+                return Err(Error::invalid(
+                    format!("{field} direction"),
+                    direction_name(metric.direction),
+                    format!(
+                        "is {} by definition",
+                        direction_name(metric.name.direction())
+                    ),
+                ));
+            }
+            if !(metric.absolute_floor.is_finite() && metric.absolute_floor >= 0.0) {
+                return Err(Error::invalid(
+                    format!("{field} absolute_floor"),
+                    metric.absolute_floor,
+                    "at least 0",
+                ));
+            }
+            limits(&field, metric.relative_floor, metric.tolerance)?;
+            if self.metrics[..index].iter().any(|m| m.name == metric.name) {
+                return Err(Error::Invalid(format!("{field} stands there twice")));
+            }
+        }
+        if self.metrics.is_empty() {
+            return Err(Error::Invalid("metric: at least one is needed".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+fn limits(field: &str, floor: f64, tolerance: f64) -> Result<()> {
+    if !(0.0..10.0).contains(&floor) {
+        return Err(Error::invalid(
+            format!("{field} relative_floor"),
+            floor,
+            "0 to 10",
+        ));
+    }
+    if !(tolerance > floor && tolerance <= 10.0) {
+        return Err(Error::invalid(
+            format!("{field} tolerance"),
+            tolerance,
+            format!("above relative_floor, {floor}, and at most 10"),
+        ));
+    }
+    Ok(())
+}
+
+fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::LowerIsBetter => "lower-is-better",
+        Direction::HigherIsBetter => "higher-is-better",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_configuration_is_valid_and_steadiest_first() {
+        let config = Config::built_in();
+        assert_eq!(config.metrics[0].name, Measure::SealCpuPerGib);
+        let product = config.confirm.first * config.confirm.again;
+        assert!((product - config.false_alarm).abs() < 1e-12, "{product}");
+    }
+
+    #[test]
+    fn bad_configurations_are_refused_in_one_line() {
+        let table = [
+            (
+                "false_alarm = 0.005",
+                "false_alarm = 0.7",
+                "false_alarm = 0.7",
+            ),
+            ("power = 0.95", "power = 1.0", "power = 1"),
+            ("batches = 10", "batches = 1", "criterion.batches = 1"),
+            (
+                "direction = \"lower-is-better\"",
+                "direction = \"higher-is-better\"",
+                "by definition",
+            ),
+            (
+                "absolute_floor = 0.001",
+                "absolute_floor = -1",
+                "absolute_floor = -1",
+            ),
+            ("tolerance = 0.05", "tolerance = 0.01", "tolerance = 0.01"),
+            (
+                "seal_cpu_per_gib",
+                "sael",
+                "\"sael\" is not a metric: one of seal_cpu",
+            ),
+            ("open_cpu_per_gib", "seal_cpu_per_gib", "twice"),
+            ("false_alarm", "falsealarm", "falsealarm"),
+            ("[confirm]", "[confirm", "line"),
+        ];
+        for (from, to, expected) in table {
+            let text = DEFAULT.replacen(from, to, 1);
+            let text = Config::parse(&text).expect_err(to).to_string();
+            assert!(text.contains(expected), "{to}: {text}");
+            assert_eq!(text.lines().count(), 1, "{text}");
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! The decision itself: from samples and limits to verdicts. Pure, and the same for every caller.
+//!
+//! For each row the change for the worse is tested by permutation; Holm's adjustment over all
+//! rows keeps the chance of any false alarm at the strictness asked for. A rise counts if it is
+//! significant and at least the floors; a row passes if a one-sided bound rules out a rise of
+//! the tolerance; anything else is inconclusive.
+
+use super::verdict::{Figures, Row, Tier, Verdict};
+use super::words::{number, percent, signed};
+use crate::compare::Direction;
+use crate::stats::{
+    self, Design, Permutation, Shift, blocks_needed, minimum_detectable_effect, paired_shift,
+    pooled_sd, robust_sd, sign_flip, two_sample, two_sample_shift,
+};
+
+/// What a row's values are. All are natural logarithms.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Candidate over baseline, one value a block.
+    Paired(Vec<f64>),
+    /// Two samples, one value a block of each run.
+    TwoSample {
+        /// Of the baseline.
+        baseline: Vec<f64>,
+        /// Of the candidate.
+        candidate: Vec<f64>,
+    },
+}
+
+/// What a tax was taken against, and how that itself changed between two runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reference {
+    /// In words, such as `plain`.
+    pub name: String,
+    /// Logarithm of its change, signed like the values.
+    pub shift: f64,
+}
+
+/// One metric of one arm, to be decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// The arm, or the benchmark.
+    pub arm: String,
+    /// The metric.
+    pub metric: String,
+    /// Unit of the medians.
+    pub unit: &'static str,
+    /// Which way is better.
+    pub direction: Direction,
+    /// The values.
+    pub values: Values,
+    /// Medians of the arm's own figure, baseline and candidate, in `unit`.
+    pub medians: [f64; 2],
+    /// What taxes were taken against; `None` where the arm's own figure is judged.
+    pub reference: Option<Reference>,
+    /// Smaller relative changes never fail.
+    pub relative_floor: f64,
+    /// Smaller changes of the own figure never fail, in `unit`.
+    pub absolute_floor: f64,
+    /// The change for the worse that must be ruled out for a pass.
+    pub tolerance: f64,
+    /// Whether an inconclusive answer makes the whole inconclusive.
+    pub blocking: bool,
+}
+
+/// How many migrations of an arm completed, to be decided with the rest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Completion {
+    /// The arm.
+    pub arm: String,
+    /// Completed and all, at the baseline.
+    pub baseline: [usize; 2],
+    /// Completed and all, at the candidate.
+    pub candidate: [usize; 2],
+    /// Test of the share that did not complete.
+    pub test: Permutation,
+}
+
+/// How sure an answer must be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Strictness {
+    /// Chance of any false alarm over all rows.
+    pub alpha: f64,
+    /// Chance to find what is claimed as detectable.
+    pub power: f64,
+    /// Confidence of the bound that lets a row pass.
+    pub pass_confidence: f64,
+}
+
+/// Decides all rows together, outcomes first.
+pub fn decide(
+    questions: &[Question],
+    completions: &[Completion],
+    strictness: Strictness,
+) -> Vec<Row> {
+    // Where all migrations completed on both sides, or none, no outcome could be significant, so
+    // such a row is not counted as a test (Tarone 1990).
+    let (open, settled): (Vec<_>, Vec<_>) = completions.iter().partition(|c| c.is_open());
+    let tests: Vec<Permutation> = open
+        .iter()
+        .map(|c| c.test)
+        .chain(questions.iter().map(Question::test))
+        .collect();
+    let adjusted =
+        |p: fn(&Permutation) -> f64| stats::holm(&tests.iter().map(p).collect::<Vec<_>>());
+    let (worse, better) = (adjusted(|t| t.greater), adjusted(|t| t.less));
+    let family = tests.len();
+    let mut rows = Vec::with_capacity(family);
+    for (index, completion) in open.iter().enumerate() {
+        rows.push(completion.row(worse[index], better[index], strictness));
+    }
+    rows.extend(settled.iter().map(|c| c.row(1.0, 1.0, strictness)));
+    for (question, index) in questions.iter().zip(open.len()..) {
+        let p = [worse[index], better[index]];
+        rows.push(question.row(p, family, strictness));
+    }
+    rows
+}
+
+impl Completion {
+    fn is_open(&self) -> bool {
+        self.test.two_sided() < 1.0
+    }
+
+    fn row(&self, worse: f64, better: f64, strictness: Strictness) -> Row {
+        let ([a, of_a], [b, of_b]) = (self.baseline, self.candidate);
+        let counts = format!("{a} of {of_a} migrations completed before, {b} of {of_b} now");
+        let (verdict, sentence) = if worse <= strictness.alpha {
+            (Verdict::Regressed, format!("{counts}, p {}", number(worse)))
+        } else if better <= strictness.alpha {
+            (Verdict::Improved, format!("{counts}, p {}", number(better)))
+        } else if b * of_a >= a * of_b {
+            (Verdict::Pass, counts)
+        } else {
+            (
+                Verdict::Inconclusive,
+                format!("{counts}: too few to tell from chance; run both with more blocks"),
+            )
+        };
+        Row {
+            tier: Tier::Outcome,
+            arm: self.arm.clone(),
+            metric: "completed".to_owned(),
+            verdict,
+            blocking: true,
+            sentence,
+            figures: None,
+        }
+    }
+}
+
+impl Question {
+    fn sign(&self) -> f64 {
+        match self.direction {
+            Direction::LowerIsBetter => 1.0,
+            Direction::HigherIsBetter => -1.0,
+        }
+    }
+
+    /// `greater` is a change for the worse.
+    fn test(&self) -> Permutation {
+        let test = match &self.values {
+            Values::Paired(values) => sign_flip(values),
+            Values::TwoSample {
+                baseline,
+                candidate,
+            } => two_sample(baseline, candidate),
+        };
+        match self.direction {
+            Direction::LowerIsBetter => test,
+            Direction::HigherIsBetter => Permutation {
+                greater: test.less,
+                less: test.greater,
+            },
+        }
+    }
+
+    fn shift(&self, alpha: f64) -> Option<Shift> {
+        match &self.values {
+            Values::Paired(values) => paired_shift(values, alpha),
+            Values::TwoSample {
+                baseline,
+                candidate,
+            } => two_sample_shift(baseline, candidate, alpha),
+        }
+    }
+
+    fn noise(&self) -> f64 {
+        match &self.values {
+            Values::Paired(values) => robust_sd(values),
+            Values::TwoSample {
+                baseline,
+                candidate,
+            } => pooled_sd(baseline, candidate),
+        }
+        .unwrap_or(f64::INFINITY)
+    }
+
+    fn blocks(&self) -> [usize; 2] {
+        match &self.values {
+            Values::Paired(values) => [values.len(); 2],
+            Values::TwoSample {
+                baseline,
+                candidate,
+            } => [baseline.len(), candidate.len()],
+        }
+    }
+
+    fn design(&self, family: usize, strictness: Strictness) -> Design {
+        Design {
+            paired: matches!(self.values, Values::Paired(_)),
+            alpha: strictness.alpha / family as f64,
+            power: strictness.power,
+        }
+    }
+
+    /// The larger of both floors, as a logarithm of the arm's own figure.
+    fn floor(&self) -> f64 {
+        let absolute = self.absolute_floor / self.medians[0];
+        libm::log1p(self.relative_floor.max(absolute))
+    }
+
+    /// The smallest change for the worse, as a logarithm, that is found with the power asked
+    /// for in a family of so many rows; the floors must be passed as well.
+    pub fn detectable(&self, family: usize, strictness: Strictness) -> Option<f64> {
+        let design = self.design(family, strictness);
+        let n = self.blocks().into_iter().min()?;
+        let effect = minimum_detectable_effect(self.noise(), n, design)?;
+        // The estimate scatters by about a fifth of this effect, and must be above the floor.
+        Some(effect.max(self.floor() + 0.4 * effect))
+    }
+
+    fn row(&self, [p_worse, p_better]: [f64; 2], family: usize, strictness: Strictness) -> Row {
+        let Some(shift) = self.shift(1.0 - strictness.pass_confidence) else {
+            return self.as_row(
+                Verdict::Incomparable,
+                "no block has a value on both sides".to_owned(),
+                None,
+            );
+        };
+        let sign = self.sign();
+        let (rise, most) = if sign > 0.0 {
+            (shift.estimate, shift.high)
+        } else {
+            (-shift.estimate, -shift.low)
+        };
+        let noise = self.noise();
+        let needed = self.needed(rise, most, noise, family, strictness);
+        let relative = |log: f64| log.is_finite().then(|| libm::expm1(log));
+        let figures = Figures {
+            baseline: self.medians[0],
+            candidate: self.medians[1],
+            change: libm::expm1(shift.estimate),
+            low: relative(shift.low),
+            high: relative(shift.high),
+            p_worse,
+            p_better,
+            noise,
+            detectable: self.detectable(family, strictness).map(libm::expm1),
+            blocks: self.blocks(),
+            blocks_needed: needed,
+        };
+        let alpha = strictness.alpha;
+        let (verdict, sentence) = if p_worse <= alpha && rise >= self.floor() {
+            self.when_worse(rise, &figures)
+        } else if p_better <= alpha && -rise >= self.floor() {
+            (
+                Verdict::Improved,
+                format!("{}, p {}", self.moved(&figures), number(p_better)),
+            )
+        } else if most <= libm::log1p(self.tolerance) {
+            let surely = if p_worse <= alpha {
+                format!("a rise of {}, below the floor", percent(libm::expm1(rise)))
+            } else {
+                format!(
+                    "{}; a change for the worse above {} is ruled out at {}",
+                    self.moved(&figures),
+                    percent(self.tolerance),
+                    percent(strictness.pass_confidence)
+                )
+            };
+            (Verdict::Pass, surely)
+        } else {
+            (
+                Verdict::Inconclusive,
+                self.undecided(&figures, family, strictness),
+            )
+        };
+        self.as_row(verdict, sentence, Some(figures))
+    }
+
+    /// A significant rise: a regression, unless it is the reference that got faster.
+    fn when_worse(&self, rise: f64, figures: &Figures) -> (Verdict, String) {
+        let moved = self.moved(figures);
+        if let Some(reference) = &self.reference {
+            let own = rise + self.sign() * reference.shift;
+            if own < rise / 2.0 {
+                return (
+                    Verdict::Inconclusive,
+                    format!(
+                        "{moved}, but {} itself changed by {}, which explains most of it: `migtax ab` decides on the arm's own figure",
+                        reference.name,
+                        signed(libm::expm1(reference.shift))
+                    ),
+                );
+            }
+        }
+        (
+            Verdict::Regressed,
+            format!("{moved}, p {}", number(figures.p_worse)),
+        )
+    }
+
+    /// Blocks (of each side) that would decide the row.
+    fn needed(
+        &self,
+        rise: f64,
+        most: f64,
+        noise: f64,
+        family: usize,
+        strictness: Strictness,
+    ) -> Option<usize> {
+        let design = self.design(family, strictness);
+        let tolerance = libm::log1p(self.tolerance);
+        if !noise.is_finite() {
+            return None;
+        }
+        if rise >= tolerance {
+            return blocks_needed(noise, rise, design);
+        }
+        let detect = blocks_needed(noise, tolerance, design)?;
+        // The bound closes in on the estimate with the square root of the blocks.
+        let n = self.blocks().into_iter().min()? as f64;
+        let closing = if most.is_finite() {
+            let ratio = (most - rise) / (tolerance - rise);
+            (n * ratio * ratio).ceil()
+        } else {
+            0.0
+        };
+        (closing <= 400.0).then(|| detect.max(closing as usize))
+    }
+
+    fn undecided(&self, figures: &Figures, family: usize, strictness: Strictness) -> String {
+        let n = figures.blocks[0].min(figures.blocks[1]);
+        let design = self.design(family, strictness);
+        let smallest = stats::smallest_p(design.paired, n);
+        let limit = if smallest > design.alpha {
+            format!("{n} blocks can't be significant over {family} rows")
+        } else {
+            format!(
+                "{n} blocks with noise of {} find {} at best",
+                percent(figures.noise),
+                figures.detectable.map_or("nothing".to_owned(), percent)
+            )
+        };
+        let remedy = match figures.blocks_needed {
+            Some(blocks) => format!("{blocks} blocks a side would decide"),
+            None => {
+                "more than 400 blocks a side would be needed: quiet the machine first".to_owned()
+            }
+        };
+        format!("{}; {limit}; {remedy}", self.moved(figures))
+    }
+
+    /// The change with its bounds, in words.
+    fn moved(&self, figures: &Figures) -> String {
+        let end = |bound: Option<f64>| bound.map_or("unbounded".to_owned(), signed);
+        let against = match &self.reference {
+            Some(reference) => format!(" against {}", reference.name),
+            None => String::new(),
+        };
+        format!(
+            "{}{against} ({} to {})",
+            signed(figures.change),
+            end(figures.low),
+            end(figures.high)
+        )
+    }
+
+    fn as_row(&self, verdict: Verdict, sentence: String, figures: Option<Figures>) -> Row {
+        Row {
+            tier: Tier::Time,
+            arm: self.arm.clone(),
+            metric: self.metric.clone(),
+            verdict,
+            blocking: self.blocking,
+            sentence,
+            figures,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

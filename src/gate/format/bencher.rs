@@ -1,0 +1,45 @@
+//! Bencher's metric format, for continuous benchmarking services.
+
+use std::collections::BTreeMap;
+
+use crate::compare::{Measure, completed};
+use crate::results::Results;
+use crate::stats;
+
+#[derive(serde::Serialize)]
+struct Metric {
+    value: f64,
+    lower_value: f64,
+    upper_value: f64,
+}
+
+/// A run as Bencher Metric Format: one benchmark per arm, `SCENARIO/ARM`, one measure per
+/// metric, the median with its interval. Arms that completed nothing are left out: the format
+/// has no word for a failure. Described at <https://bencher.dev/docs/reference/bencher-metric-format>.
+pub fn bencher(run: &Results) -> String {
+    let mut benchmarks: BTreeMap<String, BTreeMap<&str, Metric>> = BTreeMap::new();
+    for info in &run.arms {
+        let done = completed(info.name, &run.migrations);
+        for measure in Measure::ALL {
+            let values: Vec<f64> = done.values().filter_map(|m| measure.value(m)).collect();
+            let Some(interval) = stats::median_interval(&values) else {
+                continue;
+            };
+            let benchmark = format!("{}/{}", run.scenario.name, info.name);
+            // 1024 characters is the format's limit for a name.
+            let benchmark = benchmark.chars().take(1024).collect();
+            benchmarks.entry(benchmark).or_default().insert(
+                measure.name(),
+                Metric {
+                    value: interval.median,
+                    lower_value: interval.low,
+                    upper_value: interval.high,
+                },
+            );
+        }
+    }
+    let mut text = serde_json::to_string_pretty(&benchmarks)
+        .unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}"));
+    text.push('\n');
+    text
+}

@@ -1,0 +1,286 @@
+//! Two stored runs: exact counts where there are any, then taxes.
+//!
+//! Runs made at different times differ by whatever the machine did in between, so an arm's own
+//! figures are never compared: each is first divided by a reference measured in the same block.
+//! Totals are divided by `plain`; the cipher stages, which are far steadier than anything that
+//! holds a socket call, by what one plain copy of the same pages cost the arm `copy`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::config::{Config, MetricLimits, Undecided};
+use super::decide::{Completion, Question, Reference, Strictness, Values, decide};
+use super::exact;
+use super::identity::{Comparable, comparable};
+use super::verdict::{Report, Row, Tier, Verdict};
+use crate::arm::Arm;
+use crate::compare::{Measure, completed};
+use crate::results::{ArmInfo, Migration, OutcomeStatus, Results};
+use crate::scenario::ClockKind;
+use crate::stats;
+
+/// Judges a candidate run against a baseline run. `names` are how the two are called in the
+/// report.
+pub fn judge_runs(
+    baseline: &Results,
+    candidate: &Results,
+    config: &Config,
+    names: [String; 2],
+) -> Report {
+    let [base_name, cand_name] = names;
+    let mut notes = Vec::new();
+    let mut rows = Vec::new();
+    let exact_only = match comparable(baseline, candidate) {
+        Comparable::No(why) => return Report::refused(base_name, cand_name, why),
+        Comparable::ExactOnly(why) => {
+            notes.push(why);
+            true
+        }
+        Comparable::Yes => false,
+    };
+    for (which, run) in [("baseline", baseline), ("candidate", candidate)] {
+        if run.interrupted {
+            notes.push(format!("the {which} was interrupted"));
+        }
+        for warning in &run.warnings {
+            notes.push(format!("{which}: {} ({})", warning.message, warning.code));
+        }
+    }
+    let arms = common_arms(baseline, candidate, &mut rows, &mut notes);
+    if baseline.scenario.measure.clock == ClockKind::Virtual {
+        rows.extend(exact::judge(
+            &exact::counts(baseline),
+            &exact::counts(candidate),
+            &arms,
+        ));
+    }
+    if !exact_only {
+        let asked = questions(baseline, candidate, &arms, config, &mut rows, &mut notes);
+        let completions: Vec<Completion> = arms
+            .iter()
+            .map(|arm| completion(*arm, baseline, candidate))
+            .collect();
+        rows.extend(decide(&asked, &completions, strictness(config)));
+    }
+    Report::of(base_name, cand_name, rows, notes)
+}
+
+/// How sure a verdict over two stored runs must be.
+pub fn strictness(config: &Config) -> Strictness {
+    Strictness {
+        alpha: config.false_alarm,
+        power: config.power,
+        pass_confidence: config.pass_confidence,
+    }
+}
+
+/// The arms that both runs have and ran. An arm that only one has, or could run, is
+/// incomparable: leaving out a slow arm must not pass.
+fn common_arms(
+    baseline: &Results,
+    candidate: &Results,
+    rows: &mut Vec<Row>,
+    notes: &mut Vec<String>,
+) -> Vec<Arm> {
+    let by_name = |run: &'_ Results| -> BTreeMap<Arm, ArmInfo> {
+        run.arms.iter().map(|a| (a.name, a.clone())).collect()
+    };
+    let (before, now) = (by_name(baseline), by_name(candidate));
+    let names: BTreeSet<Arm> = before.keys().chain(now.keys()).copied().collect();
+    let ran = |run: &Results, arm| run.migrations.iter().any(|m| m.arm == arm);
+    let mut common = Vec::new();
+    for arm in names {
+        let refusal = match (before.get(&arm), now.get(&arm)) {
+            (Some(_), None) => Some("the candidate has no such arm".to_owned()),
+            (None, _) => Some("the baseline has no such arm".to_owned()),
+            (Some(a), Some(b)) if a.supported != b.supported => {
+                let (side, info) = if a.supported {
+                    ("candidate", b)
+                } else {
+                    ("baseline", a)
+                };
+                let reason = info.reason.clone().unwrap_or_default();
+                Some(format!("unsupported at the {side}: {reason}"))
+            }
+            (Some(a), Some(b)) if a.policy_decision != b.policy_decision => Some(format!(
+                "policy decided differently: {:?} and {:?}",
+                a.policy_decision, b.policy_decision
+            )),
+            (Some(a), Some(_)) => match (ran(baseline, arm), ran(candidate, arm)) {
+                (true, true) => {
+                    common.push(arm);
+                    None
+                }
+                (false, false) => {
+                    let reason = a
+                        .reason
+                        .clone()
+                        .unwrap_or_else(|| "it did not run".to_owned());
+                    notes.push(format!("{arm} is in neither run: {reason}"));
+                    None
+                }
+                (true, false) => Some("the candidate has no migration of it".to_owned()),
+                (false, true) => Some("the baseline has no migration of it".to_owned()),
+            },
+        };
+        rows.extend(refusal.map(|why| incomparable(arm, "all", why)));
+    }
+    common
+}
+
+fn incomparable(arm: Arm, metric: &str, sentence: String) -> Row {
+    Row {
+        tier: Tier::Identity,
+        arm: arm.name().to_owned(),
+        metric: metric.to_owned(),
+        verdict: Verdict::Incomparable,
+        blocking: true,
+        sentence,
+        figures: None,
+    }
+}
+
+fn completion(arm: Arm, baseline: &Results, candidate: &Results) -> Completion {
+    let missed = |run: &Results| -> Vec<f64> {
+        let of_arm = run.migrations.iter().filter(|m| m.arm == arm);
+        of_arm
+            .map(|m| f64::from(u8::from(m.outcome.status != OutcomeStatus::Completed)))
+            .collect()
+    };
+    let count = |missed: &[f64]| {
+        let done = missed.iter().filter(|m| **m == 0.0).count();
+        [done, missed.len()]
+    };
+    let (before, now) = (missed(baseline), missed(candidate));
+    Completion {
+        arm: arm.name().to_owned(),
+        baseline: count(&before),
+        candidate: count(&now),
+        test: stats::two_sample(&before, &now),
+    }
+}
+
+/// What a measure is divided by.
+fn reference(measure: Measure) -> (Arm, Measure, &'static str) {
+    match measure {
+        Measure::SealCpuPerGib => (Arm::Copy, measure, "copy's copy"),
+        Measure::OpenCpuPerGib => (Arm::Copy, Measure::ApplyCpuPerGib, "copy's apply"),
+        _ => (Arm::Plain, measure, "plain"),
+    }
+}
+
+fn questions(
+    baseline: &Results,
+    candidate: &Results,
+    arms: &[Arm],
+    config: &Config,
+    rows: &mut Vec<Row>,
+    notes: &mut Vec<String>,
+) -> Vec<Question> {
+    let mut asked = Vec::new();
+    for limits in &config.metrics {
+        let (against, _, _) = reference(limits.name);
+        if !arms.contains(&against) {
+            notes.push(format!(
+                "{} is not gated: the runs have no arm {against} to divide by",
+                limits.name.name()
+            ));
+            continue;
+        }
+        for &arm in arms
+            .iter()
+            .filter(|arm| **arm != against && **arm != Arm::Plain)
+        {
+            match question(arm, limits, baseline, candidate) {
+                Ok(question) => asked.extend(question),
+                Err(why) => rows.push(incomparable(arm, limits.name.name(), why)),
+            }
+        }
+    }
+    asked
+}
+
+/// The question of one metric of one arm; nothing if neither run has a value.
+fn question(
+    arm: Arm,
+    limits: &MetricLimits,
+    baseline: &Results,
+    candidate: &Results,
+) -> Result<Option<Question>, String> {
+    let measure = limits.name;
+    let (against, divisor, name) = reference(measure);
+    let sample = |run: &Results| Sample::take(arm, measure, against, divisor, &run.migrations);
+    let (before, now) = (sample(baseline), sample(candidate));
+    let side = match (before.taxes.is_empty(), now.taxes.is_empty()) {
+        // An arm that completed nowhere on one side is told by its outcome row.
+        (true, true) => return Ok(None),
+        (true, false) => ("baseline", before.completed),
+        (false, true) => ("candidate", now.completed),
+        (false, false) => {
+            let shift = stats::two_sample_shift(&before.reference, &now.reference, 0.05);
+            return Ok(Some(Question {
+                arm: arm.name().to_owned(),
+                metric: measure.name().to_owned(),
+                unit: measure.unit(),
+                direction: measure.direction(),
+                medians: [before.median, now.median],
+                reference: Some(Reference {
+                    name: name.to_owned(),
+                    shift: shift.map_or(0.0, |s| s.estimate),
+                }),
+                values: Values::TwoSample {
+                    baseline: before.taxes,
+                    candidate: now.taxes,
+                },
+                relative_floor: limits.relative_floor,
+                absolute_floor: limits.absolute_floor,
+                tolerance: limits.tolerance,
+                blocking: limits.undecided == Undecided::Blocks,
+            }));
+        }
+    };
+    match side {
+        (_, 0) => Ok(None),
+        (side, _) => Err(format!("the {side} has no value of it")),
+    }
+}
+
+/// One run's values of a metric of an arm.
+struct Sample {
+    completed: usize,
+    median: f64,
+    taxes: Vec<f64>,
+    reference: Vec<f64>,
+}
+
+impl Sample {
+    fn take(
+        arm: Arm,
+        measure: Measure,
+        against: Arm,
+        divisor: Measure,
+        migrations: &[Migration],
+    ) -> Sample {
+        let references = completed(against, migrations);
+        let own = completed(arm, migrations);
+        let mut sample = Sample {
+            completed: own.len(),
+            median: 0.0,
+            taxes: Vec::new(),
+            reference: Vec::new(),
+        };
+        let mut values = Vec::new();
+        for (block, migration) in own {
+            let Some(value) = measure.value(migration) else {
+                continue;
+            };
+            let Some(by) = references.get(&block).and_then(|m| divisor.value(m)) else {
+                continue;
+            };
+            values.push(value);
+            sample.taxes.push(libm::log(value / by));
+            sample.reference.push(libm::log(by));
+        }
+        sample.median = stats::median(&values).unwrap_or(0.0);
+        sample
+    }
+}

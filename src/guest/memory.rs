@@ -1,0 +1,385 @@
+//! Guest memory: a page-aligned anonymous mapping, present before it is used.
+
+use std::io;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering::Relaxed;
+
+use blake3::hazmat::{self, HasherExt, Mode};
+use rayon::prelude::*;
+
+use super::raw;
+use crate::error::{Error, Result};
+use crate::units::{PAGE_SIZE, Size};
+
+/// Size of a transparent huge page on x86-64, to which the mapping is aligned.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Bytes faulted in by one system call; a multiple of [`HUGE_PAGE`].
+const POPULATE_CHUNK: usize = 32 << 20;
+
+/// Bytes hashed at once from a private copy: a power of two that fits the second-level cache.
+const HASH_CHUNK: usize = 64 << 10;
+
+/// The guest's memory. Every page is present, so that no first touch falls into a measurement.
+///
+/// Only raw pointers go out: no Rust reference may point at memory that vCPUs write.
+#[derive(Debug)]
+pub struct GuestMemory {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the mapping belongs to this value alone and is accessed by atomics, assembly and system
+// calls only, which any thread may do at any time.
+unsafe impl Send for GuestMemory {}
+// SAFETY: as for Send.
+unsafe impl Sync for GuestMemory {}
+
+impl GuestMemory {
+    /// Maps `size` bytes of zeros and faults them in, in parallel.
+    ///
+    /// With `huge_pages` the kernel may back the memory with transparent huge pages, without it
+    /// may not. A huge page is split at the first write after it was write-protected, so tracking
+    /// stays exact to 4 KiB: see [`crate::tracking::userfaultfd`].
+    ///
+    /// # Errors
+    /// A size that is zero or no whole number of pages; memory that the kernel refuses.
+    pub fn new(size: Size, huge_pages: bool) -> Result<GuestMemory> {
+        if size.0 == 0 || !size.0.is_multiple_of(PAGE_SIZE as u64) {
+            return Err(Error::invalid(
+                "guest.memory",
+                size,
+                "must be a whole number of 4KiB pages, at least one",
+            ));
+        }
+        let refused = |error| Error::io(format!("cannot map {size} of guest memory"), error);
+        let len = usize::try_from(size.0)
+            .map_err(|_| refused(io::Error::from_raw_os_error(libc::ENOMEM)))?;
+        let memory = GuestMemory::map(len).map_err(refused)?;
+        memory.advise(huge_pages).map_err(refused)?;
+        memory
+            .populate()
+            .map_err(|error| Error::io(format!("cannot fault in {size} of guest memory"), error))?;
+        Ok(memory)
+    }
+
+    /// Maps more than asked and gives back what lies outside the aligned part.
+    fn map(len: usize) -> io::Result<GuestMemory> {
+        let padded = len
+            .checked_add(HUGE_PAGE)
+            .ok_or(io::Error::from_raw_os_error(libc::ENOMEM))?;
+        // SAFETY: a fresh anonymous mapping at an address of the kernel's choice.
+        let mapped = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                padded,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if mapped == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let before = mapped.align_offset(HUGE_PAGE);
+        let after = padded - before - len;
+        // SAFETY: both ranges lie inside the mapping just made, outside the part that is kept, and
+        // are whole pages; nothing points at them.
+        unsafe {
+            let base = mapped.cast::<u8>().add(before);
+            if before > 0 {
+                libc::munmap(mapped, before);
+            }
+            if after > 0 {
+                libc::munmap(base.add(len).cast(), after);
+            }
+            let base = NonNull::new(base).ok_or(io::Error::from_raw_os_error(libc::ENOMEM))?;
+            Ok(GuestMemory { base, len })
+        }
+    }
+
+    fn advise(&self, huge_pages: bool) -> io::Result<()> {
+        let huge = if huge_pages {
+            libc::MADV_HUGEPAGE
+        } else {
+            libc::MADV_NOHUGEPAGE
+        };
+        match self.madvise(0, self.len, huge) {
+            // A kernel without transparent huge pages knows neither advice: there are none then.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+            other => other?,
+        }
+        // A child process would share the pages copy-on-write: a fault per page, for nothing.
+        self.madvise(0, self.len, libc::MADV_DONTFORK)
+    }
+
+    fn madvise(&self, offset: usize, len: usize, advice: libc::c_int) -> io::Result<()> {
+        // SAFETY: the range lies inside the mapping; none of the advice used here discards pages.
+        let done = unsafe { libc::madvise(self.base.as_ptr().add(offset).cast(), len, advice) };
+        if done == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+
+    fn populate(&self) -> io::Result<()> {
+        (0..self.len.div_ceil(POPULATE_CHUNK))
+            .into_par_iter()
+            .try_for_each(|chunk| {
+                let offset = chunk * POPULATE_CHUNK;
+                let len = POPULATE_CHUNK.min(self.len - offset);
+                match self.madvise(offset, len, libc::MADV_POPULATE_WRITE) {
+                    // Before Linux 5.14: touch every page instead.
+                    Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                        let first = (offset / PAGE_SIZE) as u64;
+                        for page in first..first + (len / PAGE_SIZE) as u64 {
+                            self.write_word(page, 0, 0);
+                        }
+                        Ok(())
+                    }
+                    other => other,
+                }
+            })
+    }
+
+    /// Pages.
+    pub fn pages(&self) -> u64 {
+        (self.len / PAGE_SIZE) as u64
+    }
+
+    /// Bytes.
+    #[expect(clippy::len_without_is_empty, reason = "guest memory is never empty")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Where the memory starts.
+    pub fn base_ptr(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    /// Where a page starts. The following pages come after it without a gap.
+    ///
+    /// # Panics
+    /// If the page lies outside guest memory.
+    #[inline]
+    pub fn page_ptr(&self, page: u64) -> *mut u8 {
+        assert!(page < self.pages(), "page {page} of {} pages", self.pages());
+        // SAFETY: inside the mapping, by the assertion.
+        unsafe { self.base.as_ptr().add(page as usize * PAGE_SIZE) }
+    }
+
+    /// Whether a page holds only zeros, at one cache line's cost for a page of random content.
+    ///
+    /// # Panics
+    /// If the page lies outside guest memory.
+    #[inline]
+    pub fn is_zero(&self, page: u64) -> bool {
+        // SAFETY: `page_ptr` gives a mapped, aligned page; access is as the type promises.
+        unsafe { raw::page_is_zero(self.page_ptr(page)) }
+    }
+
+    /// Makes pages zero. Reads first and writes only pages that hold something, since most zero
+    /// pages that arrive are zero already and a write costs twice the memory traffic.
+    ///
+    /// # Panics
+    /// If a page lies outside guest memory.
+    pub fn zero_pages(&self, first: u64, count: u64) {
+        for page in first..first + count {
+            if !self.is_zero(page) {
+                for offset in (0..PAGE_SIZE).step_by(8) {
+                    self.write_word(page, offset, 0);
+                }
+            }
+        }
+    }
+
+    /// Writes one aligned 8-byte word.
+    ///
+    /// # Panics
+    /// If the page lies outside guest memory, or `offset` is no multiple of 8 below the page size.
+    #[inline]
+    pub fn write_word(&self, page: u64, offset: usize, value: u64) {
+        self.word(page, offset).store(value, Relaxed);
+    }
+
+    /// Reads one aligned 8-byte word.
+    ///
+    /// # Panics
+    /// As [`GuestMemory::write_word`].
+    #[inline]
+    pub fn read_word(&self, page: u64, offset: usize) -> u64 {
+        self.word(page, offset).load(Relaxed)
+    }
+
+    #[inline]
+    fn word(&self, page: u64, offset: usize) -> &std::sync::atomic::AtomicU64 {
+        assert!(
+            offset < PAGE_SIZE && offset.is_multiple_of(8),
+            "offset {offset} is no word of a page"
+        );
+        // SAFETY: a page of the mapping, which lives as long as `self`; an index below PAGE_WORDS.
+        unsafe { raw::word(self.page_ptr(page), offset / 8) }
+    }
+
+    /// Copies whole pages out, from page `first` on, while they may be written.
+    ///
+    /// # Panics
+    /// If `to` is no whole number of pages, or the pages lie outside guest memory.
+    pub fn copy_out(&self, first: u64, to: &mut [u8]) {
+        let offset = self.checked_offset(first, to.len());
+        // SAFETY: the range lies inside the mapping; `to` is the caller's alone, so no overlap.
+        unsafe { raw::copy(self.base.as_ptr().add(offset), to.as_mut_ptr(), to.len()) }
+    }
+
+    /// Copies whole pages in, from page `first` on. For a guest that does not run: a vCPU that
+    /// writes the same page meanwhile leaves a mixture.
+    ///
+    /// # Panics
+    /// As [`GuestMemory::copy_out`].
+    pub fn copy_in(&self, first: u64, from: &[u8]) {
+        let offset = self.checked_offset(first, from.len());
+        // SAFETY: the range lies inside the mapping, which `from`, a Rust slice, can't overlap.
+        unsafe { raw::copy(from.as_ptr(), self.base.as_ptr().add(offset), from.len()) }
+    }
+
+    fn checked_offset(&self, first: u64, len: usize) -> usize {
+        let offset = (first as usize).saturating_mul(PAGE_SIZE);
+        assert!(
+            len.is_multiple_of(PAGE_SIZE) && offset <= self.len && len <= self.len - offset,
+            "{len} bytes from page {first} are not whole pages of guest memory"
+        );
+        offset
+    }
+
+    /// BLAKE3 of the whole memory, in parallel. It means something only while nothing writes.
+    ///
+    /// Pieces are copied to a private buffer and hashed there, out of the cache, so the hash is
+    /// sound whoever writes, and the copy costs no further memory traffic.
+    pub fn hash(&self) -> [u8; 32] {
+        if self.len <= HASH_CHUNK {
+            let mut buffer = vec![0; self.len];
+            self.copy_out(0, &mut buffer);
+            return *blake3::hash(&buffer).as_bytes();
+        }
+        let left = hazmat::left_subtree_len(self.len as u64) as usize;
+        let (a, b) = rayon::join(
+            || self.hash_subtree(0, left),
+            || self.hash_subtree(left, self.len - left),
+        );
+        *hazmat::merge_subtrees_root(&a, &b, Mode::Hash).as_bytes()
+    }
+
+    /// The chaining value of a subtree of BLAKE3's tree (BLAKE3 paper, section 2.1).
+    fn hash_subtree(&self, offset: usize, len: usize) -> hazmat::ChainingValue {
+        if len <= HASH_CHUNK {
+            let mut buffer = [0; HASH_CHUNK];
+            let buffer = &mut buffer[..len];
+            self.copy_out((offset / PAGE_SIZE) as u64, buffer);
+            let mut hasher = blake3::Hasher::new();
+            hasher.set_input_offset(offset as u64);
+            hasher.update(buffer);
+            return hasher.finalize_non_root();
+        }
+        let left = hazmat::left_subtree_len(len as u64) as usize;
+        let (a, b) = rayon::join(
+            || self.hash_subtree(offset, left),
+            || self.hash_subtree(offset + left, len - left),
+        );
+        hazmat::merge_subtrees_non_root(&a, &b, Mode::Hash)
+    }
+}
+
+impl Drop for GuestMemory {
+    fn drop(&mut self) {
+        // SAFETY: exactly the mapping that `map` kept; whoever holds a raw pointer into it also
+        // holds this value, by the contract of `page_ptr`'s users.
+        unsafe {
+            libc::munmap(self.base.as_ptr().cast(), self.len);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_sizes_are_refused() {
+        for size in [0, 1, 4095, 4097] {
+            let error = GuestMemory::new(Size(size), false).unwrap_err().to_string();
+            assert!(error.contains("guest.memory"), "{error}");
+        }
+        assert!(GuestMemory::new(Size(1 << 62), false).is_err());
+    }
+
+    #[test]
+    fn starts_as_zeros_that_are_present() {
+        for huge in [false, true] {
+            let memory = GuestMemory::new(Size(4 << 20), huge).unwrap();
+            assert_eq!(memory.pages(), 1024);
+            assert_eq!(memory.base_ptr().align_offset(HUGE_PAGE), 0);
+            let mut present = vec![0u8; 1024];
+            // SAFETY: one byte per page of the mapping.
+            let done = unsafe {
+                libc::mincore(memory.base_ptr().cast(), memory.len(), present.as_mut_ptr())
+            };
+            assert_eq!(done, 0);
+            assert!(present.iter().all(|p| p & 1 == 1));
+            assert!((0..1024).all(|page| memory.is_zero(page)));
+        }
+    }
+
+    #[test]
+    fn hash_is_blake3_of_the_bytes() {
+        for pages in [1, 16, 17, 31, 100, 1000] {
+            let memory = GuestMemory::new(Size(pages * PAGE_SIZE as u64), false).unwrap();
+            for page in 0..pages {
+                memory.write_word(page, (page as usize * 8) % PAGE_SIZE, page + 1);
+            }
+            let mut bytes = vec![0; memory.len()];
+            memory.copy_out(0, &mut bytes);
+            assert_eq!(memory.hash(), *blake3::hash(&bytes).as_bytes());
+            memory.write_word(pages - 1, PAGE_SIZE - 8, 99);
+            assert_ne!(memory.hash(), *blake3::hash(&bytes).as_bytes());
+        }
+    }
+
+    #[test]
+    fn zero_pages_zeroes_what_was_asked_and_nothing_else() {
+        let memory = GuestMemory::new(Size(8 * PAGE_SIZE as u64), false).unwrap();
+        for page in 0..8 {
+            memory.write_word(page, PAGE_SIZE - 8, 1);
+        }
+        memory.zero_pages(2, 3);
+        let zero: Vec<bool> = (0..8).map(|page| memory.is_zero(page)).collect();
+        assert_eq!(zero, [false, false, true, true, true, false, false, false]);
+    }
+
+    #[test]
+    fn pages_go_in_and_out() {
+        let memory = GuestMemory::new(Size(4 * PAGE_SIZE as u64), false).unwrap();
+        let from: Vec<u8> = (0..2 * PAGE_SIZE).map(|i| (i % 253) as u8).collect();
+        memory.copy_in(1, &from);
+        let mut to = vec![0; 2 * PAGE_SIZE];
+        memory.copy_out(1, &mut to);
+        assert_eq!(from, to);
+        assert!(memory.is_zero(0) && memory.is_zero(3));
+    }
+
+    #[test]
+    #[should_panic(expected = "not whole pages of guest memory")]
+    fn copying_beyond_the_end_panics() {
+        let memory = GuestMemory::new(Size(PAGE_SIZE as u64), false).unwrap();
+        memory.copy_out(1, &mut [0; PAGE_SIZE]);
+    }
+
+    #[test]
+    #[should_panic(expected = "page 1 of 1 pages")]
+    fn a_page_outside_panics() {
+        let memory = GuestMemory::new(Size(PAGE_SIZE as u64), false).unwrap();
+        memory.page_ptr(1);
+    }
+}

@@ -1,0 +1,146 @@
+//! Clocks, and the sleep of a vCPU.
+
+use std::os::unix::thread::JoinHandleExt;
+use std::sync::atomic::AtomicU32;
+use std::thread::JoinHandle;
+
+const NANOS: u64 = 1_000_000_000;
+
+/// The monotonic clock, nanoseconds: the clock of [`std::time::Instant`], as a number.
+#[inline]
+pub(super) fn monotonic_ns() -> u64 {
+    read_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// A clock that is known to exist.
+#[inline]
+fn read_ns(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: writes the structure that it is given. It fails only for a clock that does not
+    // exist; the time is then 0.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    time.tv_sec as u64 * NANOS + time.tv_nsec as u64
+}
+
+/// The CPU clock of another thread.
+#[derive(Debug)]
+pub(super) struct ThreadClock(libc::clockid_t);
+
+impl ThreadClock {
+    /// The clock of a thread that has not been joined. It reads 0 once the thread has ended.
+    pub(super) fn of<T>(thread: &JoinHandle<T>) -> ThreadClock {
+        let mut clock = 0;
+        // SAFETY: the handle is that of a thread which was not joined, so it is valid.
+        unsafe {
+            libc::pthread_getcpuclockid(thread.as_pthread_t() as libc::pthread_t, &mut clock)
+        };
+        ThreadClock(clock)
+    }
+
+    pub(super) fn read_ns(&self) -> u64 {
+        read_ns(self.0)
+    }
+}
+
+/// How a sleep ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// The time has come.
+    Due,
+    /// Something else happened, or nothing: look again.
+    Early,
+}
+
+/// Sleeps until `until_ns` on the monotonic clock (for ever if `None`), or until `word` no longer
+/// holds `expected` and [`wake_all`] was called. One system call: the timer has the kernel's
+/// precision and a change of the word ends the sleep at once.
+pub(super) fn sleep(word: &AtomicU32, expected: u32, until_ns: Option<u64>) -> Woken {
+    let until = until_ns.map(|ns| libc::timespec {
+        tv_sec: (ns / NANOS) as libc::time_t,
+        tv_nsec: (ns % NANOS) as libc::c_long,
+    });
+    let until = until.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: FUTEX_WAIT_BITSET reads the word, which lives through the call, and the time, which
+    // is absolute and may be null.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG,
+            expected,
+            until,
+            std::ptr::null::<u32>(),
+            u32::MAX,
+        )
+    };
+    let timed_out =
+        result < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ETIMEDOUT);
+    if timed_out { Woken::Due } else { Woken::Early }
+}
+
+/// Ends every sleep on `word`.
+pub(super) fn wake_all(word: &AtomicU32) {
+    // SAFETY: FUTEX_WAKE only uses the address, and that of a live word.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+            i32::MAX,
+        );
+    }
+}
+
+/// Lets this thread's timers be as exact as the hardware's: by default the kernel may be 50 us late.
+pub(super) fn exact_timers() {
+    // SAFETY: takes a number; a kernel that refuses leaves things as they were.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use super::*;
+
+    #[test]
+    fn a_sleep_ends_at_its_time_or_when_the_word_changes() {
+        let word = AtomicU32::new(1);
+        let until = monotonic_ns() + 2_000_000;
+        // A sleep may end early for no reason, never as due.
+        while sleep(&word, 1, Some(until)) == Woken::Early {}
+        assert!(monotonic_ns() >= until);
+        assert_eq!(sleep(&word, 2, None), Woken::Early, "the word differs");
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| {
+                while word.load(Relaxed) == 1 {
+                    sleep(&word, 1, None);
+                }
+            });
+            word.store(0, Relaxed);
+            wake_all(&word);
+            sleeper.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn thread_clocks_count_that_thread_alone() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let start = read_ns(libc::CLOCK_THREAD_CPUTIME_ID);
+            while read_ns(libc::CLOCK_THREAD_CPUTIME_ID) < start + 1_000_000 {}
+            tell.send(read_ns(libc::CLOCK_THREAD_CPUTIME_ID)).unwrap();
+            let _ = ended.recv();
+        });
+        let clock = ThreadClock::of(&thread);
+        let own = told.recv().unwrap();
+        let seen = clock.read_ns();
+        assert!(own >= 1_000_000 && seen >= own && seen < own + 1_000_000_000);
+        drop(end);
+        thread.join().unwrap();
+    }
+}

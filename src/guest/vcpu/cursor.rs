@@ -1,0 +1,197 @@
+//! A place in a dirty-page stream, kept exactly.
+
+use serde::{Deserialize, Serialize};
+
+use crate::workload::{PageWrite, WriteStream};
+
+/// Writes taken from a stream at once. Few, since drawing them delays the answer to a pause.
+const BATCH: usize = 128;
+
+/// What a vCPU executes: page writes in time order.
+pub trait PageWrites: Send {
+    /// Drops the writes before `at_ns`.
+    fn skip_to(&mut self, at_ns: u64);
+
+    /// Appends the next `count` writes to `out`; fewer only if the stream has ended.
+    fn fill(&mut self, out: &mut Vec<PageWrite>, count: usize);
+}
+
+impl PageWrites for WriteStream {
+    fn skip_to(&mut self, at_ns: u64) {
+        WriteStream::skip_to(self, at_ns);
+    }
+
+    fn fill(&mut self, out: &mut Vec<PageWrite>, count: usize) {
+        WriteStream::fill(self, out, count);
+    }
+}
+
+/// Which write of a stream comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamPosition {
+    /// Its intended time, nanoseconds since the start of the stream; `u64::MAX` if there is none.
+    pub at_ns: u64,
+    /// Writes with that same time that come before it.
+    pub after: u64,
+}
+
+/// Where vCPUs begin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamStart {
+    offset_ns: u64,
+    positions: Option<Vec<StreamPosition>>,
+}
+
+impl StreamStart {
+    /// Every stream begins with its first write at or after `offset_ns`, which is stream time when
+    /// the vCPUs start.
+    pub fn at(offset_ns: u64) -> StreamStart {
+        StreamStart {
+            offset_ns,
+            positions: None,
+        }
+    }
+
+    /// The streams go on at these positions, stream time at `offset_ns`. Writes between the two
+    /// are pending: they are executed at once.
+    pub fn resumed(offset_ns: u64, positions: Vec<StreamPosition>) -> StreamStart {
+        StreamStart {
+            offset_ns,
+            positions: Some(positions),
+        }
+    }
+
+    /// Stream time when the vCPUs start.
+    pub fn offset_ns(&self) -> u64 {
+        self.offset_ns
+    }
+
+    /// Where the streams go on, if the guest ran before.
+    pub fn positions(&self) -> Option<&[StreamPosition]> {
+        self.positions.as_deref()
+    }
+}
+
+/// A stream and the place in it.
+pub(super) struct Cursor<S> {
+    stream: S,
+    batch: Vec<PageWrite>,
+    next: usize,
+    /// Time of the last write taken, and how many of that time were taken.
+    last: StreamPosition,
+}
+
+impl<S: PageWrites> Cursor<S> {
+    /// Brings vCPU `index`'s stream to its start.
+    pub(super) fn new(mut stream: S, index: usize, start: &StreamStart) -> Self {
+        let position = match start.positions() {
+            Some(positions) => positions[index],
+            None => StreamPosition {
+                at_ns: start.offset_ns,
+                after: 0,
+            },
+        };
+        stream.skip_to(position.at_ns);
+        let mut cursor = Cursor {
+            stream,
+            batch: Vec::with_capacity(BATCH),
+            next: 0,
+            last: StreamPosition {
+                at_ns: position.at_ns,
+                after: 0,
+            },
+        };
+        while cursor.last.after < position.after && cursor.peek().is_some() {
+            cursor.advance();
+        }
+        cursor
+    }
+
+    /// The next write, if the stream has one.
+    #[inline]
+    pub(super) fn peek(&mut self) -> Option<PageWrite> {
+        if self.next == self.batch.len() {
+            self.refill();
+        }
+        self.batch.get(self.next).copied()
+    }
+
+    #[cold]
+    fn refill(&mut self) {
+        self.batch.clear();
+        self.next = 0;
+        self.stream.fill(&mut self.batch, BATCH);
+    }
+
+    /// Goes on past the write that [`Cursor::peek`] gave.
+    #[inline]
+    pub(super) fn advance(&mut self) {
+        let at_ns = self.batch[self.next].at_ns;
+        self.next += 1;
+        let after = if at_ns == self.last.at_ns {
+            self.last.after + 1
+        } else {
+            1
+        };
+        self.last = StreamPosition { at_ns, after };
+    }
+
+    /// Where the stream goes on.
+    pub(super) fn position(&mut self) -> StreamPosition {
+        let last = self.last;
+        match self.peek() {
+            Some(write) if write.at_ns == last.at_ns => last,
+            Some(write) => StreamPosition {
+                at_ns: write.at_ns,
+                after: 0,
+            },
+            None => StreamPosition {
+                at_ns: u64::MAX,
+                after: 0,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct List(Vec<PageWrite>);
+
+    impl PageWrites for List {
+        fn skip_to(&mut self, at_ns: u64) {
+            self.0.retain(|write| write.at_ns >= at_ns);
+        }
+
+        fn fill(&mut self, out: &mut Vec<PageWrite>, count: usize) {
+            out.extend(self.0.drain(..count.min(self.0.len())));
+        }
+    }
+
+    #[test]
+    fn every_position_is_taken_up_exactly_again_and_again() {
+        let times = [0, 0, 0, 5, 7, 7, 9];
+        let list = || {
+            let write = |(i, at_ns): (usize, &u64)| PageWrite {
+                at_ns: *at_ns,
+                page: i as u64,
+                value: 0,
+            };
+            List(times.iter().enumerate().map(write).collect())
+        };
+        for taken in 0..=times.len() {
+            let mut cursor = Cursor::new(list(), 0, &StreamStart::at(0));
+            (0..taken).for_each(|_| {
+                cursor.peek();
+                cursor.advance();
+            });
+            let position = cursor.position();
+            let start = StreamStart::resumed(100, vec![position]);
+            let mut resumed = Cursor::new(list(), 0, &start);
+            assert_eq!(resumed.position(), position, "moved on before it wrote");
+            let next = resumed.peek().map(|write| write.page as usize);
+            assert_eq!(next, (taken < times.len()).then_some(taken));
+        }
+    }
+}

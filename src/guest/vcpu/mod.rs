@@ -1,0 +1,326 @@
+//! vCPUs: threads that execute the dirty-page stream against the clock.
+//!
+//! # Stream time
+//!
+//! Each vCPU has its stream, whose times count from the stream's start. [`Vcpus::start`] ties the
+//! stream's start offset to that moment; from then on stream time is wall-clock time and never
+//! stands still, neither while the guest is paused nor while a vCPU is behind. The latency of a
+//! write is the time of its completion minus its intended time, so a stall of any cause shows in
+//! the latency of every write that was due meanwhile (no coordinated omission).
+//!
+//! # A pause that ends elsewhere
+//!
+//! When a guest is migrated, the writes due between its pause and the takeover are executed at the
+//! destination, but only the source's clock spans the stall. So:
+//!
+//! 1. The source pauses for good; [`Vcpus::positions`] says, per vCPU, which write comes next. The
+//!    guest's state carries this to the destination.
+//! 2. After the takeover the source calls [`Vcpus::finish`] with its time. Every write that was due
+//!    by then and not executed is drawn from its stream and recorded with the latency
+//!    `takeover - intended` in the current phase. It is counted in [`VcpuReport::pending`], not as
+//!    written. The report's `stream_time_ns` is stream time at the takeover.
+//! 3. The destination spawns its vCPUs with [`StreamStart::resumed`] at that stream time and those
+//!    positions. They first execute exactly the pending writes, at once, and record no latency for
+//!    them, since the source has; then they go on as if nothing had happened.
+//!
+//! So each write is executed once and its latency recorded once.
+
+mod clock;
+mod cursor;
+mod report;
+mod shared;
+mod thread;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+pub use cursor::{PageWrites, StreamPosition, StreamStart};
+pub use report::{PhaseReport, VcpuReport};
+
+use self::clock::{ThreadClock, monotonic_ns};
+use self::report::ThreadReport;
+use self::shared::{Command, Shared};
+use super::memory::GuestMemory;
+use crate::error::{Error, Result};
+use crate::scenario::WriteExtent;
+use crate::tracking::Tracker;
+
+/// Where a run stands: which histogram the writes go into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The window before the migration: the latency baseline.
+    Before,
+    /// The migration.
+    During,
+    /// The window after it.
+    After,
+}
+
+impl Phase {
+    /// In the order in which they come.
+    pub const ALL: [Phase; 3] = [Phase::Before, Phase::During, Phase::After];
+}
+
+/// The running vCPUs of a guest. One thread controls them; dropping them ends them.
+#[derive(Debug)]
+pub struct Vcpus {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<ThreadReport>>,
+    clocks: Vec<ThreadClock>,
+    phase: Phase,
+    started: bool,
+    /// When the vCPUs were last set running, if they are.
+    running_since_ns: Option<u64>,
+    /// When they last stopped.
+    paused_at_ns: u64,
+    /// Time running in [`Phase::During`] up to the last pause or change of phase.
+    running_ns: u64,
+    /// CPU time of all vCPUs, per phase, up to the last change of phase.
+    cpu_ns: [u64; 3],
+    cpu_counted_ns: u64,
+}
+
+impl Vcpus {
+    /// Makes the threads `vcpu-0` to `vcpu-N`, one per stream, and brings the streams to `start`.
+    /// Returns when all stand ready; none has written.
+    ///
+    /// # Errors
+    /// Threads that the system refuses; positions of another number of vCPUs.
+    pub fn spawn<S: PageWrites + 'static>(
+        memory: Arc<GuestMemory>,
+        tracker: Arc<dyn Tracker>,
+        streams: Vec<S>,
+        extent: WriteExtent,
+        start: &StreamStart,
+    ) -> Result<Vcpus> {
+        let count = streams.len();
+        if let Some(positions) = start.positions()
+            && positions.len() != count
+        {
+            return Err(Error::invalid(
+                "positions",
+                positions.len(),
+                format!("one per vCPU is needed, there are {count}"),
+            ));
+        }
+        let shared = Arc::new(Shared::new(
+            memory,
+            tracker,
+            extent,
+            start.offset_ns(),
+            count,
+        ));
+        let mut vcpus = Vcpus {
+            shared,
+            threads: Vec::with_capacity(count),
+            clocks: Vec::with_capacity(count),
+            phase: Phase::Before,
+            started: false,
+            running_since_ns: None,
+            paused_at_ns: 0,
+            running_ns: 0,
+            cpu_ns: [0; 3],
+            cpu_counted_ns: 0,
+        };
+        for (index, stream) in streams.into_iter().enumerate() {
+            let shared = Arc::clone(&vcpus.shared);
+            let start = start.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("vcpu-{index}"))
+                .spawn(move || thread::run(shared, index, stream, &start))
+                .map_err(|error| Error::io(format!("cannot start vcpu-{index}"), error))?;
+            vcpus.clocks.push(ThreadClock::of(&thread));
+            vcpus.threads.push(thread);
+        }
+        vcpus.shared.wait_until_stopped();
+        vcpus.cpu_counted_ns = vcpus.cpu_now_ns();
+        Ok(vcpus)
+    }
+
+    /// Sets the vCPUs running: stream time is the start offset now.
+    ///
+    /// # Panics
+    /// If they were started before.
+    pub fn start(&mut self) {
+        assert!(!self.started, "the vCPUs were started before");
+        self.started = true;
+        self.shared.start_ns.store(monotonic_ns(), Relaxed);
+        self.resume();
+    }
+
+    /// Stream time now, nanoseconds.
+    pub fn stream_time_ns(&self) -> u64 {
+        self.shared.stream_time(self.now_ns())
+    }
+
+    /// Now, or the start while there was none: stream time does not go on before it.
+    fn now_ns(&self) -> u64 {
+        if self.started {
+            monotonic_ns()
+        } else {
+            self.shared.start_ns.load(Relaxed)
+        }
+    }
+
+    /// The phase that the following writes belong to.
+    ///
+    /// # Panics
+    /// If the phase is an earlier one: phases only go forward.
+    pub fn mark_phase(&mut self, phase: Phase) {
+        assert!(phase >= self.phase, "{phase:?} after {:?}", self.phase);
+        if phase == self.phase {
+            return;
+        }
+        self.count_cpu();
+        let now = self.now_ns();
+        let stream_time = self.shared.stream_time(now);
+        if self.phase == Phase::During {
+            self.count_running(now);
+            self.shared.during_to_ns.store(stream_time, Relaxed);
+        }
+        if phase == Phase::During {
+            self.running_since_ns = self.running_since_ns.map(|_| now);
+            self.shared.during_from_ns.store(stream_time, Relaxed);
+        }
+        self.phase = phase;
+        self.shared.phase.store(phase as u8, Release);
+    }
+
+    /// Stops the vCPUs. Returns when each has stopped between two writes, the last write complete
+    /// and marked; says how long that took. Nothing happens to vCPUs that are paused.
+    pub fn pause(&mut self) -> Duration {
+        let requested = Instant::now();
+        if self.running_since_ns.is_none() {
+            return Duration::ZERO;
+        }
+        self.shared.command(Command::Hold);
+        self.shared.wait_until_stopped();
+        let took = requested.elapsed();
+        self.paused_at_ns = monotonic_ns();
+        self.count_running(self.paused_at_ns);
+        self.running_since_ns = None;
+        took
+    }
+
+    /// Lets paused vCPUs go on. What was due meanwhile is late, and its latency says so.
+    ///
+    /// # Panics
+    /// If they were never started.
+    pub fn resume(&mut self) {
+        assert!(self.started, "the vCPUs were never started");
+        if self.running_since_ns.is_none() {
+            self.running_since_ns = Some(monotonic_ns());
+            self.shared.command(Command::Run);
+        }
+    }
+
+    /// Per vCPU, where its stream goes on: the next write that it has not executed.
+    ///
+    /// # Panics
+    /// If the vCPUs are running.
+    pub fn positions(&self) -> Vec<StreamPosition> {
+        assert!(self.running_since_ns.is_none(), "the vCPUs are running");
+        self.shared.control().positions.clone()
+    }
+
+    /// Ends the vCPUs of a guest that stays here. Writes that are due and not executed are counted
+    /// as pending.
+    ///
+    /// # Panics
+    /// If a vCPU thread panicked.
+    pub fn stop(mut self) -> VcpuReport {
+        self.pause();
+        let now = if self.started {
+            self.paused_at_ns
+        } else {
+            self.now_ns()
+        };
+        self.end(now, false)
+    }
+
+    /// Ends the vCPUs of a guest that runs elsewhere since `takeover`, and records the stall of the
+    /// writes that were due by then: the module says how. Costs time in proportion to their number.
+    ///
+    /// # Panics
+    /// If the vCPUs are running, or a vCPU thread panicked.
+    pub fn finish(mut self, takeover: Instant) -> VcpuReport {
+        assert!(self.running_since_ns.is_none(), "the vCPUs are running");
+        let ago = u64::try_from(takeover.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let takeover_ns = monotonic_ns().saturating_sub(ago);
+        self.end(takeover_ns.max(self.paused_at_ns), true)
+    }
+
+    /// Ends paused vCPUs; `at_ns` is the time up to which a write counts as due.
+    fn end(&mut self, at_ns: u64, stalled: bool) -> VcpuReport {
+        self.count_cpu();
+        let stream_time_ns = self.shared.stream_time(at_ns);
+        let paused_at = self.shared.stream_time(self.paused_at_ns);
+        let behind_ns = |positions: &[StreamPosition]| {
+            let next = positions.iter().map(|p| p.at_ns).min();
+            next.map_or(0, |next| paused_at.saturating_sub(next))
+        };
+        let positions = self.positions();
+        if self.phase == Phase::During {
+            // Asked for during the migration is what was due before the guest stopped for good.
+            self.shared.during_to_ns.store(paused_at, Relaxed);
+        }
+        self.shared.control().due_until_ns = stream_time_ns;
+        self.shared.control().stalled = stalled;
+        self.shared.command(Command::End);
+        let mut report = VcpuReport::new(stream_time_ns);
+        for thread in self.threads.drain(..) {
+            match thread.join() {
+                Ok(part) => report.add(&part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        report.behind_ns = behind_ns(&positions);
+        report.positions = positions;
+        report.running_s = self.running_ns as f64 / 1e9;
+        for (phase, cpu_ns) in report.phases.iter_mut().zip(self.cpu_ns) {
+            phase.cpu_s = cpu_ns as f64 / 1e9;
+        }
+        report
+    }
+
+    fn count_running(&mut self, now: u64) {
+        if self.phase == Phase::During
+            && let Some(since) = self.running_since_ns
+        {
+            self.running_ns += now.saturating_sub(since);
+        }
+    }
+
+    fn count_cpu(&mut self) {
+        let now = self.cpu_now_ns();
+        self.cpu_ns[self.phase as usize] += now.saturating_sub(self.cpu_counted_ns);
+        self.cpu_counted_ns = now;
+    }
+
+    fn cpu_now_ns(&self) -> u64 {
+        self.clocks.iter().map(ThreadClock::read_ns).sum()
+    }
+
+    /// CPU time of all vCPU threads since they were made, seconds.
+    pub fn cpu_s(&self) -> f64 {
+        self.cpu_now_ns() as f64 / 1e9
+    }
+}
+
+impl Drop for Vcpus {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.shared.control().due_until_ns = 0;
+            self.shared.command(Command::End);
+            for thread in self.threads.drain(..) {
+                // A panic of a vCPU was reported on standard error; there is nobody to tell here.
+                drop(thread.join());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! What vCPUs did.
+
+use hdrhistogram::Histogram;
+
+use super::{Phase, StreamPosition};
+
+/// Latencies are kept up to an hour, with three digits.
+const LONGEST_NS: u64 = 3_600_000_000_000;
+const DIGITS: u8 = 3;
+
+/// An empty latency histogram, nanoseconds.
+pub(super) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_NS, DIGITS).expect("the bounds are constants that fit")
+}
+
+/// What all vCPUs of a guest did.
+#[derive(Debug, Clone)]
+pub struct VcpuReport {
+    /// By phase, in the order of [`Phase::ALL`].
+    pub phases: [PhaseReport; 3],
+    /// Wall-clock time in [`Phase::During`] while the vCPUs were not paused, seconds.
+    pub running_s: f64,
+    /// Writes whose intended time lies in [`Phase::During`], up to the pause if the guest did not
+    /// run again: what the vCPUs should have done in `running_s`. Beside the phase's `writes` it
+    /// says whether they kept to the schedule.
+    pub asked_writes: u64,
+    /// Writes that were due at the end and were not executed here.
+    pub pending: u64,
+    /// How late the most delayed vCPU was when the vCPUs last stopped, nanoseconds.
+    pub behind_ns: u64,
+    /// Stream time at the end: at the takeover, or when the vCPUs stopped; nanoseconds.
+    pub stream_time_ns: u64,
+    /// Per vCPU, the next write that was not executed here.
+    pub positions: Vec<StreamPosition>,
+}
+
+/// What they did in one phase.
+#[derive(Debug, Clone)]
+pub struct PhaseReport {
+    /// Writes executed.
+    pub writes: u64,
+    /// Their latencies against the intended time, nanoseconds; and, at the source of a completed
+    /// migration, those of the pending writes.
+    pub latency: Histogram<u64>,
+    /// CPU time of the vCPU threads, seconds.
+    pub cpu_s: f64,
+}
+
+impl PhaseReport {
+    fn new() -> Self {
+        PhaseReport {
+            writes: 0,
+            latency: histogram(),
+            cpu_s: 0.0,
+        }
+    }
+}
+
+/// What one thread did in one phase.
+#[derive(Debug)]
+pub(super) struct PhaseCount {
+    pub(super) writes: u64,
+    pub(super) latency: Histogram<u64>,
+}
+
+/// What one thread did.
+#[derive(Debug)]
+pub(super) struct ThreadReport {
+    pub(super) phases: [PhaseCount; 3],
+    pub(super) asked_writes: u64,
+    pub(super) pending: u64,
+}
+
+impl ThreadReport {
+    pub(super) fn new() -> Self {
+        ThreadReport {
+            phases: Phase::ALL.map(|_| PhaseCount {
+                writes: 0,
+                latency: histogram(),
+            }),
+            asked_writes: 0,
+            pending: 0,
+        }
+    }
+}
+
+impl VcpuReport {
+    pub(super) fn new(stream_time_ns: u64) -> Self {
+        VcpuReport {
+            phases: Phase::ALL.map(|_| PhaseReport::new()),
+            running_s: 0.0,
+            asked_writes: 0,
+            pending: 0,
+            behind_ns: 0,
+            stream_time_ns,
+            positions: Vec::new(),
+        }
+    }
+
+    /// What they did in `phase`.
+    pub fn phase(&self, phase: Phase) -> &PhaseReport {
+        &self.phases[phase as usize]
+    }
+
+    pub(super) fn add(&mut self, part: &ThreadReport) {
+        for (sum, phase) in self.phases.iter_mut().zip(&part.phases) {
+            sum.writes += phase.writes;
+            sum.latency
+                .add(&phase.latency)
+                .expect("all histograms have the same bounds");
+        }
+        self.asked_writes += part.asked_writes;
+        self.pending += part.pending;
+    }
+}

@@ -1,0 +1,187 @@
+//! What the vCPU threads and their controller share.
+
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::clock;
+use super::{Phase, StreamPosition};
+use crate::guest::memory::GuestMemory;
+use crate::scenario::WriteExtent;
+use crate::tracking::Tracker;
+
+/// What the vCPUs are to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Command {
+    /// Stop between two writes and wait.
+    Hold = 0,
+    /// Execute the stream.
+    Run = 1,
+    /// Account for what is due, and end.
+    End = 2,
+}
+
+/// What is guarded by the lock. The command changes only under it, so that a vCPU can't be counted
+/// as stopped while it goes on.
+#[derive(Debug)]
+pub(super) struct Control {
+    /// vCPUs that wait between two writes.
+    parked: usize,
+    /// vCPUs whose thread is gone, by a panic or at the end.
+    gone: usize,
+    /// Of each vCPU, when it last stopped.
+    pub(super) positions: Vec<StreamPosition>,
+    /// At the end: writes before this stream time are due.
+    pub(super) due_until_ns: u64,
+    /// At the end: the due writes stall until that time.
+    pub(super) stalled: bool,
+}
+
+pub(super) struct Shared {
+    pub(super) memory: Arc<GuestMemory>,
+    pub(super) tracker: Arc<dyn Tracker>,
+    pub(super) extent: WriteExtent,
+    /// Stream time at `start_ns`.
+    pub(super) offset_ns: u64,
+    /// Monotonic time at which the vCPUs were started.
+    pub(super) start_ns: AtomicU64,
+    /// A [`Command`]; sleeping vCPUs wait on this word.
+    command: AtomicU32,
+    /// A [`Phase`].
+    pub(super) phase: AtomicU8,
+    /// [`Phase::During`] in stream time; `u64::MAX` while not known.
+    pub(super) during_from_ns: AtomicU64,
+    pub(super) during_to_ns: AtomicU64,
+    control: Mutex<Control>,
+    stopped: Condvar,
+    go_on: Condvar,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("tracker", &self.tracker.kind())
+            .field("command", &self.command)
+            .field("phase", &self.phase)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        memory: Arc<GuestMemory>,
+        tracker: Arc<dyn Tracker>,
+        extent: WriteExtent,
+        offset_ns: u64,
+        vcpus: usize,
+    ) -> Shared {
+        let nowhere = StreamPosition {
+            at_ns: u64::MAX,
+            after: 0,
+        };
+        Shared {
+            memory,
+            tracker,
+            extent,
+            offset_ns,
+            start_ns: AtomicU64::new(0),
+            command: AtomicU32::new(Command::Hold as u32),
+            phase: AtomicU8::new(Phase::Before as u8),
+            during_from_ns: AtomicU64::new(u64::MAX),
+            during_to_ns: AtomicU64::new(u64::MAX),
+            control: Mutex::new(Control {
+                parked: 0,
+                gone: 0,
+                positions: vec![nowhere; vcpus],
+                due_until_ns: 0,
+                stalled: false,
+            }),
+            stopped: Condvar::new(),
+            go_on: Condvar::new(),
+        }
+    }
+
+    /// The lock. A vCPU that panicked while it held it left it valid.
+    pub(super) fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stream time at a monotonic time; it does not go below the start offset.
+    #[inline]
+    pub(super) fn stream_time(&self, monotonic_ns: u64) -> u64 {
+        let since = monotonic_ns.saturating_sub(self.start_ns.load(Relaxed));
+        self.offset_ns.saturating_add(since)
+    }
+
+    /// Monotonic time at a stream time that is not below the start offset.
+    #[inline]
+    fn monotonic_time(&self, stream_ns: u64) -> u64 {
+        let since = stream_ns.saturating_sub(self.offset_ns);
+        self.start_ns.load(Relaxed).saturating_add(since)
+    }
+
+    /// Whether a write of that time belongs to [`Phase::During`].
+    #[inline]
+    pub(super) fn in_during(&self, at_ns: u64) -> bool {
+        at_ns >= self.during_from_ns.load(Relaxed) && at_ns < self.during_to_ns.load(Relaxed)
+    }
+
+    /// Whether the vCPUs are to execute. Costs one load.
+    #[inline]
+    pub(super) fn is_running(&self) -> bool {
+        self.command.load(Relaxed) == Command::Run as u32
+    }
+
+    /// Tells the vCPUs what to do. They obey between two writes.
+    pub(super) fn command(&self, command: Command) {
+        let control = self.control();
+        self.command.store(command as u32, Release);
+        self.go_on.notify_all();
+        drop(control);
+        clock::wake_all(&self.command);
+    }
+
+    /// Waits until every vCPU has stopped.
+    pub(super) fn wait_until_stopped(&self) {
+        let mut control = self.control();
+        while control.parked + control.gone < control.positions.len() {
+            control = self
+                .stopped
+                .wait(control)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Sleeps until a stream time (for ever if `None`) or another command.
+    pub(super) fn sleep(&self, until_ns: Option<u64>) -> clock::Woken {
+        let until = until_ns.map(|ns| self.monotonic_time(ns));
+        clock::sleep(&self.command, Command::Run as u32, until)
+    }
+
+    /// A vCPU stops at `position` and waits for another command than to hold.
+    pub(super) fn park(&self, index: usize, position: StreamPosition) -> Command {
+        let mut control = self.control();
+        control.positions[index] = position;
+        control.parked += 1;
+        self.stopped.notify_all();
+        while self.command.load(Relaxed) == Command::Hold as u32 {
+            control = self
+                .go_on
+                .wait(control)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        control.parked -= 1;
+        if self.command.load(Relaxed) == Command::Run as u32 {
+            Command::Run
+        } else {
+            Command::End
+        }
+    }
+
+    /// A vCPU's thread ends.
+    pub(super) fn leave(&self) {
+        self.control().gone += 1;
+        self.stopped.notify_all();
+    }
+}

@@ -1,0 +1,122 @@
+//! A host's side of its control channel: commands in, events out, and the end of the coordinator.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::mem::ManuallyDrop;
+use std::os::fd::FromRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use crate::crypto::key::{HEX_LINE_LEN, MigrationSecret};
+use crate::error::{Error, Result};
+use crate::host::{Command, Event, HostSpec, PROTOCOL};
+
+/// A spec line longer than this is refused.
+const MAX_SPEC: usize = 1 << 20;
+
+/// Standard input without the library's shared buffer, in which the secret would stay.
+pub fn unbuffered_input() -> ManuallyDrop<File> {
+    // SAFETY: descriptor 0 is never closed through this file, which is never dropped.
+    ManuallyDrop::new(unsafe { File::from_raw_fd(0) })
+}
+
+/// Commands from the coordinator.
+#[derive(Debug)]
+pub struct Control {
+    commands: Receiver<Command>,
+    hold: Arc<AtomicBool>,
+}
+
+/// Reads the spec, and the secret if one follows. Nothing beyond them is read, so that the secret
+/// never stands in a shared buffer.
+///
+/// # Errors
+/// If the input ends early or is not a spec of this protocol.
+pub fn read_spec(input: &mut impl Read) -> Result<(HostSpec, Option<MigrationSecret>)> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    loop {
+        match input.read(&mut byte) {
+            Ok(0) => break,
+            Ok(_) if byte[0] == b'\n' => break,
+            Ok(_) if line.len() == MAX_SPEC => {
+                return Err(Error::Invalid(format!(
+                    "spec: longer than {MAX_SPEC} bytes"
+                )));
+            }
+            Ok(_) => line.push(byte[0]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::io("reading the spec", error)),
+        }
+    }
+    let spec: HostSpec = serde_json::from_slice(&line)
+        .map_err(|error| Error::Invalid(format!("spec on standard input: {error}")))?;
+    if spec.protocol != PROTOCOL {
+        return Err(Error::invalid(
+            "spec.protocol",
+            spec.protocol,
+            format!("this host speaks {PROTOCOL}; use the same build on both sides"),
+        ));
+    }
+    spec.scenario.check()?;
+    let secret = if spec.sealed {
+        let mut text = [0; HEX_LINE_LEN];
+        input
+            .read_exact(&mut text)
+            .map_err(|error| Error::io("reading the secret", error))?;
+        Some(MigrationSecret::from_hex_line(&mut text)?)
+    } else {
+        None
+    };
+    Ok((spec, secret))
+}
+
+impl Control {
+    /// Listens for commands on standard input. When it ends, the process does, unless
+    /// [`Control::hold`] is in force.
+    pub fn listen() -> Control {
+        let (sender, commands) = channel();
+        let hold = Arc::new(AtomicBool::new(false));
+        let held = hold.clone();
+        // Detached: it ends with the process.
+        std::thread::spawn(move || {
+            for line in BufReader::new(&*unbuffered_input()).lines() {
+                let Ok(line) = line else { break };
+                match serde_json::from_str(&line) {
+                    Ok(command) => {
+                        if sender.send(command).is_err() {
+                            return;
+                        }
+                    }
+                    Err(error) => eprintln!("migtax host: ignored a command: {error}"),
+                }
+            }
+            if !held.load(Ordering::SeqCst) {
+                eprintln!("migtax host: the coordinator is gone");
+                std::process::exit(crate::error::ExitCode::CannotRun as i32);
+            }
+        });
+        Control { commands, hold }
+    }
+
+    /// While `on`, the end of the coordinator does not end the process: a source that has sent
+    /// everything stays paused until the takeover is acknowledged or its time is up.
+    pub fn hold(&self, on: bool) {
+        self.hold.store(on, Ordering::SeqCst);
+    }
+
+    /// The next command; `None` if none comes within `limit` or the coordinator is gone.
+    pub fn next(&self, limit: Duration) -> Option<Command> {
+        self.commands.recv_timeout(limit).ok()
+    }
+}
+
+/// Tells the coordinator. If it is gone, the process is about to end anyway.
+pub fn emit(event: &Event) {
+    let mut line = serde_json::to_vec(event).expect("events are plain data");
+    line.push(b'\n');
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(&line).and_then(|()| out.flush());
+}

@@ -1,0 +1,216 @@
+//! The host roles: what the coordinator tells a source or destination process, and what the
+//! process answers. One JSON object a line, on standard input and output.
+//!
+//! ```text
+//! coordinator                                    host
+//!   │── spec ────────────────────────────────────►│
+//!   │── secret (encrypted arms only) ────────────►│ fills memory
+//!   │◄──────────────────── ready { address, ... } ─│
+//!   │── connect { address } ──► source only        │ migrates
+//!   │◄──────────────────────── unacknowledged ─────│ source, if the takeover ack was lost
+//!   │── taken_over | fenced ──► source only        │
+//!   │◄──────────────────── took_over, hashed ──────│ destination
+//!   │── resume ──► destination only                │ runs the vCPUs for the window
+//!   │◄──────────────────────────────── report ─────│
+//! ```
+//!
+//! The secret travels as one line of its own, so that it never passes through a JSON parser or a
+//! shared buffer. A host ends when its standard input does.
+
+pub mod control;
+pub mod latency;
+pub mod memory;
+
+use serde::{Deserialize, Serialize};
+
+use crate::arm::{Arm, Backend};
+use crate::crypto;
+use crate::results::{DestinationCpu, Downtime, Guest, Latency, Outcome, Round, SourceCpu};
+use crate::scenario::Scenario;
+
+/// Version of this protocol; both sides must have the same.
+pub const PROTOCOL: u32 = 1;
+
+/// A host's task, for either role.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostSpec {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The data path.
+    pub arm: Arm,
+    /// Whether records are sealed; then a secret line follows. False for the baselines and for an
+    /// arm that fell back to plain.
+    pub sealed: bool,
+    /// Guest, workload, migration.
+    pub scenario: Scenario,
+    /// Hexadecimal, at random.
+    pub migration_id: String,
+    /// Where in the dirty-page stream this block starts, nanoseconds.
+    pub start_offset_ns: u64,
+    /// Destination: the address to listen at, port 0 for any.
+    pub listen: String,
+    /// CPUs to keep to; empty for any.
+    pub pin: Vec<usize>,
+}
+
+impl HostSpec {
+    /// The library on the data path: an encrypted arm that fell back to plain has none.
+    pub fn backend(&self) -> Backend {
+        if self.arm.is_encrypted() && !self.sealed {
+            Backend::None
+        } else {
+            self.arm.backend()
+        }
+    }
+}
+
+/// From the coordinator, after the spec.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Source: connect and migrate.
+    Connect {
+        /// The destination's address.
+        address: String,
+    },
+    /// Source: the destination reported that it took over, though its acknowledgement was lost.
+    TakenOver,
+    /// Source: the destination was ended without having taken over.
+    Fenced,
+    /// Destination: both memories are equal; let the vCPUs run.
+    Resume {
+        /// Stream time at the takeover, nanoseconds.
+        stream_time_ns: u64,
+    },
+}
+
+/// What a host can do, and what it engaged: taken from the process that does the work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// Version of the build.
+    pub migtax_version: String,
+    /// The arm that this process was started for.
+    pub arm: Arm,
+    /// The library's version.
+    pub backend_version: String,
+    /// CPU features of the machine.
+    pub cpu_features: Vec<String>,
+    /// CPU features that the library engages in this process.
+    pub engaged_features: Vec<String>,
+    /// CPU features that the arm needs and that are missing (or hidden).
+    pub missing_features: Vec<String>,
+    /// The known-answer test's complaint, if it failed.
+    pub known_answer_failure: Option<String>,
+    /// Versions of the libraries that touch the data path.
+    pub versions: std::collections::BTreeMap<String, String>,
+}
+
+/// To the coordinator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// Memory is filled; a destination listens.
+    Ready {
+        /// What this process engaged.
+        capabilities: Box<Capabilities>,
+        /// Time that filling memory took, seconds; not part of the setup time.
+        fill_s: f64,
+        /// Source: which tracker is used.
+        tracker: Option<String>,
+        /// Destination: where it listens.
+        address: Option<String>,
+    },
+    /// Source: everything was sent and no acknowledgement came.
+    Unacknowledged,
+    /// Destination: it took over.
+    TookOver,
+    /// Destination: the hash of its guest; it waits for `resume` now.
+    Hashed {
+        /// As in the report.
+        hash: String,
+    },
+    /// Source: how it went. The last event.
+    Source(Box<SourceReport>),
+    /// Destination: how it went. The last event.
+    Destination(Box<DestinationReport>),
+    /// The spec can't be carried out. The last event.
+    Refused {
+        /// Why, in one line.
+        reason: String,
+    },
+}
+
+/// How the migration went, as the source saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceReport {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Something that weakens an outcome that stands, such as a lost acknowledgement.
+    pub warning: Option<String>,
+    /// Connections and handshake, seconds.
+    pub connect_s: f64,
+    /// From the first harvest to the takeover acknowledgement, or to the end otherwise.
+    pub total_time_s: f64,
+    /// The pause, by part.
+    pub downtime: Downtime,
+    /// Rounds in order.
+    pub rounds: Vec<Round>,
+    /// Everything written to the sockets.
+    pub bytes_on_wire: u64,
+    /// Records sent.
+    pub records: u64,
+    /// CPU by stage.
+    pub cpu: SourceCpu,
+    /// Hash of guest memory and device state; empty unless completed.
+    pub hash: String,
+    /// The guest's view.
+    pub guest: Guest,
+    /// Stream time at the takeover, from which the destination goes on, nanoseconds.
+    pub stream_time_ns: u64,
+    /// Resident memory beyond guest memory at the end, bytes.
+    pub resident_beyond_guest_bytes: u64,
+}
+
+/// How the migration went, as the destination saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DestinationReport {
+    /// Whether it took over.
+    pub taken_over: bool,
+    /// Why not, if something broke; an abort by the source is none.
+    pub failure: Option<String>,
+    /// CPU by stage.
+    pub cpu: DestinationCpu,
+    /// Hash of guest memory and device state; empty unless it took over.
+    pub hash: String,
+    /// Guest write latency in the window after the takeover.
+    pub write_latency_after_ns: Latency,
+    /// Resident memory beyond guest memory at the end, bytes.
+    pub resident_beyond_guest_bytes: u64,
+}
+
+/// What this process can do and engages, for `arm`.
+pub fn capabilities(arm: Arm) -> Capabilities {
+    let backend = arm.backend();
+    Capabilities {
+        protocol: PROTOCOL,
+        migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
+        arm,
+        backend_version: crypto::backend_version(backend),
+        cpu_features: crate::cpu::features()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        engaged_features: crypto::engaged_features(backend),
+        missing_features: match crypto::supported(arm) {
+            Ok(()) => Vec::new(),
+            Err(missing) => missing.into_iter().map(str::to_owned).collect(),
+        },
+        known_answer_failure: crypto::known_answer_test(backend)
+            .err()
+            .map(|error| error.to_string()),
+        versions: crypto::library_versions(),
+    }
+}

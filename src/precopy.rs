@@ -1,0 +1,235 @@
+//! When pre-copy ends: a pure function of what a round left behind.
+//!
+//! The rule is QEMU's: switch over once what is left would be sent within the downtime limit at
+//! the bandwidth measured lately. Limits on rounds and time say what happens when it never does.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::scenario::{MigrationSpec, OnStall};
+
+/// Rounds shorter than this together are too short to measure bandwidth by (QEMU: 100 ms).
+pub const BANDWIDTH_WINDOW: Duration = Duration::from_millis(100);
+
+/// What bounds pre-copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The pause aimed at, nanoseconds.
+    pub downtime_ns: u64,
+    /// Pre-copy rounds at most.
+    pub rounds: u32,
+    /// Time since the first harvest at most, nanoseconds.
+    pub time_ns: u64,
+    /// What to do when a limit strikes.
+    pub on_stall: OnStall,
+}
+
+impl From<&MigrationSpec> for Limits {
+    fn from(spec: &MigrationSpec) -> Self {
+        Limits {
+            downtime_ns: spec.downtime_limit.as_nanos(),
+            rounds: spec.max_rounds,
+            time_ns: spec.time_limit.as_nanos(),
+            on_stall: spec.on_stall,
+        }
+    }
+}
+
+/// What is known after a pre-copy round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Pre-copy rounds done, at least 1.
+    pub rounds: u32,
+    /// Since the first harvest, nanoseconds.
+    pub elapsed_ns: u64,
+    /// How long sending what is dirty now would take, nanoseconds.
+    pub expected_downtime_ns: u64,
+}
+
+/// Why pre-copy ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// What is left fits the downtime limit.
+    Converged,
+    /// [`Limits::rounds`] are done and it does not fit.
+    RoundLimit,
+    /// [`Limits::time_ns`] are over and it does not fit.
+    TimeLimit,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StopReason::Converged => "converged",
+            StopReason::RoundLimit => "round limit",
+            StopReason::TimeLimit => "time limit",
+        })
+    }
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Another pre-copy round.
+    Continue,
+    /// Pause the vCPUs and send the rest.
+    StopAndCopy(StopReason),
+    /// Give up; the guest runs on at the source. Never for [`StopReason::Converged`].
+    Abort(StopReason),
+}
+
+/// Decides after a pre-copy round. Convergence is looked at first, so a round that both converges
+/// and reaches a limit converges.
+pub fn decide(progress: Progress, limits: Limits) -> Decision {
+    if progress.expected_downtime_ns <= limits.downtime_ns {
+        return Decision::StopAndCopy(StopReason::Converged);
+    }
+    let reason = if progress.rounds >= limits.rounds {
+        StopReason::RoundLimit
+    } else if progress.elapsed_ns >= limits.time_ns {
+        StopReason::TimeLimit
+    } else {
+        return Decision::Continue;
+    };
+    match limits.on_stall {
+        OnStall::Abort => Decision::Abort(reason),
+        OnStall::Switchover => Decision::StopAndCopy(reason),
+    }
+}
+
+/// Time to send `bytes` over a link of `bits_per_second`, nanoseconds, rounded up.
+///
+/// # Panics
+/// If `bits_per_second` is 0.
+pub fn link_time_ns(bytes: u64, bits_per_second: u64) -> u64 {
+    let nanos = (u128::from(bytes) * 8_000_000_000).div_ceil(u128::from(bits_per_second));
+    u64::try_from(nanos).unwrap_or(u64::MAX)
+}
+
+/// Bandwidth over the latest rounds that together last [`BANDWIDTH_WINDOW`], or over all if they
+/// are shorter.
+#[derive(Debug, Clone, Default)]
+pub struct BandwidthWindow {
+    rounds: Vec<(u64, Duration)>,
+}
+
+impl BandwidthWindow {
+    /// Adds a round's bytes and duration.
+    pub fn add(&mut self, bytes: u64, duration: Duration) {
+        self.rounds.push((bytes, duration));
+    }
+
+    /// How long `bytes` would take at the bandwidth measured, nanoseconds; `u64::MAX` before the
+    /// first byte was sent.
+    pub fn time_for_ns(&self, bytes: u64) -> u64 {
+        let (mut sent, mut time) = (0u128, Duration::ZERO);
+        for (round_bytes, duration) in self.rounds.iter().rev() {
+            sent += u128::from(*round_bytes);
+            time += *duration;
+            if time >= BANDWIDTH_WINDOW {
+                break;
+            }
+        }
+        if sent == 0 {
+            return u64::MAX;
+        }
+        u64::try_from(u128::from(bytes) * time.as_nanos() / sent).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        downtime_ns: 20,
+        rounds: 5,
+        time_ns: 1_000,
+        on_stall: OnStall::Abort,
+    };
+
+    #[test]
+    fn every_exit_is_taken() {
+        let switchover = Limits {
+            on_stall: OnStall::Switchover,
+            ..LIMITS
+        };
+        let cases = [
+            // rounds, elapsed, expected downtime, limits, decision
+            (
+                1,
+                10,
+                20,
+                LIMITS,
+                Decision::StopAndCopy(StopReason::Converged),
+            ),
+            (1, 10, 21, LIMITS, Decision::Continue),
+            (4, 999, 21, LIMITS, Decision::Continue),
+            (5, 10, 21, LIMITS, Decision::Abort(StopReason::RoundLimit)),
+            (
+                5,
+                10,
+                20,
+                LIMITS,
+                Decision::StopAndCopy(StopReason::Converged),
+            ),
+            (4, 1_000, 21, LIMITS, Decision::Abort(StopReason::TimeLimit)),
+            (
+                5,
+                1_000,
+                21,
+                LIMITS,
+                Decision::Abort(StopReason::RoundLimit),
+            ),
+            (
+                4,
+                1_000,
+                0,
+                LIMITS,
+                Decision::StopAndCopy(StopReason::Converged),
+            ),
+            (
+                5,
+                10,
+                21,
+                switchover,
+                Decision::StopAndCopy(StopReason::RoundLimit),
+            ),
+            (
+                4,
+                1_000,
+                21,
+                switchover,
+                Decision::StopAndCopy(StopReason::TimeLimit),
+            ),
+            (1, 10, u64::MAX, LIMITS, Decision::Continue),
+        ];
+        for (rounds, elapsed_ns, expected_downtime_ns, limits, decision) in cases {
+            let progress = Progress {
+                rounds,
+                elapsed_ns,
+                expected_downtime_ns,
+            };
+            assert_eq!(decide(progress, limits), decision, "{progress:?}");
+        }
+    }
+
+    #[test]
+    fn bandwidth_looks_at_the_latest_rounds_only() {
+        let mut window = BandwidthWindow::default();
+        assert_eq!(window.time_for_ns(1), u64::MAX);
+        window.add(1_000, Duration::from_millis(200));
+        window.add(100, Duration::from_millis(100));
+        assert_eq!(window.time_for_ns(100), 100_000_000);
+        window.add(900, Duration::from_millis(60));
+        // 60 ms are too short alone: the round before counts too.
+        assert_eq!(window.time_for_ns(1_000), 160_000_000);
+    }
+
+    #[test]
+    fn link_time_is_exact_and_rounded_up() {
+        assert_eq!(link_time_ns(0, 1), 0);
+        assert_eq!(link_time_ns(1_250_000_000, 10_000_000_000), 1_000_000_000);
+        assert_eq!(link_time_ns(1, 3), 2_666_666_667);
+    }
+}

@@ -1,0 +1,559 @@
+//! Records on a stream: framed, sealed, sent; received, opened, checked.
+//!
+//! [`Outbound`] and [`Inbound`] are the two ends of one direction of one stream. A [`Draft`] is a
+//! record in the making; it carries its own cipher context, so that several drafts of a stream can
+//! be sealed at once. `plain` has no cipher and no copy: its records go from guest memory to the
+//! socket, and page content arrives in guest memory straight from the socket.
+
+use std::sync::Arc;
+
+use crate::arm::Backend;
+use crate::crypto::key::MigrationSecret;
+use crate::crypto::sequence::{
+    Direction, KeyLimits, OpenSequence, SealSequence, SealSlot, SequenceError,
+};
+use crate::crypto::{Opener, SealError, Sealer, Segment};
+use crate::guest::memory::GuestMemory;
+use crate::meter::thread_cpu_ns;
+use crate::tracking::PageRun;
+use crate::transport::{Connection, TransportError};
+use crate::units::PAGE_SIZE;
+use crate::wire::{
+    AAD_LEN, Bounds, Head, Kind, PREAMBLE_LEN, PREFIX_LEN, Preamble, Prefix, WireError,
+    verify_checksum, write_checksum,
+};
+
+/// How one migration's records are made; both sides derive it from the spec.
+#[derive(Clone)]
+pub struct Framing {
+    /// The library that seals.
+    pub backend: Backend,
+    /// The key. `None` in `plain` alone: `copy` keeps the encrypted arms' bookkeeping, with a key
+    /// that it does not use.
+    pub secret: Option<Arc<MigrationSecret>>,
+    /// Limits per key.
+    pub limits: KeyLimits,
+    /// What may be received.
+    pub bounds: Bounds,
+    /// Binds records to this migration and stream.
+    pub preamble: Preamble,
+}
+
+/// Why a record could not be sent or received. The text says what happened, on which stream.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The stream broke.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The key is used up.
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
+    /// The cipher refused to seal.
+    #[error("sealing: {0}")]
+    Seal(#[from] SealError),
+    /// The cipher could not be set up.
+    #[error("setting up the cipher: {0}")]
+    Cipher(#[from] crate::error::Error),
+    /// The bytes are not the protocol.
+    #[error("stream {stream}: {error}")]
+    Wire {
+        /// Which stream.
+        stream: u32,
+        /// What was wrong.
+        error: WireError,
+    },
+    /// The record is not authentic.
+    #[error(
+        "stream {stream}: record {sequence} is not authentic (damaged, replayed, out of order or sealed for another stream or migration)"
+    )]
+    NotAuthentic {
+        /// Which stream.
+        stream: u32,
+        /// Which record was due.
+        sequence: u64,
+    },
+    /// The stream could not be opened.
+    #[error("stream {stream}: connecting to the destination: {source}")]
+    Connect {
+        /// Which stream.
+        stream: u32,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// An authentic record that was not due.
+    #[error("stream {stream}: {found:?} of round {round} where {expected} was due")]
+    Unexpected {
+        /// Which stream.
+        stream: u32,
+        /// What came.
+        found: Kind,
+        /// Of which round.
+        round: u32,
+        /// What was due.
+        expected: &'static str,
+    },
+}
+
+impl RecordError {
+    /// A stream that could not be opened.
+    pub fn connect(stream: u32, source: std::io::Error) -> Self {
+        RecordError::Connect { stream, source }
+    }
+}
+
+/// A record in the making. Reused from record to record; nothing is allocated once it has grown.
+pub struct Draft {
+    sealer: Option<Sealer>,
+    /// Runs whose content is sent.
+    pub data: Vec<PageRun>,
+    /// Runs sent as zero.
+    pub zero: Vec<PageRun>,
+    control: Vec<u8>,
+    aad: [u8; AAD_LEN],
+    head: Vec<u8>,
+    segments: Vec<Segment>,
+    slot: Option<SealSlot>,
+    payload: usize,
+    sealed: Vec<u8>,
+    sealed_len: usize,
+    /// Whether [`Draft::seal_timed`] is to time itself.
+    pub timed: bool,
+    outcome: Result<u64, RecordError>,
+}
+
+impl Draft {
+    /// A draft for one migration.
+    ///
+    /// # Errors
+    /// If the cipher can't be set up.
+    pub fn new(framing: &Framing) -> Result<Draft, RecordError> {
+        let sealer = match &framing.secret {
+            None => None,
+            Some(secret) => Some(Sealer::new(framing.backend, secret.clone())?),
+        };
+        let sealed = match sealer {
+            None => Vec::new(),
+            Some(_) => vec![0; PREFIX_LEN + framing.bounds.body()],
+        };
+        Ok(Draft {
+            sealer,
+            data: Vec::with_capacity(framing.bounds.data_runs()),
+            zero: Vec::with_capacity(framing.bounds.zero_runs()),
+            control: Vec::new(),
+            aad: [0; AAD_LEN],
+            head: Vec::with_capacity(framing.bounds.head()),
+            segments: Vec::with_capacity(framing.bounds.data_runs()),
+            slot: None,
+            payload: 0,
+            sealed,
+            sealed_len: 0,
+            timed: false,
+            outcome: Ok(0),
+        })
+    }
+
+    /// Bytes of page content or control payload.
+    pub fn payload(&self) -> usize {
+        self.payload
+    }
+
+    /// Bytes that the record takes on the wire.
+    pub fn wire_len(&self) -> usize {
+        match self.sealer {
+            None => PREFIX_LEN + self.head.len() + self.payload,
+            Some(_) => self.sealed_len,
+        }
+    }
+
+    /// The cipher stage: from guest memory into the draft's own buffer. Nothing to do in `plain`.
+    ///
+    /// vCPUs may write to the pages meanwhile. The record is consistent all the same, because the
+    /// tag is made over what was written to the buffer, and the writes have marked their pages
+    /// dirty, so that a later round sends them again.
+    ///
+    /// # Panics
+    /// If the draft was not framed.
+    pub fn seal(&mut self) -> Result<(), RecordError> {
+        let Some(sealer) = &mut self.sealer else {
+            return Ok(());
+        };
+        let slot = self
+            .slot
+            .take()
+            .expect("a draft is framed before it is sealed");
+        let (prefix, body) = self.sealed.split_at_mut(PREFIX_LEN);
+        prefix.copy_from_slice(&self.aad[PREAMBLE_LEN..]);
+        let len = sealer.seal(slot, &self.aad, &self.head, &self.segments, body)?;
+        self.sealed_len = PREFIX_LEN + len;
+        Ok(())
+    }
+
+    /// [`Draft::seal`] on a worker's thread; [`Draft::take_sealed`] tells how it went.
+    pub fn seal_timed(&mut self) {
+        let start = if self.timed { thread_cpu_ns() } else { 0 };
+        let sealed = self.seal();
+        let end = if self.timed { thread_cpu_ns() } else { 0 };
+        self.outcome = sealed.map(|()| end - start);
+    }
+
+    /// How [`Draft::seal_timed`] went: its CPU time in nanoseconds, 0 if it was not to be timed.
+    ///
+    /// # Errors
+    /// What the cipher said.
+    pub fn take_sealed(&mut self) -> Result<u64, RecordError> {
+        std::mem::replace(&mut self.outcome, Ok(0))
+    }
+
+    /// The socket stage.
+    ///
+    /// # Errors
+    /// If the stream breaks.
+    pub fn transmit(&self, connection: &mut Connection) -> Result<(), TransportError> {
+        match self.sealer {
+            None => connection.send_vectored(&self.aad[PREAMBLE_LEN..], &self.head, &self.segments),
+            Some(_) => connection.send(&self.sealed[..self.sealed_len]),
+        }
+    }
+}
+
+/// The sending end of one direction of a stream.
+pub struct Outbound {
+    sequencer: Option<SealSequence>,
+    preamble: [u8; PREAMBLE_LEN],
+    tag_len: usize,
+    sequence: u64,
+}
+
+impl Outbound {
+    /// The end that sends in `direction`.
+    ///
+    /// # Errors
+    /// If another end already seals in this direction of the stream.
+    pub fn new(framing: &Framing, direction: Direction) -> Result<Outbound, RecordError> {
+        let sequencer = match &framing.secret {
+            None => None,
+            Some(secret) => Some(SealSequence::new(
+                secret,
+                framing.preamble.stream,
+                direction,
+                framing.limits,
+            )?),
+        };
+        Ok(Outbound {
+            sequencer,
+            preamble: framing.preamble.encode(),
+            tag_len: crate::crypto::tag_len(framing.backend),
+            sequence: 0,
+        })
+    }
+
+    /// Records framed so far.
+    pub fn records(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Makes a page record of the runs in `draft`.
+    ///
+    /// # Errors
+    /// If the key is used up.
+    pub fn frame_pages(
+        &mut self,
+        draft: &mut Draft,
+        round: u32,
+        memory: &GuestMemory,
+    ) -> Result<(), RecordError> {
+        draft.segments.clear();
+        let mut pages = 0;
+        for run in &draft.data {
+            pages += run.pages as usize;
+            // SAFETY: guest memory stays mapped while the migration's threads run, and nobody
+            // holds references to it; vCPUs write it through raw pointers.
+            draft.segments.push(unsafe { guest_segment(memory, *run) });
+        }
+        draft.payload = pages * PAGE_SIZE;
+        self.frame(draft, Kind::Pages, round)
+    }
+
+    /// Makes a control record.
+    ///
+    /// # Errors
+    /// If the key is used up.
+    pub fn frame_control(
+        &mut self,
+        draft: &mut Draft,
+        kind: Kind,
+        round: u32,
+        payload: &[u8],
+    ) -> Result<(), RecordError> {
+        draft.data.clear();
+        draft.zero.clear();
+        draft.control.clear();
+        draft.control.extend_from_slice(payload);
+        draft.payload = payload.len();
+        draft.segments.clear();
+        if !payload.is_empty() {
+            // SAFETY: `control` is not touched again before the record has been sent.
+            draft
+                .segments
+                .push(unsafe { Segment::new(draft.control.as_ptr(), payload.len()) });
+        }
+        self.frame(draft, kind, round)
+    }
+
+    fn frame(&mut self, draft: &mut Draft, kind: Kind, round: u32) -> Result<(), RecordError> {
+        let head = Head {
+            kind,
+            round,
+            sequence: self.sequence,
+            data_runs: draft.data.len() as u32,
+            zero_runs: draft.zero.len() as u32,
+            payload: draft.payload as u32,
+        };
+        head.encode(&draft.data, &draft.zero, &mut draft.head);
+        let plaintext = draft.head.len() + draft.payload;
+        let prefix = Prefix {
+            body: (plaintext + self.tag_len) as u32,
+            head: draft.head.len() as u32,
+        };
+        draft.aad[..PREAMBLE_LEN].copy_from_slice(&self.preamble);
+        draft.aad[PREAMBLE_LEN..].copy_from_slice(&prefix.encode());
+        let control: &[u8] = match kind {
+            Kind::Pages => &[],
+            _ => &draft.control,
+        };
+        write_checksum(&draft.aad, &mut draft.head, control);
+        draft.slot = match &mut self.sequencer {
+            None => None,
+            Some(sequencer) => Some(sequencer.next(plaintext)?),
+        };
+        self.sequence += 1;
+        Ok(())
+    }
+
+    /// Frames, seals and sends a control record.
+    ///
+    /// # Errors
+    /// If the stream breaks or the cipher fails.
+    pub fn send_control(
+        &mut self,
+        connection: &mut Connection,
+        draft: &mut Draft,
+        kind: Kind,
+        round: u32,
+        payload: &[u8],
+    ) -> Result<(), RecordError> {
+        self.frame_control(draft, kind, round, payload)?;
+        draft.seal()?;
+        draft.transmit(connection)?;
+        Ok(())
+    }
+}
+
+/// A run of pages as a segment.
+///
+/// # Safety
+/// As [`Segment::new`]: the memory must outlive the segment's use.
+unsafe fn guest_segment(memory: &GuestMemory, run: PageRun) -> Segment {
+    let len = run.pages as usize * PAGE_SIZE;
+    // SAFETY: the caller vouches for it.
+    unsafe { Segment::new(memory.page_ptr(run.first).cast_const(), len) }
+}
+
+/// The receiving end of one direction of a stream.
+///
+/// A record is received with [`Inbound::receive`] (the socket stage), then taken apart with
+/// [`Inbound::open`] (the cipher stage). In `plain` the content of a page record is still in the
+/// socket then: [`Inbound::receive_content`] puts it where it belongs.
+pub struct Inbound {
+    opener: Option<(Opener, OpenSequence)>,
+    stream: u32,
+    bounds: Bounds,
+    aad: [u8; AAD_LEN],
+    prefix: Prefix,
+    body: Vec<u8>,
+    sequence: u64,
+    segments: Vec<Segment>,
+}
+
+impl Inbound {
+    /// The end that receives in `direction`.
+    ///
+    /// # Errors
+    /// If the cipher can't be set up.
+    pub fn new(framing: &Framing, direction: Direction) -> Result<Inbound, RecordError> {
+        let opener = match &framing.secret {
+            None => None,
+            Some(secret) => Some((
+                Opener::new(framing.backend, secret.clone())?,
+                OpenSequence::new(secret, framing.preamble.stream, direction, framing.limits),
+            )),
+        };
+        let mut aad = [0; AAD_LEN];
+        aad[..PREAMBLE_LEN].copy_from_slice(&framing.preamble.encode());
+        let bounds = framing.bounds;
+        let most = match opener {
+            None => bounds.head() + bounds.payload(),
+            Some(_) => bounds.body(),
+        };
+        Ok(Inbound {
+            opener,
+            stream: framing.preamble.stream,
+            bounds,
+            aad,
+            prefix: Prefix { body: 0, head: 0 },
+            body: vec![0; most],
+            sequence: 0,
+            segments: Vec::with_capacity(bounds.data_runs()),
+        })
+    }
+
+    /// Receives the next record; of a plain page record, its head.
+    ///
+    /// # Errors
+    /// If the stream breaks or its lengths are out of bounds.
+    pub fn receive(&mut self, connection: &mut Connection) -> Result<(), RecordError> {
+        let mut prefix = [0; PREFIX_LEN];
+        connection.receive(&mut prefix, "between records")?;
+        self.prefix = Prefix::decode(prefix, &self.bounds).map_err(|e| self.wire(e))?;
+        self.aad[PREAMBLE_LEN..].copy_from_slice(&prefix);
+        let head = self.prefix.head as usize;
+        if self.opener.is_some() {
+            let body = self.prefix.body as usize;
+            connection.receive(&mut self.body[..body], "within a record")?;
+        } else {
+            connection.receive(&mut self.body[..head], "within a record")?;
+            // Control payloads are small and wanted here; page content goes to guest memory.
+            if self.body[0] != Kind::Pages as u8 {
+                let payload = self.prefix.body as usize - head;
+                let Some(rest) = self.body.get_mut(head..head + payload) else {
+                    return Err(self.wire(WireError::Malformed("length of a control payload")));
+                };
+                connection.receive(rest, "within a record")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Authenticates and decodes what was received. Nothing of the record may be used before.
+    ///
+    /// # Errors
+    /// If the record is not authentic, damaged, malformed or not the one that is due.
+    pub fn open(&mut self) -> Result<Head, RecordError> {
+        let mut body = self.prefix.body as usize;
+        let head_len = self.prefix.head as usize;
+        if let Some((opener, sequence)) = &mut self.opener {
+            let tag = opener.tag_len();
+            let not_authentic = RecordError::NotAuthentic {
+                stream: self.stream,
+                sequence: self.sequence,
+            };
+            let Some(plaintext) = body.checked_sub(tag) else {
+                return Err(not_authentic);
+            };
+            let slot = sequence.next(plaintext)?;
+            body = opener
+                .open_in_place(slot, &self.aad, &mut self.body[..body])
+                .map_err(|_| not_authentic)?;
+        }
+        if head_len > body {
+            return Err(self.wire(WireError::Malformed("head longer than its record")));
+        }
+        let bytes = &self.body[..head_len];
+        let head = Head::decode(bytes, &self.bounds).map_err(|e| self.wire(e))?;
+        if head.payload as usize != body - head_len {
+            return Err(self.wire(WireError::Malformed("payload does not match its record")));
+        }
+        let control = match head.kind {
+            Kind::Pages => &[],
+            _ => &self.body[head_len..body],
+        };
+        verify_checksum(&self.aad, bytes, control).map_err(|e| self.wire(e))?;
+        if head.sequence != self.sequence {
+            return Err(self.wire(WireError::Sequence {
+                found: head.sequence,
+                expected: self.sequence,
+            }));
+        }
+        self.sequence += 1;
+        Ok(head)
+    }
+
+    /// The head's bytes, for its runs.
+    pub fn head_bytes(&self) -> &[u8] {
+        &self.body[..self.prefix.head as usize]
+    }
+
+    /// The payload of an opened record that is not a plain page record.
+    pub fn payload(&self, head: &Head) -> &[u8] {
+        let start = self.prefix.head as usize;
+        &self.body[start..start + head.payload as usize]
+    }
+
+    /// Whether page content is still in the socket (`plain`).
+    pub fn is_direct(&self) -> bool {
+        self.opener.is_none()
+    }
+
+    /// Receives a plain page record's content straight into guest memory.
+    ///
+    /// # Errors
+    /// If the stream breaks.
+    ///
+    /// # Safety
+    /// Nothing else may access the record's pages: no vCPU runs, and no other stream is sent them.
+    pub unsafe fn receive_content(
+        &mut self,
+        head: &Head,
+        connection: &mut Connection,
+        memory: &GuestMemory,
+    ) -> Result<(), RecordError> {
+        let mut segments = std::mem::take(&mut self.segments);
+        // SAFETY: the head was checked against the guest's bounds; see `guest_segment`.
+        segments.extend(
+            head.data(self.head_bytes())
+                .map(|run| unsafe { guest_segment(memory, run) }),
+        );
+        // SAFETY: the caller vouches for the pages.
+        let done = unsafe { connection.receive_vectored(&segments, "within a record") };
+        segments.clear();
+        self.segments = segments;
+        Ok(done?)
+    }
+
+    /// Receives a control record of one kind.
+    ///
+    /// # Errors
+    /// If anything else comes.
+    pub fn expect(
+        &mut self,
+        connection: &mut Connection,
+        kind: Kind,
+        round: u32,
+        expected: &'static str,
+    ) -> Result<Head, RecordError> {
+        self.receive(connection)?;
+        let head = self.open()?;
+        if head.kind == kind && head.round == round {
+            Ok(head)
+        } else {
+            Err(self.unexpected(&head, expected))
+        }
+    }
+
+    /// An error about an authentic record that was not due.
+    pub fn unexpected(&self, head: &Head, expected: &'static str) -> RecordError {
+        RecordError::Unexpected {
+            stream: self.stream,
+            found: head.kind,
+            round: head.round,
+            expected,
+        }
+    }
+
+    fn wire(&self, error: WireError) -> RecordError {
+        RecordError::Wire {
+            stream: self.stream,
+            error,
+        }
+    }
+}

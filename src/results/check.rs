@@ -1,0 +1,286 @@
+//! Whether results hold together: parts that add up, counts that match.
+//!
+//! A file that fails here was edited, damaged, or written by a build with a fault; no figure in
+//! it can be trusted, so nothing is read from it.
+
+use std::collections::BTreeSet;
+
+use super::{Migration, OutcomeStatus, Results, RoundKind};
+use crate::compare;
+use crate::error::{Error, Result};
+use crate::scenario::ClockKind;
+use crate::stats;
+use crate::units::PAGE_SIZE;
+
+/// Slack of sums over measured times: clocks are read at slightly different moments.
+const RELATIVE_SLACK: f64 = 0.01;
+const ABSOLUTE_SLACK_S: f64 = 1e-6;
+
+/// Checks results as they stand in a file.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the first field that doesn't fit, its value and what it must be.
+pub fn check(results: &Results) -> Result<()> {
+    let arms: BTreeSet<_> = results.arms.iter().map(|a| a.name).collect();
+    if arms.len() != results.arms.len() {
+        return Err(Error::Invalid("arms: an arm stands there twice".to_owned()));
+    }
+    if arms.is_empty() {
+        return Err(Error::Invalid("arms: at least one is needed".to_owned()));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, migration) in results.migrations.iter().enumerate() {
+        let at = |field: &str| {
+            format!(
+                "migrations[{index}] ({}, block {}) {field}",
+                migration.arm, migration.block
+            )
+        };
+        if !arms.contains(&migration.arm) {
+            return Err(Error::Invalid(at("arm: not among arms[]")));
+        }
+        if !seen.insert((migration.arm, migration.block)) {
+            return Err(Error::Invalid(at("block: a block holds each arm once")));
+        }
+        Checker { migration, at: &at }.check(results)?;
+    }
+    check_comparisons(results)
+}
+
+/// The checks of one migration; `at` names a field of it.
+struct Checker<'a> {
+    migration: &'a Migration,
+    at: &'a dyn Fn(&str) -> String,
+}
+
+impl Checker<'_> {
+    fn check(&self, results: &Results) -> Result<()> {
+        self.numbers()?;
+        let m = self.migration;
+        match m.outcome.status {
+            OutcomeStatus::Completed => self.completed(results)?,
+            OutcomeStatus::NotConverged | OutcomeStatus::Failed | OutcomeStatus::FellBack => {
+                if m.outcome.reason.as_deref().is_none_or(str::is_empty) {
+                    return Err(Error::Invalid((self.at)(
+                        "outcome.reason: missing, though it did not complete",
+                    )));
+                }
+            }
+        }
+        if m.outcome.status != OutcomeStatus::Failed {
+            self.counts()?;
+        }
+        Ok(())
+    }
+
+    /// Every measured number is finite and not below 0.
+    fn numbers(&self) -> Result<()> {
+        let m = self.migration;
+        let (s, d) = (&m.cpu.source, &m.cpu.destination);
+        let named = [
+            ("total_time_s", m.total_time_s),
+            ("setup_time_s", m.setup_time_s),
+            ("downtime.total_s", m.downtime.total_s),
+            ("downtime.pause_s", m.downtime.pause_s),
+            ("downtime.harvest_s", m.downtime.harvest_s),
+            ("downtime.transfer_s", m.downtime.transfer_s),
+            ("downtime.takeover_s", m.downtime.takeover_s),
+            ("cpu.source.total_s", s.total_s),
+            ("cpu.source.vcpu_s", s.vcpu_s),
+            ("cpu.source.prepare_s", s.prepare_s),
+            ("cpu.source.seal_s", s.seal_s),
+            ("cpu.source.transmit_s", s.transmit_s),
+            ("cpu.source.other_s", s.other_s),
+            ("cpu.destination.total_s", d.total_s),
+            ("cpu.destination.receive_s", d.receive_s),
+            ("cpu.destination.open_s", d.open_s),
+            ("cpu.destination.apply_s", d.apply_s),
+            ("cpu.destination.other_s", d.other_s),
+            ("guest.achieved_rate", m.guest.achieved_rate),
+            ("guest.schedule_kept", m.guest.schedule_kept),
+        ];
+        let rounds = m
+            .rounds
+            .iter()
+            .map(|r| ("rounds[].duration_s", r.duration_s));
+        for (field, value) in named.into_iter().chain(rounds) {
+            if !value.is_finite() || value < 0.0 {
+                return Err(Error::invalid((self.at)(field), value, "at least 0"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A migration that completed ended in a stop-and-copy, took time and was verified.
+    fn completed(&self, results: &Results) -> Result<()> {
+        let m = self.migration;
+        let last = m.rounds.last().map(|r| r.kind);
+        if last != Some(RoundKind::StopAndCopy) {
+            return Err(Error::Invalid((self.at)(
+                "rounds: completed, but the last one is not stop-and-copy",
+            )));
+        }
+        if m.total_time_s <= 0.0 {
+            return Err(Error::invalid(
+                (self.at)("total_time_s"),
+                m.total_time_s,
+                "above 0, since it completed",
+            ));
+        }
+        let v = &m.verified;
+        if !v.equal || v.source_hash != v.destination_hash || v.source_hash.is_empty() {
+            return Err(Error::Invalid((self.at)(
+                "verified: completed, but the hashes are not equal",
+            )));
+        }
+        if m.memory_bytes != results.scenario.guest.memory.0 {
+            return Err(Error::invalid(
+                (self.at)("memory_bytes"),
+                m.memory_bytes,
+                format!("scenario.guest.memory, {}", results.scenario.guest.memory.0),
+            ));
+        }
+        // Under the virtual clock rounds and downtime hold virtual time, not these clocks'.
+        if results.scenario.measure.clock == ClockKind::Live {
+            let rounds: f64 = m.rounds.iter().map(|r| r.duration_s).sum();
+            self.within("rounds[].duration_s, summed", rounds, m.total_time_s)?;
+            self.within("downtime.total_s", m.downtime.total_s, m.total_time_s)?;
+        }
+        let d = &m.downtime;
+        let parts = d.pause_s + d.harvest_s + d.transfer_s + d.takeover_s;
+        self.adds_up("downtime.total_s", d.total_s, parts)?;
+        let s = &m.cpu.source;
+        let parts = s.prepare_s + s.seal_s + s.transmit_s + s.other_s;
+        self.adds_up("cpu.source.total_s", s.total_s, parts)?;
+        let d = &m.cpu.destination;
+        let parts = d.receive_s + d.open_s + d.apply_s + d.other_s;
+        self.adds_up("cpu.destination.total_s", d.total_s, parts)
+    }
+
+    fn counts(&self) -> Result<()> {
+        let m = self.migration;
+        let sum = |field: fn(&super::Round) -> u64| {
+            m.rounds
+                .iter()
+                .fold(0u64, |total, round| total.saturating_add(field(round)))
+        };
+        let page = PAGE_SIZE as u64;
+        for round in &m.rounds {
+            self.equal(
+                "rounds[].payload_bytes",
+                round.payload_bytes,
+                round.pages_sent.saturating_mul(page),
+                "pages_sent x 4096",
+            )?;
+        }
+        let table = [
+            ("pages_sent", m.pages_sent, sum(|r| r.pages_sent)),
+            ("zero_pages", m.zero_pages, sum(|r| r.zero_pages)),
+            ("payload_bytes", m.payload_bytes, sum(|r| r.payload_bytes)),
+        ];
+        for (field, value, rounds) in table {
+            self.equal(field, value, rounds, "the sum over rounds")?;
+        }
+        // Handshake and closing messages belong to no round.
+        let in_rounds = sum(|r| r.bytes_on_wire);
+        if m.bytes_on_wire < in_rounds {
+            return Err(Error::invalid(
+                (self.at)("bytes_on_wire"),
+                m.bytes_on_wire,
+                format!("at least the sum over rounds, {in_rounds}"),
+            ));
+        }
+        if m.bytes_on_wire < m.payload_bytes {
+            return Err(Error::invalid(
+                (self.at)("bytes_on_wire"),
+                m.bytes_on_wire,
+                format!("at least payload_bytes, {}", m.payload_bytes),
+            ));
+        }
+        if m.pages_sent > 0 && m.records == 0 {
+            return Err(Error::invalid(
+                (self.at)("records"),
+                0,
+                "above 0, since pages were sent",
+            ));
+        }
+        Ok(())
+    }
+
+    fn equal(&self, field: &str, value: u64, expected: u64, what: &str) -> Result<()> {
+        if value == expected {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            (self.at)(field),
+            value,
+            format!("must be {what}, {expected}"),
+        ))
+    }
+
+    fn adds_up(&self, field: &str, total: f64, parts: f64) -> Result<()> {
+        if (total - parts).abs() <= ABSOLUTE_SLACK_S + RELATIVE_SLACK * total {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            (self.at)(field),
+            total,
+            format!("its parts add up to {parts}"),
+        ))
+    }
+
+    fn within(&self, field: &str, value: f64, total: f64) -> Result<()> {
+        if value <= total * (1.0 + RELATIVE_SLACK) + ABSOLUTE_SLACK_S {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            (self.at)(field),
+            value,
+            format!("at most total_time_s, {total}"),
+        ))
+    }
+}
+
+/// A stored comparison must be what the migrations give.
+fn check_comparisons(results: &Results) -> Result<()> {
+    for (index, stored) in results.comparisons.iter().enumerate() {
+        let ratios = compare::paired_log_ratios(
+            stored.arm,
+            stored.against,
+            stored.metric.into(),
+            &results.migrations,
+        );
+        let logs: Vec<f64> = ratios.into_values().collect();
+        let ratio = stats::median(&logs).map(libm::exp);
+        let fits = logs.len() == stored.blocks as usize
+            && ratio.is_some_and(|r| (r - stored.ratio).abs() <= RELATIVE_SLACK * r);
+        let ordered = stored.ci_low <= stored.ratio && stored.ratio <= stored.ci_high;
+        let name = || {
+            format!(
+                "comparisons[{index}] ({} against {}, {}) ratio",
+                stored.arm,
+                stored.against,
+                stored.metric.name()
+            )
+        };
+        if !fits {
+            let expected = ratio.map_or_else(|| "nothing".to_owned(), |r| r.to_string());
+            return Err(Error::invalid(
+                name(),
+                format!("{} over {} blocks", stored.ratio, stored.blocks),
+                format!("migrations[] give {expected} over {} blocks", logs.len()),
+            ));
+        }
+        if !ordered {
+            return Err(Error::invalid(
+                name(),
+                stored.ratio,
+                format!(
+                    "outside its interval, {} to {}",
+                    stored.ci_low, stored.ci_high
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

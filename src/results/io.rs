@@ -1,0 +1,255 @@
+//! Reading results with suspicion and writing them so that a reader never sees half a file.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{Results, SCHEMA_VERSION, check};
+use crate::error::{Error, Result};
+
+/// The name of the results file in a run folder.
+pub const FILE_NAME: &str = "results.json";
+
+/// Larger files are refused: ten thousand migrations take about 40 MB.
+const LARGEST_BYTES: u64 = 1 << 30;
+
+/// The results file that a RUN argument means: itself, or the one in a run folder.
+pub fn file_of(run: &Path) -> PathBuf {
+    if run.is_dir() {
+        run.join(FILE_NAME)
+    } else {
+        run.to_owned()
+    }
+}
+
+/// Reads a run folder's results, or a results file, and checks that its parts add up.
+///
+/// # Errors
+/// [`Error::Invalid`] with one line that names the file and the field: the file is missing,
+/// truncated or not results, its schema is newer than this build's, or [`check::check`] finds
+/// parts that don't add up.
+pub fn read(run: &Path) -> Result<Results> {
+    let file = file_of(run);
+    let length = fs::metadata(&file)
+        .map_err(|e| Error::reading(&file, e))?
+        .len();
+    if length > LARGEST_BYTES {
+        return Err(Error::invalid(
+            file.display(),
+            format!("{length} bytes"),
+            format!("at most {LARGEST_BYTES}"),
+        ));
+    }
+    let bytes = fs::read(&file).map_err(|e| Error::reading(&file, e))?;
+    parse(&bytes).map_err(|error| match error {
+        Error::Invalid(text) => Error::Invalid(format!("{}: {text}", file.display())),
+        other => other,
+    })
+}
+
+/// Reads results from JSON text and checks that they add up.
+///
+/// # Errors
+/// [`Error::Invalid`], as [`read`] gives it, without the file's name.
+pub fn parse(json: &[u8]) -> Result<Results> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        schema_version: u32,
+    }
+    // The version is read by itself first: a newer file may not fit this build's types at all.
+    let not_results = |e: serde_json::Error| {
+        let cut = if e.is_eof() { "truncated: " } else { "" };
+        Error::Invalid(format!("not a results file: {cut}{e}"))
+    };
+    let Versioned { schema_version } = serde_json::from_slice(json).map_err(not_results)?;
+    if !(1..=SCHEMA_VERSION).contains(&schema_version) {
+        return Err(Error::invalid(
+            "schema_version",
+            schema_version,
+            format!("this build reads 1 to {SCHEMA_VERSION}"),
+        ));
+    }
+    let results: Results = serde_json::from_slice(json).map_err(not_results)?;
+    check::check(&results)?;
+    Ok(results)
+}
+
+/// Writes `results.json` into a folder, which is made if it isn't there: aside first, flushed to
+/// the device, then renamed, so that an interruption leaves the old file or the new one.
+///
+/// # Errors
+/// [`Error::Io`] if the folder or the file can't be written.
+pub fn write(results: &Results, folder: &Path) -> Result<()> {
+    let mut json =
+        serde_json::to_vec_pretty(results).map_err(|e| Error::CannotRun(e.to_string()))?;
+    json.push(b'\n');
+    write_atomically(&folder.join(FILE_NAME), &json)
+}
+
+/// Writes a file aside, flushes it, and renames it into place; makes its folder first.
+///
+/// # Errors
+/// [`Error::Io`] if any step fails; the old file is then still there.
+pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
+    let mut aside = file.as_os_str().to_owned();
+    aside.push(".tmp");
+    let aside = PathBuf::from(aside);
+    let failed = |e| Error::writing(&aside, e);
+    let mut out = File::create(&aside).map_err(failed)?;
+    out.write_all(bytes).map_err(failed)?;
+    out.sync_all().map_err(failed)?;
+    drop(out);
+    fs::rename(&aside, file).map_err(|e| Error::writing(file, e))?;
+    // The rename is in the folder's own data; without this a crash could undo it.
+    File::open(folder)
+        .and_then(|f| f.sync_all())
+        .map_err(|e| Error::writing(folder, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{Metric, OutcomeStatus, Results};
+    use crate::simulate::{Simulation, results};
+
+    type Edit = fn(&mut Results);
+
+    #[test]
+    fn results_are_read_back_as_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = results(&Simulation::default());
+        write(&run, &folder.path().join("run")).unwrap();
+        let file = folder.path().join("run").join(FILE_NAME);
+        assert_eq!(read(&folder.path().join("run")).unwrap(), run);
+        assert_eq!(read(&file).unwrap(), run);
+        let left: Vec<_> = fs::read_dir(folder.path().join("run")).unwrap().collect();
+        assert_eq!(left.len(), 1, "nothing is left aside");
+    }
+
+    #[test]
+    fn what_is_not_results_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = serde_json::to_vec(&results(&Simulation::default())).unwrap();
+        let newer = String::from_utf8(whole.clone()).unwrap().replacen(
+            "\"schema_version\":1",
+            "\"schema_version\":2",
+            1,
+        );
+        let table: &[(&[u8], &str)] = &[
+            (b"", "truncated"),
+            (&whole[..whole.len() / 2], "truncated"),
+            (b"[]", "not a results file"),
+            (b"{}", "schema_version"),
+            (b"{\"schema_version\": 0}", "schema_version = 0"),
+            (b"{\"schema_version\": 1}", "missing field"),
+            (
+                newer.as_bytes(),
+                "schema_version = 2: this build reads 1 to 1",
+            ),
+        ];
+        for (bytes, expected) in table {
+            let file = folder.path().join("some.json");
+            fs::write(&file, bytes).unwrap();
+            let error = read(&file).unwrap_err();
+            let text = error.to_string();
+            assert!(
+                text.contains(expected) && text.contains("some.json"),
+                "{text}"
+            );
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert_eq!(error.exit_code(), crate::error::ExitCode::InvalidInput);
+        }
+        let missing = read(&folder.path().join("nowhere")).unwrap_err();
+        assert_eq!(missing.exit_code(), crate::error::ExitCode::InvalidInput);
+    }
+
+    #[test]
+    fn every_edit_that_does_not_add_up_is_found_and_named() {
+        let run = results(&Simulation::default());
+        let edits: &[(&str, Edit)] = &[
+            ("payload_bytes", |r| r.migrations[3].payload_bytes += 4096),
+            ("pages_sent", |r| r.migrations[3].pages_sent -= 1),
+            ("zero_pages", |r| r.migrations[3].zero_pages += 1),
+            ("rounds[].payload_bytes", |r| {
+                r.migrations[3].rounds[1].payload_bytes += 1;
+            }),
+            ("bytes_on_wire", |r| r.migrations[3].bytes_on_wire = 5),
+            ("records", |r| r.migrations[3].records = 0),
+            ("downtime.total_s", |r| {
+                r.migrations[3].downtime.total_s *= 1.5
+            }),
+            ("cpu.source.total_s", |r| {
+                r.migrations[3].cpu.source.total_s *= 0.5;
+            }),
+            ("cpu.destination.total_s", |r| {
+                r.migrations[3].cpu.destination.open_s += 1.0;
+            }),
+            ("cpu.source.seal_s", |r| {
+                r.migrations[3].cpu.source.seal_s = -0.1;
+            }),
+            ("total_time_s", |r| r.migrations[3].total_time_s = 0.0),
+            ("summed", |r| r.migrations[3].total_time_s *= 0.5),
+            ("verified", |r| r.migrations[3].verified.equal = false),
+            ("verified", |r| {
+                r.migrations[3].verified.source_hash = "00".to_owned();
+            }),
+            ("memory_bytes", |r| r.migrations[3].memory_bytes *= 2),
+            ("stop-and-copy", |r| {
+                r.migrations[3].rounds.pop();
+            }),
+            ("outcome.reason", |r| {
+                r.migrations[3].outcome.status = OutcomeStatus::Failed;
+            }),
+            ("block", |r| r.migrations[3].block += 1),
+            ("arm", |r| {
+                r.arms.remove(3);
+            }),
+            ("twice", |r| r.arms.push(r.arms[0].clone())),
+            ("comparisons[0]", |r| r.comparisons[0].ratio *= 0.9),
+            ("comparisons[0]", |r| r.comparisons[0].blocks = 9),
+            ("comparisons[0]", |r| r.comparisons[0].ci_low *= 2.0),
+            ("comparisons[0]", |r| {
+                r.comparisons[0].metric = Metric::Downtime;
+            }),
+        ];
+        for (expected, edit) in edits {
+            let mut edited = run.clone();
+            edit(&mut edited);
+            let json = serde_json::to_vec(&edited).unwrap();
+            let text = parse(&json).expect_err(expected).to_string();
+            assert!(text.contains(expected), "{expected}: {text}");
+            assert_eq!(text.lines().count(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_failed_migration_may_be_empty() {
+        let mut run = results(&Simulation::default());
+        let failed = &mut run.migrations[0];
+        failed.outcome.status = OutcomeStatus::Failed;
+        failed.outcome.reason = Some("the destination ended".to_owned());
+        failed.rounds.clear();
+        failed.cpu = Default::default();
+        failed.total_time_s = 0.0;
+        run.comparisons.clear();
+        parse(&serde_json::to_vec(&run).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.json");
+        write_atomically(&file, b"old").unwrap();
+        // A folder in the way of the file written aside.
+        fs::create_dir(folder.path().join("x.json.tmp")).unwrap();
+        assert!(write_atomically(&file, b"new").is_err());
+        assert_eq!(fs::read(&file).unwrap(), b"old");
+    }
+}

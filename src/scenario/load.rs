@@ -1,0 +1,276 @@
+//! Reading scenarios: embedded ones by name, others by path.
+
+use std::io::Read;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::{Overrides, Scenario, check, matrix};
+use crate::error::{Error, Result};
+
+/// The scenario that runs when none is named.
+pub const DEFAULT_NAME: &str = "default";
+
+macro_rules! embed {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../datasets/scenarios/", $name, ".toml")))),+]
+    };
+}
+
+/// The embedded scenarios: every file of `datasets/scenarios`, by name.
+pub const EMBEDDED: &[(&str, &str)] = embed!["default", "10g"];
+
+/// A scenario file at most.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The embedded scenarios by name; of a matrix, its first point.
+///
+/// # Panics
+/// If an embedded scenario is not valid, which a test rules out.
+pub fn embedded() -> impl Iterator<Item = (&'static str, Scenario)> {
+    EMBEDDED.iter().map(|(name, text)| {
+        let first = parse(name, text).map(|points| points.into_iter().next());
+        match first {
+            Ok(Some(scenario)) => (*name, scenario),
+            Ok(None) => unreachable!("a matrix has at least one point"),
+            Err(error) => panic!("embedded scenario {error}"),
+        }
+    })
+}
+
+/// Loads and checks a scenario that is no matrix: `None` for the embedded default, the name of an
+/// embedded one, or a path.
+///
+/// # Errors
+/// [`Error::Invalid`] in one line with file, field, value and what is allowed; also for a matrix.
+pub fn load(name_or_path: Option<&str>) -> Result<Scenario> {
+    let mut points = load_points(name_or_path, &Overrides::default())?;
+    match points.pop() {
+        Some(scenario) if points.is_empty() => Ok(scenario),
+        _ => Err(Error::Invalid(format!(
+            "{}: a matrix of {} points: one scenario is wanted here, without lists",
+            name_or_path.unwrap_or(DEFAULT_NAME),
+            points.len() + 1
+        ))),
+    }
+}
+
+/// Loads a scenario or a matrix, applies the overrides to every point, and checks them.
+///
+/// # Errors
+/// As [`load`]; also for an override of a field that the matrix varies.
+pub fn load_points(name_or_path: Option<&str>, overrides: &Overrides) -> Result<Vec<Scenario>> {
+    let name = name_or_path.unwrap_or(DEFAULT_NAME);
+    let (origin, text) = match EMBEDDED.iter().find(|(known, _)| *known == name) {
+        Some((_, text)) => (name.to_owned(), (*text).to_owned()),
+        None => (name.to_owned(), read(name)?),
+    };
+    let mut points = read_points(&text).map_err(|e| within(&origin, e))?;
+    for scenario in &mut points {
+        let before = scenario.clone();
+        scenario.apply(overrides);
+        refuse_varied(&before, scenario, overrides)?;
+        scenario.check().map_err(|e| within(&origin, e))?;
+    }
+    Ok(points)
+}
+
+/// Reads and checks the text of a scenario file; `origin` names it in errors.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(origin: &str, text: &str) -> Result<Vec<Scenario>> {
+    let points = read_points(text).map_err(|e| within(origin, e))?;
+    for scenario in &points {
+        scenario.check().map_err(|e| within(origin, e))?;
+    }
+    Ok(points)
+}
+
+fn read(name: &str) -> Result<String> {
+    let path = Path::new(name);
+    let looks_like_a_path = path.components().count() > 1 || path.extension().is_some();
+    if !looks_like_a_path && !path.exists() {
+        let names: Vec<&str> = EMBEDDED.iter().map(|(name, _)| *name).collect();
+        return Err(Error::Invalid(format!(
+            "there is no scenario \"{name}\": a path, or one of {}",
+            names.join(", ")
+        )));
+    }
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|e| Error::reading(path, e))?;
+    let length = file
+        .take(MAX_FILE + 1)
+        .read_to_string(&mut text)
+        .map_err(|e| match e.kind() {
+            std::io::ErrorKind::InvalidData => {
+                Error::Invalid(format!("{name}: not a text file in UTF-8"))
+            }
+            _ => Error::reading(path, e),
+        })?;
+    if length as u64 > MAX_FILE {
+        return Err(Error::Invalid(format!(
+            "{name}: a scenario file holds at most 1MiB"
+        )));
+    }
+    Ok(text)
+}
+
+/// An error of a scenario with the file that it stands in.
+fn within(origin: &str, error: Error) -> Error {
+    match error {
+        Error::Invalid(text) => Error::Invalid(format!("{origin}: {text}")),
+        other => other,
+    }
+}
+
+/// An override of a varied field would leave points that are labelled apart and run alike.
+fn refuse_varied(before: &Scenario, after: &Scenario, overrides: &Overrides) -> Result<()> {
+    let varied = [
+        ("guest.memory", overrides.memory.is_some()),
+        ("guest.seed", overrides.seed.is_some()),
+        ("workload.rate", overrides.rate.is_some()),
+        ("migration.streams", overrides.streams.is_some()),
+        ("migration.record", overrides.record.is_some()),
+        ("migration.tracker", overrides.tracker.is_some()),
+        ("migration.link", overrides.link.is_some()),
+        (
+            "migration.downtime_limit",
+            overrides.downtime_limit.is_some(),
+        ),
+        ("migration.policy", overrides.policy.is_some()),
+        ("measure.repetitions", overrides.reps.is_some()),
+        ("measure.clock", overrides.clock.is_some()),
+    ];
+    debug_assert!(before.point == after.point);
+    match varied
+        .iter()
+        .find(|(field, given)| *given && before.point.contains_key(*field))
+    {
+        None => Ok(()),
+        Some((field, _)) => Err(Error::Invalid(format!(
+            "{field}: the scenario varies it, so it can't be overridden; use a scenario with one value"
+        ))),
+    }
+}
+
+fn read_points(text: &str) -> Result<Vec<Scenario>> {
+    let table: Table = toml::from_str(text).map_err(|e| {
+        let line = e.span().map_or(1, |span| {
+            1 + text[..span.start.min(text.len())].matches('\n').count()
+        });
+        Error::Invalid(format!("line {line}: {}", one_line(e.message())))
+    })?;
+    if table.contains_key("point") {
+        return Err(Error::Invalid(
+            "point: made by the expansion of a matrix, never written in a file".to_owned(),
+        ));
+    }
+    matrix::expand(&table)?
+        .into_iter()
+        .map(|(table, point)| {
+            let mut scenario = deserialize(table)?;
+            scenario.point = point;
+            Ok(scenario)
+        })
+        .collect()
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn deserialize(table: Table) -> Result<Scenario> {
+    let whole = Value::Table(table);
+    match try_deserialize(whole.clone()) {
+        Ok(scenario) => Ok(scenario),
+        Err((path, message)) => {
+            let field = culprit(&whole, path, &message);
+            let value = lookup(&whole, &field).map(matrix::show);
+            let allowed = check::allowed(&field);
+            let field = if field.is_empty() {
+                "scenario".to_owned()
+            } else {
+                field
+            };
+            let mut text = match value {
+                Some(value) if !message.starts_with("unknown field") => {
+                    format!("{field} = {value}: {message}")
+                }
+                _ => format!("{field}: {message}"),
+            };
+            if let Some(allowed) = allowed {
+                text = format!("{text}; allowed: {allowed}");
+            }
+            Err(Error::Invalid(text))
+        }
+    }
+}
+
+/// Deserialises; on failure the dotted path of the field as far as serde tracks it, and the
+/// message.
+fn try_deserialize(value: Value) -> Result<Scenario, (String, String)> {
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let path = e.path().to_string();
+        let path = if path == "." { String::new() } else { path };
+        (path, one_line(e.inner().message()))
+    })
+}
+
+/// Serde loses track inside the tables that a `model` selects. The field at fault there is the one
+/// whose absence changes the message.
+fn culprit(whole: &Value, mut path: String, message: &str) -> String {
+    while let Some(Value::Table(table)) = lookup(whole, &path) {
+        let at_fault = table.keys().find(|key| {
+            let mut changed = whole.clone();
+            if let Some(Value::Table(table)) = lookup_mut(&mut changed, &path) {
+                table.remove(*key);
+            }
+            !path.is_empty()
+                && key.as_str() != "model"
+                && try_deserialize(changed)
+                    .err()
+                    .is_none_or(|(_, now)| now != message)
+        });
+        match at_fault {
+            Some(key) => path = format!("{path}.{key}"),
+            None => break,
+        }
+    }
+    path
+}
+
+fn lookup<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.')
+        .filter(|key| !key.is_empty())
+        .try_fold(value, |value, key| value.get(key))
+}
+
+fn lookup_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    path.split('.')
+        .filter(|key| !key.is_empty())
+        .try_fold(value, |value, key| value.get_mut(key))
+}
+
+/// A folder name made from any text: letters, digits, `.`, `_` and `-` stay, everything else
+/// becomes `-`; it never starts with a dot or a dash, is never empty and has at most 64 characters.
+pub fn folder_name(name: &str) -> String {
+    let safe: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let trimmed = safe.trim_start_matches(['.', '-']);
+    let short: String = trimmed.chars().take(64).collect();
+    let short = short.trim_end_matches(['.', '-']);
+    if short.is_empty() {
+        "scenario".to_owned()
+    } else {
+        short.to_owned()
+    }
+}

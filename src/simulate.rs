@@ -1,0 +1,356 @@
+//! Simulated runs: results with noise of a known shape and size, and a known effect.
+//!
+//! The gate tests itself on them, and tests of whatever reads results use them as input. Costs
+//! per arm are the medians measured on a two-core virtual machine; noise is multiplicative.
+
+use crate::arm::{Arm, Backend};
+use crate::compare;
+use crate::results::{
+    ArmInfo, Cpu, DestinationCpu, Downtime, Guest, HostInfo, Latency, Migration, Outcome,
+    OutcomeStatus, PolicyDecision, Results, Round, RoundKind, SCHEMA_VERSION, SourceCpu, Verified,
+};
+use crate::scenario::{GuestSpec, MeasureSpec, MigrationSpec, Scenario, WorkloadSpec};
+use crate::stats::{Random, Shape};
+use crate::units::{GIB, PAGE_SIZE, Size};
+
+/// What to simulate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Simulation {
+    /// Seed of the noise of single migrations.
+    pub seed: u64,
+    /// Seed of the noise that a block's arms share; two builds measured in turns share it too.
+    pub machine_seed: u64,
+    /// Arms.
+    pub arms: Vec<Arm>,
+    /// Blocks.
+    pub blocks: u32,
+    /// Shape of the noise.
+    pub shape: Shape,
+    /// Scale of the noise of cipher stages: the standard deviation of the logarithm if normal.
+    pub stage_noise: f64,
+    /// Scale of the noise of whatever holds a socket call.
+    pub socket_noise: f64,
+    /// Scale of the noise that all arms of a block share.
+    pub block_noise: f64,
+    /// Rise of every cost from the first block to the last, as a logarithm.
+    pub drift: f64,
+    /// Factor on every cost of the run: a machine that is slower today.
+    pub machine: f64,
+    /// Factor on the cost of sealing: the effect to be found.
+    pub seal: f64,
+    /// The arm that has it; every encrypted arm if `None`.
+    pub seal_arm: Option<Arm>,
+    /// Factor on the costs of `plain`.
+    pub plain: f64,
+}
+
+impl Default for Simulation {
+    fn default() -> Self {
+        Simulation {
+            seed: 1,
+            machine_seed: 1,
+            arms: Arm::ALL.to_vec(),
+            blocks: 5,
+            shape: Shape::Normal,
+            stage_noise: 0.03,
+            socket_noise: 0.17,
+            block_noise: 0.05,
+            drift: 0.0,
+            machine: 1.0,
+            seal: 1.0,
+            seal_arm: None,
+            plain: 1.0,
+        }
+    }
+}
+
+/// CPU seconds per GiB of an arm's stages: prepare, seal, transmit; receive, open, apply.
+fn costs(arm: Arm) -> [f64; 6] {
+    match arm {
+        Arm::Plain => [0.01, 0.0, 0.17, 0.06, 0.0, 0.04],
+        Arm::Copy => [0.01, 0.05, 0.14, 0.06, 0.0, 0.05],
+        Arm::RustcryptoSoft => [0.01, 6.40, 0.14, 0.06, 6.40, 0.05],
+        Arm::Rustcrypto => [0.01, 0.31, 0.14, 0.06, 0.31, 0.05],
+        Arm::AwsLcSoft => [0.01, 2.90, 0.14, 0.06, 2.90, 0.05],
+        Arm::AwsLcAesni => [0.01, 0.20, 0.14, 0.06, 0.19, 0.05],
+        Arm::AwsLc => [0.01, 0.08, 0.14, 0.06, 0.06, 0.05],
+    }
+}
+
+/// A whole simulated run that passes [`crate::results::check`], comparisons and warnings
+/// included.
+pub fn results(simulation: &Simulation) -> Results {
+    let mut run = raw(simulation);
+    run.comparisons = compare::comparisons(&simulation.arms, &run.migrations);
+    run.warnings = compare::warnings(&run);
+    run
+}
+
+/// The same without comparisons and warnings, which cost most of the time.
+pub fn raw(simulation: &Simulation) -> Results {
+    let mut random = Random::new(simulation.seed, 1);
+    let mut shared = Random::new(simulation.machine_seed, 2);
+    let mut migrations = Vec::new();
+    for block in 0..simulation.blocks {
+        let last = f64::from(simulation.blocks.max(2) - 1);
+        let common = simulation.block_noise * simulation.shape.draw(&mut shared)
+            + simulation.drift * f64::from(block) / last
+            + libm::log(simulation.machine);
+        for &arm in &simulation.arms {
+            migrations.push(migration(simulation, arm, block, common, &mut random));
+        }
+    }
+    Results {
+        schema_version: SCHEMA_VERSION,
+        migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: "2026-01-01T00:00:00Z".to_owned(),
+        interrupted: false,
+        command: vec!["migtax".to_owned(), "run".to_owned()],
+        host: host(),
+        scenario: Scenario {
+            name: "simulated".to_owned(),
+            point: Default::default(),
+            analysis: "Noise of a known shape and a known effect.".to_owned(),
+            guest: GuestSpec::default(),
+            workload: WorkloadSpec::default(),
+            migration: MigrationSpec::default(),
+            measure: MeasureSpec {
+                arms: simulation.arms.clone(),
+                repetitions: simulation.blocks.max(1),
+                ..MeasureSpec::default()
+            },
+        },
+        arms: simulation.arms.iter().map(|arm| arm_info(*arm)).collect(),
+        migrations,
+        comparisons: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+fn host() -> HostInfo {
+    HostInfo {
+        cpu_model: "simulated".to_owned(),
+        cpu_features: vec!["aes".to_owned(), "pclmulqdq".to_owned(), "vaes".to_owned()],
+        cores: 2,
+        memory_bytes: 8 << 30,
+        kernel: "6.18.0".to_owned(),
+        cpu_accounting: "tick".to_owned(),
+        governor: None,
+        hypervisor: true,
+        load_before: 0.1,
+        steal_share: 0.0,
+        other_cpu_share: 0.0,
+        spin_spread: 0.01,
+        frequency_mhz: None,
+        tracker: "userfaultfd".to_owned(),
+        thread_clock_read_ns: 400.0,
+        versions: std::collections::BTreeMap::new(),
+    }
+}
+
+fn arm_info(arm: Arm) -> ArmInfo {
+    let (backend, version) = match arm.backend() {
+        Backend::None => ("none", ""),
+        Backend::Null => ("null", ""),
+        Backend::RustcryptoSoft => ("aes-gcm", "0.9.4"),
+        Backend::Rustcrypto => ("aes-gcm", "0.11.1"),
+        Backend::AwsLc => ("aws-lc", "0.47.0"),
+    };
+    let features: &[&str] = match arm {
+        Arm::Rustcrypto | Arm::AwsLcAesni => &["aes", "pclmulqdq"],
+        Arm::AwsLc => &["aes", "pclmulqdq", "vaes", "vpclmulqdq"],
+        _ => &[],
+    };
+    ArmInfo {
+        name: arm,
+        backend: backend.to_owned(),
+        backend_version: version.to_owned(),
+        engaged_features: features.iter().map(|f| (*f).to_owned()).collect(),
+        supported: true,
+        reason: None,
+        policy_decision: if arm.is_baseline() {
+            PolicyDecision::Baseline
+        } else {
+            PolicyDecision::Encrypted
+        },
+    }
+}
+
+fn migration(
+    simulation: &Simulation,
+    arm: Arm,
+    block: u32,
+    common: f64,
+    random: &mut Random,
+) -> Migration {
+    let mut noisy = |scale: f64| libm::exp(common + scale * simulation.shape.draw(random));
+    let (stage, socket) = (simulation.stage_noise, simulation.socket_noise);
+    let own = if arm == Arm::Plain {
+        simulation.plain
+    } else {
+        1.0
+    };
+    let affected = arm.is_encrypted() && simulation.seal_arm.is_none_or(|only| only == arm);
+    let seal = if affected { simulation.seal } else { 1.0 };
+
+    let memory_bytes = GuestSpec::default().memory.0;
+    let rounds = rounds(memory_bytes);
+    let payload_bytes: u64 = rounds.iter().map(|r| r.payload_bytes).sum();
+    let gib = payload_bytes as f64 / GIB;
+    let [prepare, seal_cost, transmit, receive, open, apply] = costs(arm).map(|c| c * gib * own);
+
+    let source = {
+        let (prepare_s, seal_s) = (prepare * noisy(stage), seal_cost * seal * noisy(stage));
+        let (transmit_s, other_s) = (transmit * noisy(socket), 0.005 * gib * noisy(socket));
+        SourceCpu {
+            total_s: prepare_s + seal_s + transmit_s + other_s,
+            vcpu_s: 0.05,
+            prepare_s,
+            seal_s,
+            transmit_s,
+            other_s,
+        }
+    };
+    let destination = {
+        let (receive_s, open_s) = (receive * noisy(socket / 2.0), open * noisy(stage));
+        let (apply_s, other_s) = (apply * noisy(stage), 0.003 * gib * noisy(socket));
+        DestinationCpu {
+            total_s: receive_s + open_s + apply_s + other_s,
+            receive_s,
+            open_s,
+            apply_s,
+            other_s,
+        }
+    };
+    // The slower side sets the pace.
+    let transfer_s = source.total_s.max(destination.total_s) * noisy(stage) / noisy(0.0);
+    let downtime = {
+        let (pause_s, harvest_s) = (0.0002 * noisy(socket), 0.0005 * noisy(socket));
+        let transfer_s = 0.01 * transfer_s / gib * noisy(socket) / noisy(0.0);
+        let takeover_s = 0.001 * noisy(socket);
+        Downtime {
+            total_s: pause_s + harvest_s + transfer_s + takeover_s,
+            pause_s,
+            harvest_s,
+            transfer_s,
+            takeover_s,
+        }
+    };
+    let total_time_s = transfer_s + downtime.total_s;
+    let latency = |max: f64| Latency {
+        count: 10_000,
+        p50: 400,
+        p90: 700,
+        p99: (2_000.0 * latency_tail(max)) as u64,
+        p999: (1e9 * max / 2.0) as u64,
+        max: (1e9 * max) as u64,
+        curve: Vec::new(),
+    };
+    Migration {
+        arm,
+        block,
+        outcome: Outcome {
+            status: OutcomeStatus::Completed,
+            reason: None,
+        },
+        total_time_s,
+        setup_time_s: 0.004,
+        downtime,
+        rounds: timed(rounds, transfer_s, downtime.total_s),
+        pages_sent: payload_bytes / PAGE_SIZE as u64,
+        zero_pages: 13_107,
+        memory_bytes,
+        payload_bytes,
+        bytes_on_wire: payload_bytes + payload_bytes / 1000 + 4096,
+        records: payload_bytes / Size(256 << 10).0 + 8,
+        source_resident_bytes: 20 << 20,
+        destination_resident_bytes: 20 << 20,
+        cpu: Cpu {
+            source,
+            destination,
+        },
+        verified: Verified {
+            source_hash: "5e".repeat(32),
+            destination_hash: "5e".repeat(32),
+            equal: true,
+        },
+        guest: Guest {
+            writes: 12_800,
+            schedule_kept: 1.0,
+            achieved_rate: 50.0 * 1024.0 * 1024.0,
+            asked_rate: 50.0 * 1024.0 * 1024.0,
+            write_latency_ns: latency(downtime.total_s),
+            write_latency_before_ns: latency(0.0001),
+            write_latency_after_ns: latency(0.0001),
+        },
+    }
+}
+
+/// The tail of write latency grows with the pause.
+fn latency_tail(pause_s: f64) -> f64 {
+    1.0 + pause_s * 10.0
+}
+
+/// Full memory without its zero pages, then ever fewer dirty pages, then stop-and-copy.
+fn rounds(memory_bytes: u64) -> Vec<Round> {
+    let pages = memory_bytes / PAGE_SIZE as u64;
+    let zero = 13_107;
+    let sent = [pages - zero, pages / 16, pages / 128, pages / 512];
+    sent.iter()
+        .enumerate()
+        .map(|(index, &pages_sent)| {
+            let payload_bytes = pages_sent * PAGE_SIZE as u64;
+            Round {
+                kind: if index + 1 == sent.len() {
+                    RoundKind::StopAndCopy
+                } else {
+                    RoundKind::PreCopy
+                },
+                started_s: 0.0,
+                duration_s: 0.0,
+                pages_sent,
+                zero_pages: if index == 0 { zero } else { 0 },
+                payload_bytes,
+                bytes_on_wire: payload_bytes + payload_bytes / 1000,
+                pages_dirtied: sent.get(index + 1).copied().unwrap_or(0),
+            }
+        })
+        .collect()
+}
+
+/// The rounds with times: pre-copy shares `transfer_s` by payload, the last takes the pause.
+fn timed(mut rounds: Vec<Round>, transfer_s: f64, pause_s: f64) -> Vec<Round> {
+    let bytes: u64 = rounds
+        .iter()
+        .filter(|r| r.kind == RoundKind::PreCopy)
+        .map(|r| r.payload_bytes)
+        .sum();
+    let mut at = 0.0;
+    for round in &mut rounds {
+        round.started_s = at;
+        round.duration_s = match round.kind {
+            RoundKind::PreCopy => transfer_s * round.payload_bytes as f64 / bytes as f64,
+            RoundKind::StopAndCopy => pause_s,
+        };
+        at += round.duration_s;
+    }
+    rounds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn simulated_runs_hold_together() {
+        for shape in Shape::ALL {
+            let run = results(&Simulation {
+                shape,
+                drift: 0.2,
+                ..Simulation::default()
+            });
+            crate::results::check(&run).unwrap();
+            assert_eq!(run.migrations.len(), 35);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The pre-copy loop at the source, the same under both clocks.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::meter::process_cpu_ns;
+use crate::precopy::{Decision, Limits, Progress, StopReason, decide};
+use crate::results::{Downtime, Round, RoundKind};
+use crate::source::Machine;
+use crate::source::lane::{Failed, timed};
+use crate::source::streams::{RoundDone, Streams};
+use crate::source::timeline::Timeline;
+use crate::tracking::{self, PageRun};
+use crate::units::PAGE_SIZE;
+
+/// How pre-copy went, however it ended.
+#[derive(Debug)]
+pub struct Migrated {
+    /// How it ended.
+    pub end: End,
+    /// The clock at the end, nanoseconds.
+    pub total_ns: u64,
+    /// The pause, by part.
+    pub downtime: Downtime,
+    /// Rounds in order.
+    pub rounds: Vec<Round>,
+    /// CPU time of the driver's own thread for harvests, seconds.
+    pub harvest_s: f64,
+    /// CPU time of the vCPU threads, seconds.
+    pub vcpu_s: f64,
+    /// CPU time of the process from the first harvest to the end, without the vCPUs', seconds.
+    pub total_cpu_s: f64,
+}
+
+/// How pre-copy ended.
+#[derive(Debug)]
+pub enum End {
+    /// The destination took over.
+    TakenOver(StopReason),
+    /// A limit struck; the guest runs on here.
+    GivenUp(StopReason),
+    /// A stream or the tracker broke.
+    Broken {
+        /// Why.
+        reason: String,
+        /// Whether the destination may have taken over.
+        final_sent: bool,
+    },
+}
+
+/// Migrates: pre-copy rounds, then stop-and-copy or giving up. `device_state` is asked for when
+/// the vCPUs are paused.
+pub struct Driver<'a> {
+    machine: &'a Machine,
+    streams: &'a mut Streams,
+    timeline: &'a mut dyn Timeline,
+    limits: Limits,
+    rounds: Vec<Round>,
+    downtime: Downtime,
+    harvest_cpu_ns: u64,
+}
+
+/// What stopped the loop early.
+struct Broke {
+    reason: String,
+    final_sent: bool,
+}
+
+impl From<Failed> for Broke {
+    fn from(failed: Failed) -> Self {
+        Broke {
+            reason: failed.error.to_string(),
+            final_sent: failed.final_sent,
+        }
+    }
+}
+
+impl From<crate::error::Error> for Broke {
+    fn from(error: crate::error::Error) -> Self {
+        Broke {
+            reason: error.to_string(),
+            final_sent: false,
+        }
+    }
+}
+
+impl<'a> Driver<'a> {
+    /// A driver over opened streams.
+    pub fn new(
+        machine: &'a Machine,
+        streams: &'a mut Streams,
+        timeline: &'a mut dyn Timeline,
+        limits: Limits,
+    ) -> Self {
+        Driver {
+            machine,
+            streams,
+            timeline,
+            limits,
+            rounds: Vec::new(),
+            downtime: Downtime::default(),
+            harvest_cpu_ns: 0,
+        }
+    }
+
+    /// Runs the migration to its end.
+    pub fn run(mut self, device_state: impl FnOnce(&dyn Timeline) -> Vec<u8>) -> Migrated {
+        let cpu_began = process_cpu_ns();
+        self.timeline.begin();
+        let (end, at) = match self.migrate(device_state) {
+            Ok((end, at)) => (end, at),
+            Err(broke) => {
+                let end = End::Broken {
+                    reason: broke.reason,
+                    final_sent: broke.final_sent,
+                };
+                (end, Instant::now())
+            }
+        };
+        let process_cpu_s = (process_cpu_ns() - cpu_began) as f64 / 1e9;
+        let taken_over = matches!(end, End::TakenOver(_)).then_some(at);
+        let vcpu_s = self.timeline.ended(taken_over);
+        Migrated {
+            end,
+            total_ns: self.timeline.instant_ns(at),
+            downtime: self.downtime,
+            rounds: self.rounds,
+            harvest_s: self.harvest_cpu_ns as f64 / 1e9,
+            vcpu_s,
+            total_cpu_s: (process_cpu_s - vcpu_s).max(0.0),
+        }
+    }
+
+    fn migrate(
+        &mut self,
+        device_state: impl FnOnce(&dyn Timeline) -> Vec<u8>,
+    ) -> Result<(End, Instant), Broke> {
+        let everything = PageRun {
+            first: 0,
+            pages: self.machine.memory.pages(),
+        };
+        let mut started_ns = self.timeline.now_ns();
+        let (cpu_ns, tracked) = timed(|| self.machine.tracker.start());
+        self.harvest_cpu_ns += cpu_ns;
+        tracked?;
+        let mut runs = Arc::new(vec![everything]);
+        let reason = loop {
+            let round = self.rounds.len() as u32;
+            let ended_ns = self.send(round, RoundKind::PreCopy, started_ns, &runs)?;
+            started_ns = ended_ns;
+            let dirty = self.harvest(reuse(&mut runs))?;
+            if let Some(done) = self.rounds.last_mut() {
+                done.pages_dirtied = dirty;
+            }
+            let progress = Progress {
+                rounds: round + 1,
+                elapsed_ns: self.timeline.now_ns(),
+                expected_downtime_ns: self.timeline.expected_ns(dirty),
+            };
+            match decide(progress, self.limits) {
+                Decision::Continue => {}
+                Decision::StopAndCopy(reason) => break reason,
+                Decision::Abort(reason) => {
+                    let at = self.streams.abort(round)?;
+                    return Ok((End::GivenUp(reason), at));
+                }
+            }
+        };
+        let pause_ns = self.timeline.now_ns();
+        self.timeline.pause();
+        let paused_ns = self.timeline.now_ns();
+        let mut late = Vec::new();
+        self.harvest(&mut late)?;
+        let rest = reuse(&mut runs);
+        rest.append(&mut late);
+        tracking::normalize(rest);
+        let harvested_ns = self.timeline.now_ns();
+        let round = self.rounds.len() as u32;
+        let sent_ns = self.send(round, RoundKind::StopAndCopy, started_ns, &runs)?;
+        let state = device_state(self.timeline);
+        let at = self.streams.take_over(round, state)?;
+        let end_ns = self.timeline.instant_ns(at);
+        let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9;
+        self.downtime = Downtime {
+            total_s: seconds(pause_ns, end_ns),
+            pause_s: seconds(pause_ns, paused_ns),
+            harvest_s: seconds(paused_ns, harvested_ns),
+            transfer_s: seconds(harvested_ns, sent_ns),
+            takeover_s: seconds(sent_ns, end_ns),
+        };
+        Ok((End::TakenOver(reason), at))
+    }
+
+    fn harvest(&mut self, into: &mut Vec<PageRun>) -> Result<u64, Broke> {
+        into.clear();
+        let (cpu_ns, pages) = timed(|| self.machine.tracker.harvest(into));
+        self.harvest_cpu_ns += cpu_ns;
+        Ok(pages?)
+    }
+
+    /// Sends a round; the clock at its last acknowledgement.
+    fn send(
+        &mut self,
+        round: u32,
+        kind: RoundKind,
+        started_ns: u64,
+        runs: &Arc<Vec<PageRun>>,
+    ) -> Result<u64, Broke> {
+        let send_ns = self.timeline.now_ns();
+        let RoundDone {
+            totals,
+            wire_bytes,
+            at,
+        } = self.streams.round(round, runs)?;
+        let payload_bytes = totals.pages * PAGE_SIZE as u64;
+        let took_ns = self.timeline.instant_ns(at).saturating_sub(send_ns);
+        self.timeline.sent(payload_bytes, wire_bytes, took_ns);
+        let ended_ns = self.timeline.instant_ns(at);
+        self.rounds.push(Round {
+            kind,
+            started_s: started_ns as f64 / 1e9,
+            duration_s: ended_ns.saturating_sub(started_ns) as f64 / 1e9,
+            pages_sent: totals.pages,
+            zero_pages: totals.zero_pages,
+            payload_bytes,
+            bytes_on_wire: wire_bytes,
+            pages_dirtied: 0,
+        });
+        Ok(ended_ns)
+    }
+}
+
+/// The round's list, to be filled again: the lanes have let go of it, or it is replaced.
+fn reuse(runs: &mut Arc<Vec<PageRun>>) -> &mut Vec<PageRun> {
+    Arc::make_mut(runs)
+}

@@ -1,0 +1,372 @@
+//! One stream of the source: a thread that prepares, seals and transmits its share of each round.
+//!
+//! With one seal worker the three stages take turns in this thread. On two cores, of which the
+//! destination needs one, that beats a thread for each stage: a record stays in the core's cache.
+//! With more workers a batch of records is sealed on a rayon pool while the batch before it is
+//! transmitted.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Instant;
+
+use crate::crypto::sequence::Direction;
+use crate::guest::memory::GuestMemory;
+use crate::meter::{StageMeter, StageTimes, thread_cpu_ns};
+use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
+use crate::source::cursor::Cursor;
+use crate::tracking::PageRun;
+use crate::transport::{Connection, Pacer};
+use crate::units::PAGE_SIZE;
+use crate::wire::{Bounds, Kind, MAX_RUN_PAGES, Totals};
+
+/// Stages in the meter.
+pub const PREPARE: usize = 0;
+/// See [`PREPARE`].
+pub const SEAL: usize = 1;
+/// See [`PREPARE`].
+pub const TRANSMIT: usize = 2;
+
+/// What a lane is told to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Send this lane's share of the runs, and wait until the destination has applied them.
+    Round {
+        /// From 0.
+        round: u32,
+        /// All streams' pages.
+        runs: Arc<Vec<PageRun>>,
+    },
+    /// Send device state and the final record, and wait for the takeover.
+    TakeOver {
+        /// The stop-and-copy round.
+        round: u32,
+        /// Everything that goes with the guest beside its memory.
+        device_state: Arc<Vec<u8>>,
+        /// What each stream sent.
+        totals: Vec<Totals>,
+    },
+    /// Tell the destination that the guest stays.
+    Abort {
+        /// The last round.
+        round: u32,
+    },
+}
+
+/// What a lane did.
+#[derive(Debug)]
+pub struct Done {
+    /// Sent in this order's round.
+    pub totals: Totals,
+    /// Bytes sent on this stream since its start.
+    pub wire_bytes: u64,
+    /// Records sent on this stream since its start.
+    pub records: u64,
+    /// When the acknowledgement was authenticated.
+    pub at: Instant,
+}
+
+/// A lane that has failed and how far it had come.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: RecordError,
+    /// Whether the final record may have reached the destination.
+    pub final_sent: bool,
+}
+
+/// One stream of the source.
+pub struct Lane {
+    connection: Connection,
+    outbound: Outbound,
+    inbound: Inbound,
+    meter: StageMeter<3>,
+    batches: [Vec<Draft>; 2],
+    shared: Arc<Shared>,
+    stream: u32,
+    final_sent: bool,
+}
+
+/// What all lanes of a source share.
+pub struct Shared {
+    /// The guest's memory.
+    pub memory: Arc<GuestMemory>,
+    /// Streams.
+    pub streams: u32,
+    /// What a record may hold.
+    pub bounds: Bounds,
+    /// The link, if it is limited.
+    pub pacer: Option<Pacer>,
+    /// Seal workers, if more than one.
+    pub pool: Option<rayon::ThreadPool>,
+}
+
+impl Lane {
+    /// A lane over a fresh connection: sends its preamble.
+    ///
+    /// # Errors
+    /// If the stream breaks or the cipher can't be set up.
+    pub fn open(
+        mut connection: Connection,
+        framing: &Framing,
+        shared: Arc<Shared>,
+    ) -> Result<Lane, RecordError> {
+        let workers = shared.pool.as_ref().map_or(1, |p| p.current_num_threads());
+        let batch = || -> Result<Vec<Draft>, RecordError> {
+            (0..workers).map(|_| Draft::new(framing)).collect()
+        };
+        connection.send(&framing.preamble.encode())?;
+        Ok(Lane {
+            connection,
+            outbound: Outbound::new(framing, Direction::ToDestination)?,
+            inbound: Inbound::new(framing, Direction::ToSource)?,
+            meter: StageMeter::new(TRANSMIT),
+            batches: match workers {
+                1 => [batch()?, Vec::new()],
+                _ => [batch()?, batch()?],
+            },
+            stream: framing.preamble.stream,
+            shared,
+            final_sent: false,
+        })
+    }
+
+    /// Agrees with the destination on what is migrated.
+    ///
+    /// # Errors
+    /// If the stream breaks or the destination does not agree.
+    pub fn greet(&mut self, hello: &[u8]) -> Result<(), RecordError> {
+        self.control(Kind::Hello, 0, hello)?;
+        self.inbound.expect(
+            &mut self.connection,
+            Kind::HelloAck,
+            0,
+            "the hello's answer",
+        )?;
+        Ok(())
+    }
+
+    /// Another handle on the socket, to shut it down from another thread.
+    ///
+    /// # Errors
+    /// If the process is out of descriptors.
+    pub fn handle(&self) -> std::io::Result<std::net::TcpStream> {
+        self.connection.handle()
+    }
+
+    /// Carries out orders until there are no more or one fails.
+    pub fn run(
+        mut self,
+        orders: &Receiver<Order>,
+        answers: &Sender<Result<(u32, Done), Failed>>,
+    ) -> StageTimes<3> {
+        for order in orders {
+            let answer = self.carry_out(order).map_err(|error| Failed {
+                error,
+                final_sent: self.final_sent,
+            });
+            let failed = answer.is_err();
+            let gone = answers
+                .send(answer.map(|done| (self.stream, done)))
+                .is_err();
+            if failed || gone {
+                break;
+            }
+        }
+        self.connection.finish();
+        self.meter.times()
+    }
+
+    fn carry_out(&mut self, order: Order) -> Result<Done, RecordError> {
+        let mut totals = Totals::default();
+        match order {
+            Order::Round { round, runs } => {
+                self.meter.enter();
+                let sent = self.send_pages(round, &runs);
+                self.meter.leave();
+                totals = sent?;
+                self.control(Kind::RoundEnd, round, &totals.encode())?;
+                self.inbound.expect(
+                    &mut self.connection,
+                    Kind::RoundAck,
+                    round,
+                    "the round's acknowledgement",
+                )?;
+            }
+            Order::TakeOver {
+                round,
+                device_state,
+                totals,
+            } => {
+                for piece in device_state.chunks(self.shared.bounds.payload()) {
+                    self.control(Kind::DeviceState, round, piece)?;
+                }
+                let totals: Vec<u8> = totals.iter().flat_map(|t| t.encode()).collect();
+                // From here on the destination may take over, whatever this side sees of it.
+                self.final_sent = true;
+                self.control(Kind::Final, round, &totals)?;
+                self.inbound.expect(
+                    &mut self.connection,
+                    Kind::TakeoverAck,
+                    round,
+                    "the takeover's acknowledgement",
+                )?;
+            }
+            Order::Abort { round } => {
+                self.control(Kind::Abort, round, &[])?;
+                self.inbound.expect(
+                    &mut self.connection,
+                    Kind::AbortAck,
+                    round,
+                    "the abort's acknowledgement",
+                )?;
+            }
+        }
+        Ok(Done {
+            totals,
+            wire_bytes: self.connection.sent(),
+            records: self.outbound.records(),
+            at: Instant::now(),
+        })
+    }
+
+    fn control(&mut self, kind: Kind, round: u32, payload: &[u8]) -> Result<(), RecordError> {
+        let draft = &mut self.batches[0][0];
+        self.outbound.frame_control(draft, kind, round, payload)?;
+        draft.seal()?;
+        transmit(&self.shared, draft, &mut self.connection)
+    }
+
+    fn send_pages(&mut self, round: u32, runs: &[PageRun]) -> Result<Totals, RecordError> {
+        let record_pages = (self.shared.bounds.record / PAGE_SIZE) as u64;
+        let cursor = Cursor::new(runs, self.stream, self.shared.streams, record_pages);
+        if self.shared.pool.is_some() {
+            self.send_batches(round, cursor)
+        } else {
+            self.send_one_by_one(round, cursor)
+        }
+    }
+
+    fn send_one_by_one(&mut self, round: u32, mut cursor: Cursor) -> Result<Totals, RecordError> {
+        let mut totals = Totals::default();
+        let draft = &mut self.batches[0][0];
+        loop {
+            self.meter.record();
+            if !prepare(&self.shared, &mut cursor, draft, &mut totals) {
+                self.meter.cancel();
+                return Ok(totals);
+            }
+            self.outbound
+                .frame_pages(draft, round, &self.shared.memory)?;
+            self.meter.lap(PREPARE);
+            draft.seal()?;
+            self.meter.lap(SEAL);
+            transmit(&self.shared, draft, &mut self.connection)?;
+            self.meter.lap(TRANSMIT);
+            self.meter.done(draft.payload() as u64);
+        }
+    }
+
+    /// Seals one batch on the pool while the one before it is transmitted.
+    fn send_batches(&mut self, round: u32, mut cursor: Cursor) -> Result<Totals, RecordError> {
+        let mut totals = Totals::default();
+        let shared = self.shared.clone();
+        let Some(pool) = &shared.pool else {
+            return Ok(totals);
+        };
+        let [next, previous] = &mut self.batches;
+        let mut sealed = 0;
+        loop {
+            let mut prepared = 0;
+            for draft in next.iter_mut() {
+                self.meter.record();
+                if !prepare(&shared, &mut cursor, draft, &mut totals) {
+                    self.meter.cancel();
+                    break;
+                }
+                self.outbound.frame_pages(draft, round, &shared.memory)?;
+                self.meter.lap(PREPARE);
+                draft.timed = self.meter.is_sampling();
+                self.meter.done(draft.payload() as u64);
+                prepared += 1;
+            }
+            if prepared == 0 && sealed == 0 {
+                return Ok(totals);
+            }
+            let connection = &mut self.connection;
+            let mut sent = Ok(());
+            pool.in_place_scope(|scope| {
+                for draft in &mut next[..prepared] {
+                    scope.spawn(|_| draft.seal_timed());
+                }
+                sent = previous[..sealed]
+                    .iter()
+                    .try_for_each(|draft| transmit(&shared, draft, connection));
+            });
+            sent?;
+            for draft in &mut next[..prepared] {
+                self.meter.add_elsewhere(SEAL, draft.take_sealed()?);
+            }
+            std::mem::swap(next, previous);
+            sealed = prepared;
+        }
+    }
+}
+
+/// The prepare stage: fills a draft with the next pages, zero pages apart. False if none is left.
+fn prepare(shared: &Shared, cursor: &mut Cursor, draft: &mut Draft, totals: &mut Totals) -> bool {
+    let record_pages = (shared.bounds.record / PAGE_SIZE) as u64;
+    let most_zero_runs = shared.bounds.zero_runs();
+    draft.data.clear();
+    draft.zero.clear();
+    let (mut pages, mut zero_pages) = (0, 0);
+    loop {
+        let room = (record_pages - pages).min((most_zero_runs - draft.zero.len()) as u64);
+        if room == 0 {
+            break;
+        }
+        let Some(span) = cursor.next(room) else { break };
+        for page in span.first..span.first + span.pages {
+            if shared.memory.is_zero(page) {
+                push(&mut draft.zero, page);
+                zero_pages += 1;
+            } else {
+                push(&mut draft.data, page);
+                pages += 1;
+            }
+        }
+    }
+    if pages + zero_pages == 0 {
+        return false;
+    }
+    totals.records += 1;
+    totals.pages += pages;
+    totals.zero_pages += zero_pages;
+    true
+}
+
+fn push(runs: &mut Vec<PageRun>, page: u64) {
+    match runs.last_mut() {
+        Some(last) if last.first + last.pages == page && last.pages < MAX_RUN_PAGES => {
+            last.pages += 1;
+        }
+        _ => runs.push(PageRun {
+            first: page,
+            pages: 1,
+        }),
+    }
+}
+
+/// The transmit stage.
+fn transmit(shared: &Shared, draft: &Draft, to: &mut Connection) -> Result<(), RecordError> {
+    if let Some(pacer) = &shared.pacer {
+        pacer.wait(draft.wire_len() as u64);
+    }
+    Ok(draft.transmit(to)?)
+}
+
+/// CPU time of one closure on this thread, nanoseconds, and its value.
+pub fn timed<T>(work: impl FnOnce() -> T) -> (u64, T) {
+    let start = thread_cpu_ns();
+    let value = work();
+    (thread_cpu_ns() - start, value)
+}

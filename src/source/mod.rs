@@ -1,0 +1,305 @@
+//! The source host: the guest runs here, and its memory is sent from here.
+
+pub mod cursor;
+pub mod driver;
+pub mod lane;
+pub mod streams;
+pub mod timeline;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::arm::Backend;
+use crate::crypto::MigrationSecret;
+use crate::error::{Error, Result};
+use crate::guest::memory::GuestMemory;
+use crate::guest::{content, write};
+use crate::host::control::{Control, emit};
+use crate::host::{Command, Event, HostSpec, SourceReport, memory};
+use crate::precopy::{Limits, StopReason};
+use crate::results::{Downtime, Outcome, OutcomeStatus, SourceCpu};
+use crate::scenario::{ClockKind, Workers, WriteExtent};
+use crate::source::driver::{Driver, End, Migrated};
+use crate::source::lane::{PREPARE, SEAL, Shared, TRANSMIT};
+use crate::source::streams::Streams;
+use crate::source::timeline::{GuestEnd, LiveTimeline, Timeline, VirtualTimeline};
+use crate::tracking::{self, Tracker};
+use crate::transport::Pacer;
+use crate::units::Bandwidth;
+use crate::workload::PageWrite;
+
+/// The guest's machine at the source: what vCPUs write to and what finds their writes.
+pub struct Machine {
+    /// Guest memory.
+    pub memory: Arc<GuestMemory>,
+    /// Finds the writes.
+    pub tracker: Arc<dyn Tracker>,
+    /// How much of a page one write changes.
+    pub extent: WriteExtent,
+    /// vCPUs of the guest.
+    pub vcpus: u32,
+}
+
+impl Machine {
+    /// Executes one page write, as a vCPU does.
+    pub fn execute(&self, page_write: &PageWrite) {
+        write::execute(&self.memory, page_write, self.extent);
+        self.tracker.mark(page_write.page);
+    }
+}
+
+/// Plays the source: fills the guest, migrates it, reports.
+///
+/// # Errors
+/// If the spec can't be carried out. What happens to the migration itself is in the report.
+pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) -> Result<()> {
+    memory::pin(&spec.pin)?;
+    let framing = memory::framing(spec, secret)?;
+    let began = Instant::now();
+    let (guest_memory, _) = memory::allocate(spec)?;
+    let guest = &spec.scenario.guest;
+    content::fill(&guest_memory, &guest.content, guest.seed);
+    let blob = content::device_state(guest.device_state, guest.seed);
+    let fill_s = began.elapsed().as_secs_f64();
+    let machine = Machine {
+        tracker: tracking::open(spec.scenario.migration.tracker, &guest_memory)?,
+        memory: guest_memory,
+        extent: spec.scenario.workload.write,
+        vcpus: guest.vcpus,
+    };
+    emit(&Event::Ready {
+        capabilities: Box::new(crate::host::capabilities(spec.arm)),
+        fill_s,
+        tracker: Some(machine.tracker.kind().to_string()),
+        address: None,
+    });
+    let address = loop {
+        match control.next(Duration::from_secs(3600)) {
+            Some(Command::Connect { address }) => break resolve(&address)?,
+            Some(_) => {}
+            None => return Err(Error::CannotRun("no command to connect came".into())),
+        }
+    };
+    let mut timeline: Box<dyn Timeline> = match spec.scenario.measure.clock {
+        ClockKind::Live => Box::new(LiveTimeline::start(spec, &machine)?),
+        ClockKind::Virtual => Box::new(VirtualTimeline::new(spec, &machine)?),
+    };
+    let connecting = Instant::now();
+    let shared = Arc::new(share(spec, &machine, &framing.bounds)?);
+    let silence = spec.scenario.migration.peer_timeout.0;
+    let opened = Streams::open(address, &framing, &shared, &memory::hello(spec), silence);
+    let connect_s = connecting.elapsed().as_secs_f64();
+    let mut streams = match opened {
+        Ok(streams) => streams,
+        Err(error) => {
+            let guest = timeline.finish()?;
+            report_unopened(error.to_string(), connect_s, guest);
+            return Ok(());
+        }
+    };
+    let mut device_state = Vec::new();
+    let migrated = Driver::new(
+        &machine,
+        &mut streams,
+        &mut *timeline,
+        Limits::from(&spec.scenario.migration),
+    )
+    .run(|timeline| {
+        device_state = memory::pack_device_state(&timeline.positions(), &blob);
+        device_state.clone()
+    });
+    let ended = settle(&migrated, control, silence);
+    if ended.resume {
+        timeline.resume();
+    }
+    let resident = memory::resident_beyond(&machine.memory);
+    let (bytes_on_wire, records) = (streams.wire_bytes(), streams.records());
+    let cpu = cpu(&migrated, streams);
+    let hash = match ended.outcome.status {
+        OutcomeStatus::Completed => memory::hash(&machine.memory, &device_state),
+        _ => String::new(),
+    };
+    let GuestEnd {
+        guest,
+        stream_time_ns,
+    } = timeline.finish()?;
+    emit(&Event::Source(Box::new(SourceReport {
+        outcome: ended.outcome,
+        warning: ended.warning,
+        connect_s,
+        total_time_s: migrated.total_ns as f64 / 1e9,
+        downtime: migrated.downtime,
+        rounds: migrated.rounds,
+        bytes_on_wire,
+        records,
+        cpu,
+        hash,
+        guest,
+        stream_time_ns,
+        resident_beyond_guest_bytes: resident,
+    })));
+    Ok(())
+}
+
+fn resolve(address: &str) -> Result<SocketAddr> {
+    address
+        .to_socket_addrs()
+        .map_err(|error| Error::io(format!("destination address {address}"), error))?
+        .next()
+        .ok_or_else(|| Error::CannotRun(format!("destination address {address}: no address")))
+}
+
+fn share(spec: &HostSpec, machine: &Machine, bounds: &crate::wire::Bounds) -> Result<Shared> {
+    let migration = &spec.scenario.migration;
+    let pacer = match (migration.link, spec.scenario.measure.clock) {
+        (Bandwidth::BitsPerSecond(bits), ClockKind::Live) => Some(Pacer::new(bits)),
+        // Under the virtual clock the link is arithmetic; the bytes go as fast as they can.
+        _ => None,
+    };
+    let workers = match (migration.seal_workers, spec.backend()) {
+        // Nothing to seal.
+        (_, Backend::None) => 1,
+        (Workers::Count(count), _) => count as usize,
+        (Workers::Auto, _) => auto_workers(migration.streams),
+    };
+    let pool = if workers > 1 {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .thread_name(|index| format!("seal-{index}"))
+            .build()
+            .map_err(|error| Error::CannotRun(format!("seal workers: {error}")))?;
+        Some(pool)
+    } else {
+        None
+    };
+    Ok(Shared {
+        memory: machine.memory.clone(),
+        streams: migration.streams,
+        bounds: *bounds,
+        pacer,
+        pool,
+    })
+}
+
+/// Seal workers for each stream where the scenario leaves it open: half the cores, since the
+/// destination may share them, dealt to the streams; at least the stream's own thread.
+fn auto_workers(streams: u32) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / 2 / streams as usize).clamp(1, 8)
+}
+
+/// What became of the migration, once the coordinator's word is in where it is needed.
+struct Ended {
+    outcome: Outcome,
+    warning: Option<String>,
+    /// The guest runs on here.
+    resume: bool,
+}
+
+fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
+    let ended = |status, reason: Option<String>, resume| Ended {
+        outcome: Outcome { status, reason },
+        warning: None,
+        resume,
+    };
+    match &migrated.end {
+        End::TakenOver(StopReason::Converged) => ended(OutcomeStatus::Completed, None, false),
+        End::TakenOver(reason) => ended(
+            OutcomeStatus::Completed,
+            Some(format!("stopped and copied at the {reason}")),
+            false,
+        ),
+        End::GivenUp(reason) => {
+            let dirty = migrated
+                .rounds
+                .last()
+                .map_or(0, |round| round.pages_dirtied);
+            let rounds = migrated.rounds.len();
+            let reason = format!("{reason}: {dirty} pages were dirty after {rounds} rounds");
+            ended(OutcomeStatus::NotConverged, Some(reason), true)
+        }
+        End::Broken {
+            reason,
+            final_sent: false,
+        } => ended(
+            OutcomeStatus::Failed,
+            Some(format!("source: {reason}")),
+            true,
+        ),
+        End::Broken { reason, .. } => {
+            // The destination may run the guest: only the coordinator can tell.
+            control.hold(true);
+            emit(&Event::Unacknowledged);
+            let answer = control.next(silence);
+            control.hold(false);
+            match answer {
+                Some(Command::TakenOver) => Ended {
+                    warning: Some(format!(
+                        "the takeover's acknowledgement was lost ({reason}); the destination \
+                         reported that it took over"
+                    )),
+                    ..ended(OutcomeStatus::Completed, None, false)
+                },
+                Some(Command::Fenced) => ended(
+                    OutcomeStatus::Failed,
+                    Some(format!(
+                        "source: {reason}; the destination was ended before it took over"
+                    )),
+                    true,
+                ),
+                _ => ended(
+                    OutcomeStatus::Failed,
+                    Some(format!(
+                        "source: {reason}; nobody knows whether the destination took over, so the guest stays paused"
+                    )),
+                    false,
+                ),
+            }
+        }
+    }
+}
+
+fn cpu(migrated: &Migrated, streams: Streams) -> SourceCpu {
+    let mut cpu = SourceCpu {
+        total_s: migrated.total_cpu_s,
+        vcpu_s: migrated.vcpu_s,
+        prepare_s: migrated.harvest_s,
+        ..SourceCpu::default()
+    };
+    for times in streams.close() {
+        cpu.prepare_s += times.stages[PREPARE].as_secs_f64();
+        cpu.seal_s += times.stages[SEAL].as_secs_f64();
+        cpu.transmit_s += times.stages[TRANSMIT].as_secs_f64();
+    }
+    // Workers' seal time is estimated from a sample, the total is exact: the estimate can't be more
+    // than what the other stages leave of it.
+    let left_s = cpu.total_s - cpu.prepare_s - cpu.transmit_s;
+    cpu.seal_s = cpu.seal_s.min(left_s.max(0.0));
+    let known = cpu.prepare_s + cpu.seal_s + cpu.transmit_s;
+    // The process clock was read microseconds before the vCPUs' clocks.
+    cpu.total_s = cpu.total_s.max(known);
+    cpu.other_s = cpu.total_s - known;
+    cpu
+}
+
+fn report_unopened(reason: String, connect_s: f64, guest: GuestEnd) {
+    emit(&Event::Source(Box::new(SourceReport {
+        outcome: Outcome {
+            status: OutcomeStatus::Failed,
+            reason: Some(format!("source: {reason}")),
+        },
+        warning: None,
+        connect_s,
+        total_time_s: 0.0,
+        downtime: Downtime::default(),
+        rounds: Vec::new(),
+        bytes_on_wire: 0,
+        records: 0,
+        cpu: SourceCpu::default(),
+        hash: String::new(),
+        guest: guest.guest,
+        stream_time_ns: guest.stream_time_ns,
+        resident_beyond_guest_bytes: 0,
+    })));
+}

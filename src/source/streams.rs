@@ -1,0 +1,198 @@
+//! All streams of a source together: opened, given orders, waited for.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::meter::StageTimes;
+use crate::record::{Framing, RecordError};
+use crate::source::lane::{Done, Failed, Lane, Order, Shared};
+use crate::tracking::PageRun;
+use crate::transport::Connection;
+use crate::wire::{Preamble, Totals};
+
+/// The streams of one migration.
+pub struct Streams {
+    orders: Vec<Sender<Order>>,
+    answers: Receiver<Result<(u32, Done), Failed>>,
+    threads: Vec<JoinHandle<StageTimes<3>>>,
+    sockets: Vec<TcpStream>,
+    /// Bytes and records sent so far, by stream.
+    sent: Vec<(u64, u64)>,
+    /// Pages sent so far, by stream.
+    totals: Vec<Totals>,
+}
+
+/// What all streams together did in a round.
+#[derive(Debug, Clone, Copy)]
+pub struct RoundDone {
+    /// Pages and page records.
+    pub totals: Totals,
+    /// Bytes on the wire.
+    pub wire_bytes: u64,
+    /// When the last acknowledgement was authenticated.
+    pub at: Instant,
+}
+
+impl Streams {
+    /// Connects every stream, sends the preambles and agrees on the migration.
+    ///
+    /// # Errors
+    /// If a stream can't be opened; names which.
+    pub fn open(
+        address: SocketAddr,
+        framing: &Framing,
+        shared: &Arc<Shared>,
+        hello: &[u8],
+        silence: std::time::Duration,
+    ) -> Result<Streams, RecordError> {
+        let mut lanes = Vec::new();
+        for stream in 0..shared.streams {
+            let connect = || -> io::Result<Connection> {
+                let socket = TcpStream::connect_timeout(&address, silence)?;
+                Connection::new(socket, stream, "destination", silence)
+            };
+            let connection = connect().map_err(|source| RecordError::connect(stream, source))?;
+            let framing = Framing {
+                preamble: Preamble {
+                    stream,
+                    ..framing.preamble
+                },
+                ..framing.clone()
+            };
+            lanes.push(Lane::open(connection, &framing, shared.clone())?);
+        }
+        for lane in &mut lanes {
+            lane.greet(hello)?;
+        }
+        Streams::start(lanes)
+    }
+
+    fn start(lanes: Vec<Lane>) -> Result<Streams, RecordError> {
+        let (answer, answers) = channel();
+        let mut streams = Streams {
+            orders: Vec::new(),
+            answers,
+            threads: Vec::new(),
+            sockets: Vec::new(),
+            sent: vec![(0, 0); lanes.len()],
+            totals: vec![Totals::default(); lanes.len()],
+        };
+        for (stream, lane) in lanes.into_iter().enumerate() {
+            let socket = lane.handle();
+            streams
+                .sockets
+                .push(socket.map_err(|e| RecordError::connect(stream as u32, e))?);
+            let (order, orders) = channel();
+            let answer = answer.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("stream-{stream}"))
+                .spawn(move || lane.run(&orders, &answer))
+                .map_err(|e| RecordError::connect(stream as u32, e))?;
+            streams.orders.push(order);
+            streams.threads.push(thread);
+        }
+        Ok(streams)
+    }
+
+    /// Sends a round and waits until the destination has applied it.
+    ///
+    /// # Errors
+    /// The first stream's that failed; the others are shut down.
+    pub fn round(&mut self, round: u32, runs: &Arc<Vec<PageRun>>) -> Result<RoundDone, Failed> {
+        let before = self.wire_bytes();
+        for order in &self.orders {
+            // A lane that is gone has answered with its failure.
+            let _ = order.send(Order::Round {
+                round,
+                runs: runs.clone(),
+            });
+        }
+        let mut totals = Totals::default();
+        let at = self.wait_for(self.orders.len(), |stream, done, all| {
+            all[stream] += done.totals;
+            totals += done.totals;
+        })?;
+        Ok(RoundDone {
+            totals,
+            wire_bytes: self.wire_bytes() - before,
+            at,
+        })
+    }
+
+    /// Hands the guest over. Returns when the takeover was acknowledged.
+    ///
+    /// # Errors
+    /// As [`Streams::round`]; says whether the final record may have arrived.
+    pub fn take_over(&mut self, round: u32, device_state: Vec<u8>) -> Result<Instant, Failed> {
+        let _ = self.orders[0].send(Order::TakeOver {
+            round,
+            device_state: Arc::new(device_state),
+            totals: self.totals.clone(),
+        });
+        self.wait_for(1, |_, _, _| ())
+    }
+
+    /// Tells the destination that the guest stays.
+    ///
+    /// # Errors
+    /// As [`Streams::round`].
+    pub fn abort(&mut self, round: u32) -> Result<Instant, Failed> {
+        let _ = self.orders[0].send(Order::Abort { round });
+        self.wait_for(1, |_, _, _| ())
+    }
+
+    /// Bytes sent so far, on all streams.
+    pub fn wire_bytes(&self) -> u64 {
+        self.sent.iter().map(|(bytes, _)| bytes).sum()
+    }
+
+    /// Records sent so far, on all streams, control records included.
+    pub fn records(&self) -> u64 {
+        self.sent.iter().map(|(_, records)| records).sum()
+    }
+
+    /// Ends the streams; their CPU time by stage.
+    pub fn close(self) -> Vec<StageTimes<3>> {
+        drop(self.orders);
+        self.threads
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .collect()
+    }
+
+    fn wait_for(
+        &mut self,
+        count: usize,
+        mut each: impl FnMut(usize, &Done, &mut [Totals]),
+    ) -> Result<Instant, Failed> {
+        let mut last = None;
+        let mut failure: Option<Failed> = None;
+        for _ in 0..count {
+            match self.answers.recv() {
+                Ok(Ok((stream, done))) => {
+                    let stream = stream as usize;
+                    self.sent[stream] = (done.wire_bytes, done.records);
+                    each(stream, &done, &mut self.totals);
+                    last = last.max(Some(done.at));
+                }
+                Ok(Err(failed)) => {
+                    // The rest of the round is lost: wake the streams that wait for their peer.
+                    for socket in &self.sockets {
+                        let _ = socket.shutdown(std::net::Shutdown::Both);
+                    }
+                    failure.get_or_insert(failed);
+                }
+                Err(_) => break,
+            }
+        }
+        match (failure, last) {
+            (Some(failed), _) => Err(failed),
+            (None, Some(at)) => Ok(at),
+            (None, None) => unreachable!("every lane answers every order until it fails"),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The two clocks, as the source's driver sees them: what time it is, when the guest writes.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::guest::vcpu::{Phase, StreamPosition, StreamStart, Vcpus};
+use crate::host::HostSpec;
+use crate::host::latency::latency;
+use crate::precopy::{BandwidthWindow, link_time_ns};
+use crate::results::{Guest, Latency};
+use crate::source::Machine;
+use crate::units::PAGE_SIZE;
+use crate::workload::{MergedStream, WriteStream};
+
+/// How the guest got on while it was migrated, and where its stream stands.
+#[derive(Debug, Default)]
+pub struct GuestEnd {
+    /// Its own view.
+    pub guest: Guest,
+    /// Stream time at the takeover, from which the destination goes on, nanoseconds.
+    pub stream_time_ns: u64,
+}
+
+/// A clock under which one migration runs, together with the guest that lives by it.
+pub trait Timeline {
+    /// The migration begins now: the first harvest is next.
+    fn begin(&mut self);
+    /// Since the migration began, nanoseconds.
+    fn now_ns(&self) -> u64;
+    /// A moment on this clock, nanoseconds since the migration began. Under the virtual clock: now.
+    fn instant_ns(&self, at: Instant) -> u64;
+    /// A round's pages were sent and acknowledged.
+    fn sent(&mut self, payload_bytes: u64, wire_bytes: u64, duration_ns: u64);
+    /// How long sending this many dirty pages would take, nanoseconds.
+    fn expected_ns(&self, pages: u64) -> u64;
+    /// Returns when every vCPU has stopped.
+    fn pause(&mut self);
+    /// The vCPUs run on: the migration was given up.
+    fn resume(&mut self);
+    /// Per vCPU, where its stream goes on. The vCPUs are paused.
+    fn positions(&self) -> Vec<StreamPosition>;
+    /// The migration has ended: the destination took over at that time, or the guest stays. CPU
+    /// time of the vCPU threads since it began, seconds.
+    fn ended(&mut self, taken_over: Option<Instant>) -> f64;
+    /// Ends the guest at this side.
+    ///
+    /// # Errors
+    /// If a vCPU thread broke.
+    fn finish(self: Box<Self>) -> Result<GuestEnd>;
+}
+
+/// The virtual clock: time passes only by sending, and the stream advances between rounds.
+pub struct VirtualTimeline<'a> {
+    machine: &'a Machine,
+    stream: MergedStream,
+    bits_per_second: u64,
+    start_ns: u64,
+    now_ns: u64,
+    paused: bool,
+    writes: u64,
+}
+
+impl<'a> VirtualTimeline<'a> {
+    /// The stream of the spec's scenario from its start offset.
+    ///
+    /// # Errors
+    /// If the stream can't be made.
+    ///
+    /// # Panics
+    /// If the link is unlimited, which a checked scenario refuses.
+    pub fn new(spec: &HostSpec, machine: &'a Machine) -> Result<Self> {
+        let mut stream = MergedStream::new(&spec.scenario)?;
+        stream.skip_to(spec.start_offset_ns);
+        Ok(VirtualTimeline {
+            machine,
+            stream,
+            bits_per_second: (spec.scenario.migration.link.bits_per_second())
+                .expect("the virtual clock has a limited link"),
+            start_ns: spec.start_offset_ns,
+            now_ns: 0,
+            paused: false,
+            writes: 0,
+        })
+    }
+}
+
+impl Timeline for VirtualTimeline<'_> {
+    fn begin(&mut self) {}
+
+    fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    fn instant_ns(&self, _at: Instant) -> u64 {
+        self.now_ns
+    }
+
+    fn sent(&mut self, payload_bytes: u64, _wire_bytes: u64, _duration_ns: u64) {
+        self.now_ns += link_time_ns(payload_bytes, self.bits_per_second);
+        if self.paused {
+            return;
+        }
+        let until_ns = self.start_ns + self.now_ns;
+        while let Some((_, write)) = self.stream.next_until(until_ns) {
+            self.machine.execute(&write);
+            self.writes += 1;
+        }
+    }
+
+    fn expected_ns(&self, pages: u64) -> u64 {
+        link_time_ns(pages * PAGE_SIZE as u64, self.bits_per_second)
+    }
+
+    fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    fn resume(&mut self) {
+        self.paused = false;
+    }
+
+    fn positions(&self) -> Vec<StreamPosition> {
+        let next = StreamPosition {
+            at_ns: self.start_ns + self.now_ns,
+            after: 0,
+        };
+        vec![next; self.machine.vcpus as usize]
+    }
+
+    fn ended(&mut self, _taken_over: Option<Instant>) -> f64 {
+        0.0
+    }
+
+    fn finish(self: Box<Self>) -> Result<GuestEnd> {
+        // The stream is executed to the letter, so the rate is as asked by construction.
+        let seconds = self.now_ns as f64 / 1e9;
+        let rate = if self.now_ns == 0 {
+            0.0
+        } else {
+            (self.writes * PAGE_SIZE as u64) as f64 / seconds
+        };
+        Ok(GuestEnd {
+            guest: Guest {
+                writes: self.writes,
+                schedule_kept: 1.0,
+                achieved_rate: rate,
+                asked_rate: rate,
+                write_latency_ns: Latency::default(),
+                write_latency_before_ns: Latency::default(),
+                write_latency_after_ns: Latency::default(),
+            },
+            stream_time_ns: self.start_ns + self.now_ns,
+        })
+    }
+}
+
+/// Wall-clock time, and vCPU threads that write when the stream says so.
+pub struct LiveTimeline {
+    vcpus: Vcpus,
+    bandwidth: BandwidthWindow,
+    began: Instant,
+    vcpu_cpu_began_s: f64,
+    vcpu_cpu_ended_s: Option<f64>,
+    taken_over: Option<Instant>,
+    window: Duration,
+}
+
+impl LiveTimeline {
+    /// Sets the vCPUs running and lets them run for the spec's window, the latency baseline.
+    ///
+    /// # Errors
+    /// If the streams or the threads can't be made.
+    pub fn start(spec: &HostSpec, machine: &Machine) -> Result<Self> {
+        let scenario = &spec.scenario;
+        let streams = (0..scenario.guest.vcpus)
+            .map(|vcpu| WriteStream::new(scenario, vcpu))
+            .collect::<Result<Vec<_>>>()?;
+        let mut vcpus = Vcpus::spawn(
+            machine.memory.clone(),
+            machine.tracker.clone(),
+            streams,
+            machine.extent,
+            &StreamStart::at(spec.start_offset_ns),
+        )?;
+        vcpus.start();
+        let window = scenario.measure.window.0;
+        std::thread::sleep(window);
+        Ok(LiveTimeline {
+            vcpus,
+            bandwidth: BandwidthWindow::default(),
+            began: Instant::now(),
+            vcpu_cpu_began_s: 0.0,
+            vcpu_cpu_ended_s: None,
+            taken_over: None,
+            window,
+        })
+    }
+}
+
+impl Timeline for LiveTimeline {
+    fn begin(&mut self) {
+        self.vcpus.mark_phase(Phase::During);
+        self.vcpu_cpu_began_s = self.vcpus.cpu_s();
+        self.began = Instant::now();
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.instant_ns(Instant::now())
+    }
+
+    fn instant_ns(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.began).as_nanos() as u64
+    }
+
+    fn sent(&mut self, _payload_bytes: u64, wire_bytes: u64, duration_ns: u64) {
+        self.bandwidth
+            .add(wire_bytes, Duration::from_nanos(duration_ns));
+    }
+
+    fn expected_ns(&self, pages: u64) -> u64 {
+        self.bandwidth.time_for_ns(pages * PAGE_SIZE as u64)
+    }
+
+    fn pause(&mut self) {
+        self.vcpus.pause();
+    }
+
+    fn resume(&mut self) {
+        self.vcpus.resume();
+    }
+
+    fn positions(&self) -> Vec<StreamPosition> {
+        self.vcpus.positions()
+    }
+
+    fn ended(&mut self, taken_over: Option<Instant>) -> f64 {
+        self.taken_over = taken_over;
+        let ended = self.vcpus.cpu_s();
+        self.vcpu_cpu_ended_s = Some(ended);
+        ended - self.vcpu_cpu_began_s
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<GuestEnd> {
+        let report = match self.taken_over {
+            Some(at) => self.vcpus.finish(at),
+            None => {
+                // The guest stays: how it gets on after the attempt is part of its story.
+                self.vcpus.mark_phase(Phase::After);
+                self.vcpus.resume();
+                std::thread::sleep(self.window);
+                self.vcpus.stop()
+            }
+        };
+        let during = report.phase(Phase::During);
+        let rate = |writes: u64| {
+            if report.running_s > 0.0 {
+                writes as f64 * PAGE_SIZE as f64 / report.running_s
+            } else {
+                0.0
+            }
+        };
+        let schedule_kept = match report.asked_writes {
+            0 => 1.0,
+            asked => during.writes as f64 / asked as f64,
+        };
+        Ok(GuestEnd {
+            guest: Guest {
+                writes: during.writes,
+                schedule_kept,
+                achieved_rate: rate(during.writes),
+                asked_rate: rate(report.asked_writes),
+                write_latency_ns: latency(&during.latency),
+                write_latency_before_ns: latency(&report.phase(Phase::Before).latency),
+                write_latency_after_ns: latency(&report.phase(Phase::After).latency),
+            },
+            stream_time_ns: report.stream_time_ns,
+        })
+    }
+}

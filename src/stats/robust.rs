@@ -1,0 +1,73 @@
+//! Location and spread that a few wild values can't move.
+
+/// The median; `None` of nothing. The mean of the middle two for an even count.
+pub fn median(values: &[f64]) -> Option<f64> {
+    quantile(values, 0.5)
+}
+
+/// The quantile at `q`, 0 to 1, linear between order statistics (Hyndman and Fan 1996, type 7).
+/// `None` of nothing.
+pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    let at = q.clamp(0.0, 1.0) * last as f64;
+    let below = at.floor() as usize;
+    let above = at.ceil() as usize;
+    Some(sorted[below] + (sorted[above] - sorted[below]) * (at - below as f64))
+}
+
+/// The median absolute deviation from the median; `None` of nothing.
+pub fn mad(values: &[f64]) -> Option<f64> {
+    let centre = median(values)?;
+    let deviations: Vec<f64> = values.iter().map(|v| (v - centre).abs()).collect();
+    median(&deviations)
+}
+
+/// A robust estimate of the standard deviation: 1.0483 times the median distance between two
+/// values (Shamos 1976). Consistent for normal noise, 86% efficient there against 37% for one from
+/// [`mad`], and unmoved by a quarter of wild values. `None` below two values.
+pub fn robust_sd(values: &[f64]) -> Option<f64> {
+    let mut distances = Vec::with_capacity(values.len() * values.len() / 2);
+    for (i, a) in values.iter().enumerate() {
+        distances.extend(values[i + 1..].iter().map(|b| (a - b).abs()));
+    }
+    median(&distances).map(|distance| 1.0483 * distance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_follow_type_7() {
+        let table: &[(&[f64], f64, f64)] = &[
+            (&[1.0, 2.0, 3.0, 4.0], 0.25, 1.75),
+            (&[4.0, 1.0, 3.0, 2.0], 0.5, 2.5),
+            (&[5.0], 0.9, 5.0),
+            (&[1.0, 2.0, 3.0], 1.0, 3.0),
+            (&[1.0, 2.0, 3.0], 0.0, 1.0),
+        ];
+        for (values, q, expected) in table {
+            assert_eq!(quantile(values, *q), Some(*expected), "{values:?} at {q}");
+        }
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+
+    #[test]
+    fn mad_ignores_one_wild_value() {
+        // Worked example in the literature: {1, 1, 2, 2, 4, 6, 9} has MAD 1.
+        assert_eq!(mad(&[1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 9.0]), Some(1.0));
+        assert_eq!(mad(&[1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 1e9]), Some(1.0));
+    }
+
+    #[test]
+    fn the_robust_sd_is_consistent_for_normal_noise() {
+        assert_eq!(robust_sd(&[3.0]), None);
+        assert_eq!(robust_sd(&[3.0, 5.0]), Some(2.0 * 1.0483));
+        let mut random = crate::stats::Random::new(2, 0);
+        let values: Vec<f64> = (0..1500).map(|_| 3.0 * random.normal()).collect();
+        let sd = robust_sd(&values).unwrap();
+        assert!((sd - 3.0).abs() < 0.2, "{sd}");
+    }
+}

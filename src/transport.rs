@@ -1,0 +1,344 @@
+//! TCP streams: exact sends and receives over raw memory, with a limit on silence, and pacing.
+//!
+//! Guest memory is named by raw pointers only: vCPUs write to it while it is sent.
+
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::crypto::Segment;
+
+/// The most entries that the kernel takes in one vectored call.
+const IOV_MAX: usize = 1024;
+
+/// Why a stream broke. The text says what happened, where.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The peer closed the connection where more was due.
+    #[error("stream {stream}: closed by the {peer} {within}")]
+    Closed {
+        /// Which stream.
+        stream: u32,
+        /// Who.
+        peer: &'static str,
+        /// In the middle of what.
+        within: &'static str,
+    },
+    /// The peer neither sent nor received for the time allowed.
+    #[error("stream {stream}: the {peer} was silent for {} ms while {doing}", .limit.as_millis())]
+    Silent {
+        /// Which stream.
+        stream: u32,
+        /// Who.
+        peer: &'static str,
+        /// What was being done.
+        doing: &'static str,
+        /// For how long.
+        limit: Duration,
+    },
+    /// Anything else that the operating system said.
+    #[error("stream {stream}: {doing} the {peer}: {source}")]
+    Io {
+        /// Which stream.
+        stream: u32,
+        /// Who.
+        peer: &'static str,
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// One TCP connection.
+#[derive(Debug)]
+pub struct Connection {
+    socket: TcpStream,
+    stream: u32,
+    peer: &'static str,
+    limit: Duration,
+    sent: u64,
+    received: u64,
+    scratch: Scratch,
+}
+
+/// Reused entries for vectored calls; empty between calls.
+#[derive(Debug, Default)]
+struct Scratch(Vec<libc::iovec>);
+
+// SAFETY: the pointers in it are used only during the call that put them there.
+unsafe impl Send for Scratch {}
+
+impl Connection {
+    /// Takes over a connected socket. `limit` is how long the peer may be silent.
+    ///
+    /// # Errors
+    /// If the kernel refuses a socket option.
+    pub fn new(
+        socket: TcpStream,
+        stream: u32,
+        peer: &'static str,
+        limit: Duration,
+    ) -> io::Result<Self> {
+        // Records are whole messages: waiting for more bytes to fill a segment only delays acks.
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(limit))?;
+        socket.set_write_timeout(Some(limit))?;
+        Ok(Connection {
+            socket,
+            stream,
+            peer,
+            limit,
+            sent: 0,
+            received: 0,
+            scratch: Scratch::default(),
+        })
+    }
+
+    /// The number that the stream turned out to have, once its preamble is read.
+    pub fn set_stream(&mut self, stream: u32) {
+        self.stream = stream;
+    }
+
+    /// Bytes sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Bytes received so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Another handle on the socket, to shut it down from another thread.
+    ///
+    /// # Errors
+    /// If the process is out of descriptors.
+    pub fn handle(&self) -> io::Result<TcpStream> {
+        self.socket.try_clone()
+    }
+
+    /// Sends all of `bytes`.
+    ///
+    /// # Errors
+    /// If the stream breaks or the peer is silent for too long.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
+        self.send_vectored(bytes, &[], &[])
+    }
+
+    /// Sends `prefix`, `head`, then the segments, with as few system calls as the kernel allows.
+    ///
+    /// # Errors
+    /// If the stream breaks or the peer is silent for too long.
+    pub fn send_vectored(
+        &mut self,
+        prefix: &[u8],
+        head: &[u8],
+        segments: &[Segment],
+    ) -> Result<(), TransportError> {
+        let mut entries = std::mem::take(&mut self.scratch.0);
+        entries.extend([prefix, head].map(|bytes| iovec(bytes.as_ptr(), bytes.len())));
+        entries.extend(segments.iter().map(|s| iovec(s.start(), s.len())));
+        let done = self.send_entries(&mut entries);
+        entries.clear();
+        self.scratch.0 = entries;
+        done
+    }
+
+    fn send_entries(&mut self, mut left: &mut [libc::iovec]) -> Result<(), TransportError> {
+        left = advance(left, 0);
+        while !left.is_empty() {
+            let mut message = message(left);
+            // SAFETY: every entry names memory that outlives the call: `prefix` and `head` are
+            // borrowed by the caller, and guest memory stays mapped for as long as its threads
+            // run. The kernel only reads it.
+            let count = unsafe {
+                libc::sendmsg(
+                    self.socket.as_raw_fd(),
+                    &raw mut message,
+                    libc::MSG_NOSIGNAL,
+                )
+            };
+            if count < 0 {
+                self.failed("sending to")?;
+                continue;
+            }
+            self.sent += count as u64;
+            left = advance(left, count as usize);
+        }
+        Ok(())
+    }
+
+    /// Receives exactly `len` bytes into raw memory.
+    ///
+    /// # Errors
+    /// If the stream ends or breaks, or the peer is silent for too long.
+    ///
+    /// # Safety
+    /// Each segment must name memory that is valid for writes, that no reference points at and
+    /// that nothing else accesses during the call.
+    pub unsafe fn receive_vectored(
+        &mut self,
+        segments: &[Segment],
+        within: &'static str,
+    ) -> Result<(), TransportError> {
+        let mut entries = std::mem::take(&mut self.scratch.0);
+        entries.extend(segments.iter().map(|s| iovec(s.start(), s.len())));
+        // SAFETY: the caller vouches for the memory.
+        let done = unsafe { self.receive_entries(&mut entries, within) };
+        entries.clear();
+        self.scratch.0 = entries;
+        done
+    }
+
+    /// # Safety
+    /// As [`Connection::receive_vectored`].
+    unsafe fn receive_entries(
+        &mut self,
+        mut left: &mut [libc::iovec],
+        within: &'static str,
+    ) -> Result<(), TransportError> {
+        left = advance(left, 0);
+        while !left.is_empty() {
+            let mut message = message(left);
+            // SAFETY: the caller vouches for the memory.
+            let count = unsafe {
+                libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, libc::MSG_WAITALL)
+            };
+            if count < 0 {
+                self.failed("receiving from")?;
+                continue;
+            }
+            if count == 0 {
+                return Err(TransportError::Closed {
+                    stream: self.stream,
+                    peer: self.peer,
+                    within,
+                });
+            }
+            self.received += count as u64;
+            left = advance(left, count as usize);
+        }
+        Ok(())
+    }
+
+    /// Fills `buffer`.
+    ///
+    /// # Errors
+    /// As [`Connection::receive_vectored`].
+    pub fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        within: &'static str,
+    ) -> Result<(), TransportError> {
+        // SAFETY: `buffer` is borrowed for the call, which is all that the segment is used for.
+        let segment = unsafe { Segment::new(buffer.as_mut_ptr().cast_const(), buffer.len()) };
+        // SAFETY: `buffer` is borrowed mutably for the call, so nothing else accesses it.
+        unsafe { self.receive_vectored(&[segment], within) }
+    }
+
+    /// Ends the sending direction, so that the peer sees the end of the stream.
+    pub fn finish(&self) {
+        // The peer may have closed first; then there is nothing left to end.
+        let _ = self.socket.shutdown(std::net::Shutdown::Write);
+    }
+
+    fn failed(&self, doing: &'static str) -> Result<(), TransportError> {
+        let source = io::Error::last_os_error();
+        match source.kind() {
+            io::ErrorKind::Interrupted => Ok(()),
+            io::ErrorKind::WouldBlock => Err(TransportError::Silent {
+                stream: self.stream,
+                peer: self.peer,
+                doing: if doing == "sending to" {
+                    "it had data to receive"
+                } else {
+                    "its data was awaited"
+                },
+                limit: self.limit,
+            }),
+            _ => Err(TransportError::Io {
+                stream: self.stream,
+                peer: self.peer,
+                doing,
+                source,
+            }),
+        }
+    }
+}
+
+fn iovec(start: *const u8, len: usize) -> libc::iovec {
+    libc::iovec {
+        iov_base: start.cast_mut().cast(),
+        iov_len: len,
+    }
+}
+
+fn message(left: &mut [libc::iovec]) -> libc::msghdr {
+    // SAFETY: msghdr is plain data for which zero means "absent".
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = left.as_mut_ptr();
+    message.msg_iovlen = left.len().min(IOV_MAX) as _;
+    message
+}
+
+/// Drops `count` bytes from the front, and empty entries.
+fn advance(mut left: &mut [libc::iovec], mut count: usize) -> &mut [libc::iovec] {
+    while let Some(first) = left.first_mut() {
+        if count < first.iov_len {
+            // SAFETY: stays within the entry's memory.
+            first.iov_base = unsafe { first.iov_base.cast::<u8>().add(count) }.cast();
+            first.iov_len -= count;
+            break;
+        }
+        count -= first.iov_len;
+        left = &mut left[1..];
+    }
+    left
+}
+
+/// Keeps all streams of a source together within a link's bandwidth.
+///
+/// Each record books its time on the link; a stream waits until its booking begins. A late waker
+/// catches up, by [`Pacer::TOLERANCE`] at most, so that the mean is the link's bandwidth although
+/// sleeps overshoot.
+#[derive(Debug)]
+pub struct Pacer {
+    bits_per_second: u64,
+    epoch: Instant,
+    /// When the link is free next, nanoseconds since `epoch`.
+    free_at: AtomicU64,
+}
+
+impl Pacer {
+    /// How far a stream may fall behind the link and still catch up.
+    pub const TOLERANCE: Duration = Duration::from_millis(1);
+
+    /// A link of `bits_per_second`, free now.
+    pub fn new(bits_per_second: u64) -> Self {
+        Pacer {
+            bits_per_second,
+            epoch: Instant::now(),
+            free_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Books `bytes` and sleeps until the link takes them.
+    pub fn wait(&self, bytes: u64) {
+        let cost = crate::precopy::link_time_ns(bytes, self.bits_per_second);
+        let now = self.epoch.elapsed().as_nanos() as u64;
+        let earliest = now.saturating_sub(Self::TOLERANCE.as_nanos() as u64);
+        let book = |free: u64| Some(free.max(earliest) + cost);
+        // Relaxed: the value carries nothing but itself.
+        let free = self
+            .free_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, book)
+            .unwrap_or(now);
+        let start = free.max(earliest);
+        if start > now {
+            std::thread::sleep(Duration::from_nanos(start - now));
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Sealing and opening through the public interface.
+
+mod masks;
+mod race;
+mod records;
+mod wipe;
+
+use std::sync::Arc;
+
+use migtax::arm::Backend;
+use migtax::crypto::{Direction, KeyLimits, MigrationSecret, OpenSequence, SealSequence, Segment};
+
+/// Every backend that makes records, the null cipher first.
+const BACKENDS: [Backend; 4] = [
+    Backend::Null,
+    Backend::RustcryptoSoft,
+    Backend::Rustcrypto,
+    Backend::AwsLc,
+];
+
+/// The same secret twice, as the two sides have it.
+fn both_sides() -> [Arc<MigrationSecret>; 2] {
+    let secret = MigrationSecret::generate().unwrap();
+    let mut line = Vec::new();
+    secret.write_hex_line(&mut line).unwrap();
+    [secret, MigrationSecret::from_hex_line(&mut line).unwrap()].map(Arc::new)
+}
+
+fn sequences(
+    secrets: &[Arc<MigrationSecret>; 2],
+    limits: KeyLimits,
+) -> (SealSequence, OpenSequence) {
+    (
+        SealSequence::new(&secrets[0], 0, Direction::ToDestination, limits).unwrap(),
+        OpenSequence::new(&secrets[1], 0, Direction::ToDestination, limits),
+    )
+}
+
+/// A segment of memory that nobody writes while it is used.
+fn quiet(memory: &[u8]) -> Segment {
+    // SAFETY: the tests keep `memory` for longer than the segment and write it only in between.
+    unsafe { Segment::new(memory.as_ptr(), memory.len()) }
+}

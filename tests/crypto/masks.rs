@@ -1,0 +1,114 @@
+//! The masks of the aws-lc arms, each in a child process that starts with it.
+
+use std::process::Command;
+
+use migtax::arm::{AWS_LC_MASK_VARIABLE, Arm, Backend};
+use migtax::{cpu, crypto};
+
+/// Names the file to which a child writes what it engaged.
+const REPORT: &str = "MIGTAX_TEST_ENGAGED";
+
+/// In a child, reports what aws-lc engaged. In any process, what is engaged is something that the
+/// CPU has, and what a library engages does not change while it runs.
+#[test]
+fn what_is_engaged_is_there() {
+    for backend in [Backend::AwsLc, Backend::Rustcrypto, Backend::RustcryptoSoft] {
+        let engaged = crypto::engaged_features(backend);
+        for feature in &engaged {
+            assert!(cpu::has(feature), "{backend:?} engaged {feature}");
+        }
+        crypto::known_answer_test(backend).unwrap();
+        assert_eq!(crypto::engaged_features(backend), engaged);
+        assert!(!crypto::engaged_implementation(backend).is_empty());
+    }
+    assert!(crypto::engaged_features(Backend::RustcryptoSoft).is_empty());
+    if let Some(path) = std::env::var_os(REPORT) {
+        let lines = [Backend::AwsLc, Backend::Rustcrypto].map(|backend| {
+            format!(
+                "{} {}",
+                crypto::engaged_implementation(backend),
+                crypto::engaged_features(backend).join(" ")
+            )
+        });
+        std::fs::write(path, lines.join("\n")).unwrap();
+    }
+}
+
+/// What aws-lc and RustCrypto engage in a process that starts as the arm's host process does.
+fn engaged_in_child(arm: Arm) -> [Vec<String>; 2] {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("engaged");
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "masks::what_is_engaged_is_there"])
+        .env(REPORT, &report)
+        .env_remove(AWS_LC_MASK_VARIABLE);
+    if let Some(mask) = arm.aws_lc_mask() {
+        child.env(AWS_LC_MASK_VARIABLE, mask);
+    }
+    let output = child.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{arm}: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    let text = std::fs::read_to_string(report).unwrap();
+    let mut lines = text
+        .lines()
+        .map(|line| line.split_whitespace().map(str::to_owned).collect());
+    [lines.next().unwrap(), lines.next().unwrap()]
+}
+
+#[test]
+fn every_mask_takes_effect_and_the_arms_differ_where_they_must() {
+    if crypto::supported(Arm::AwsLc).is_err() {
+        // A host without the instructions: there is nothing to mask, and the arms say so.
+        assert!(crypto::supported(Arm::AwsLcAesni).is_err());
+        return;
+    }
+    let [soft, rustcrypto_under_soft] = engaged_in_child(Arm::AwsLcSoft);
+    let [aesni, _] = engaged_in_child(Arm::AwsLcAesni);
+    let [all, rustcrypto] = engaged_in_child(Arm::AwsLc);
+    let has = |engaged: &[String], feature: &str| engaged.iter().any(|engaged| engaged == feature);
+
+    for feature in ["aes", "pclmulqdq", "vaes", "vpclmulqdq", "avx512f"] {
+        assert!(!has(&soft, feature), "soft: {soft:?}");
+    }
+    assert!(has(&aesni, "aes") && has(&aesni, "pclmulqdq"), "{aesni:?}");
+    for feature in ["vaes", "vpclmulqdq", "avx512f"] {
+        assert!(!has(&aesni, feature), "aesni: {aesni:?}");
+    }
+    assert!(has(&all, "aes"), "{all:?}");
+    assert_ne!(soft, aesni);
+    assert_ne!(soft, all);
+
+    // aws-lc uses VAES only together with AVX-512: elsewhere, and only there, the upper two steps
+    // of the ladder are one.
+    let wide = [
+        "vaes",
+        "vpclmulqdq",
+        "avx512f",
+        "avx512bw",
+        "avx512dq",
+        "avx512vl",
+    ];
+    let is_wide = wide.iter().all(|feature| cpu::has(feature));
+    assert_eq!(
+        has(&all, "vaes") && has(&all, "vpclmulqdq"),
+        is_wide,
+        "{all:?}"
+    );
+    assert_eq!(all != aesni, is_wide, "{all:?} and {aesni:?}");
+
+    // The mask is aws-lc's alone.
+    assert_eq!(rustcrypto_under_soft, rustcrypto);
+    assert!(has(&rustcrypto, "aes") && has(&rustcrypto, "pclmulqdq"));
+}
+
+/// An empty value is no mask: it hides everything. So the arm without a mask unsets the variable.
+#[test]
+fn no_arm_sets_an_empty_mask() {
+    for arm in Arm::ALL {
+        assert_ne!(arm.aws_lc_mask(), Some(""));
+    }
+}

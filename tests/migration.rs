@@ -1,0 +1,451 @@
+//! Whole migrations through the command line: what a user runs, checked in results.json.
+
+mod command;
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use command::{Outcome, migtax, run, scenario_file};
+use migtax::arm::Arm;
+use migtax::results::{Migration, OutcomeStatus, PolicyDecision, Results, RoundKind};
+
+/// An idle guest and one that writes, small enough for an unoptimised build.
+const IDLE: &str = r#"
+name = "idle"
+[guest]
+memory = "8MiB"
+[workload]
+rate = "0MiB/s"
+[measure]
+repetitions = 1
+warmup = 0
+window = "10ms"
+"#;
+
+const VIRTUAL: &str = r#"
+name = "virtual"
+[guest]
+memory = "16MiB"
+vcpus = 2
+device_state = "300KiB"
+[workload]
+rate = "300MiB/s"
+placement = { model = "zipf", exponent = 0.99, working_set = 0.5 }
+[migration]
+link = "10Gbit/s"
+downtime_limit = "500us"
+[measure]
+clock = "virtual"
+repetitions = 2
+warmup = 0
+"#;
+
+fn completed(results: &Results) -> impl Iterator<Item = &Migration> {
+    results
+        .migrations
+        .iter()
+        .filter(|m| m.outcome.status == OutcomeStatus::Completed)
+}
+
+/// What must hold in every completed migration's record.
+fn check_sums(m: &Migration) {
+    let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 + 1e-6 * a.abs();
+    let d = &m.downtime;
+    assert!(near(
+        d.total_s,
+        d.pause_s + d.harvest_s + d.transfer_s + d.takeover_s
+    ));
+    let sum = |f: fn(&migtax::results::Round) -> u64| m.rounds.iter().map(f).sum::<u64>();
+    assert_eq!(m.pages_sent, sum(|r| r.pages_sent));
+    assert_eq!(m.zero_pages, sum(|r| r.zero_pages));
+    assert_eq!(m.payload_bytes, m.pages_sent * 4096);
+    assert!(m.bytes_on_wire > m.payload_bytes);
+    assert!(m.bytes_on_wire >= sum(|r| r.bytes_on_wire));
+    assert_eq!(m.rounds.last().unwrap().kind, RoundKind::StopAndCopy);
+    assert!(
+        m.rounds.len() >= 2,
+        "one pre-copy round runs before the first decision"
+    );
+    let first = &m.rounds[0];
+    assert_eq!(first.kind, RoundKind::PreCopy);
+    assert_eq!((first.pages_sent + first.zero_pages) * 4096, m.memory_bytes);
+    let s = &m.cpu.source;
+    assert!(
+        near(s.total_s, s.prepare_s + s.seal_s + s.transmit_s + s.other_s),
+        "{s:?}"
+    );
+    let d = &m.cpu.destination;
+    assert!(
+        near(d.total_s, d.receive_s + d.open_s + d.apply_s + d.other_s),
+        "{d:?}"
+    );
+    assert!(m.verified.equal && m.verified.source_hash == m.verified.destination_hash);
+    assert_eq!(m.verified.source_hash.len(), 64);
+}
+
+#[test]
+fn every_arm_moves_the_guest_and_proves_it() {
+    let Outcome { code, results, .. } = run(IDLE, &[]);
+    assert_eq!(code, 0);
+    assert_eq!(results.arms.len(), Arm::ALL.len());
+    for arm in &results.arms {
+        let made: Vec<_> = results
+            .migrations
+            .iter()
+            .filter(|m| m.arm == arm.name)
+            .collect();
+        if !arm.supported {
+            assert!(arm.reason.is_some());
+            assert!(
+                made.iter()
+                    .all(|m| m.outcome.status == OutcomeStatus::FellBack)
+            );
+            continue;
+        }
+        assert_eq!(made.len(), 1);
+        assert_eq!(
+            made[0].outcome.status,
+            OutcomeStatus::Completed,
+            "{:?}",
+            made[0].outcome
+        );
+        check_sums(made[0]);
+        let has = |feature: &str| arm.engaged_features.iter().any(|f| f == feature);
+        match arm.name {
+            Arm::Plain | Arm::Copy | Arm::RustcryptoSoft => {
+                assert!(arm.engaged_features.is_empty());
+            }
+            Arm::AwsLcSoft => assert!(!has("aes") && !has("pclmulqdq") && !has("vaes")),
+            Arm::AwsLcAesni => assert!(has("aes") && has("pclmulqdq") && !has("vaes")),
+            Arm::AwsLc | Arm::Rustcrypto => assert!(has("aes")),
+        }
+    }
+    // The guest is idle: whatever the arm, the same memory arrives.
+    let hashes: Vec<_> = completed(&results)
+        .map(|m| &m.verified.source_hash)
+        .collect();
+    assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn the_virtual_clock_counts_the_same_everywhere() {
+    let counts = |results: &Results| -> Vec<(u32, Vec<_>, String)> {
+        let mut all: Vec<_> = completed(results)
+            .map(|m| {
+                check_sums(m);
+                let rounds: Vec<_> = m
+                    .rounds
+                    .iter()
+                    .map(|r| {
+                        (
+                            r.pages_sent,
+                            r.zero_pages,
+                            r.pages_dirtied,
+                            r.duration_s.to_bits(),
+                        )
+                    })
+                    .collect();
+                (m.block, rounds, m.verified.source_hash.clone())
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    let first = run(VIRTUAL, &["--arms", "plain,copy,aws-lc-soft"]);
+    assert_eq!(first.code, 0);
+    let reference = counts(&first.results);
+    assert_eq!(reference.len(), 6);
+    for block in reference.chunks(3) {
+        assert!(
+            block.iter().all(|arm| *arm == block[0]),
+            "arms differ: {block:?}"
+        );
+    }
+    assert_ne!(
+        reference[0], reference[3],
+        "blocks start at different places of the stream"
+    );
+    let wire = |results: &Results, arm| -> Vec<(u64, u64)> {
+        completed(results)
+            .filter(|m| m.arm == arm)
+            .map(|m| (m.records, m.bytes_on_wire))
+            .collect()
+    };
+    // Another tracker, more streams and smaller records find and send the same pages.
+    for flags in [
+        &["--arms", "plain,copy,aws-lc-soft"][..],
+        &["--arms", "plain,copy,aws-lc-soft", "--tracker", "bitmap"],
+        &[
+            "--arms",
+            "plain,copy,aws-lc-soft",
+            "--streams",
+            "5",
+            "--record",
+            "8KiB",
+        ],
+    ] {
+        let again = run(VIRTUAL, flags);
+        assert_eq!(counts(&again.results), reference, "{flags:?}");
+        if flags.len() < 6 {
+            for arm in [Arm::Plain, Arm::Copy, Arm::AwsLcSoft] {
+                assert_eq!(
+                    wire(&again.results, arm),
+                    wire(&first.results, arm),
+                    "{flags:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Golden counts: a change here changes what every earlier exact result meant.
+#[test]
+fn the_virtual_clock_counts_what_it_counted_before() {
+    let made = run(VIRTUAL, &["--arms", "plain"]);
+    let rounds: Vec<Vec<(u64, u64, u64)>> = completed(&made.results)
+        .map(|m| {
+            let counts = |r: &migtax::results::Round| (r.pages_sent, r.zero_pages, r.pages_dirtied);
+            m.rounds.iter().map(counts).collect()
+        })
+        .collect();
+    assert_eq!(rounds, GOLDEN, "explain a changed count in the commit");
+}
+
+const GOLDEN: &[&[(u64, u64, u64)]] = &[
+    &[(3686, 410, 345), (345, 0, 69), (69, 0, 0)],
+    &[(3686, 410, 390), (390, 0, 76), (76, 0, 0)],
+];
+
+#[test]
+fn a_guest_that_writes_faster_than_the_link_does_not_converge() {
+    let flags = [
+        "--arms",
+        "plain,aws-lc-soft",
+        "--rate",
+        "4GiB/s",
+        "--reps",
+        "1",
+    ];
+    let given_up = run(VIRTUAL, &flags);
+    assert_eq!(given_up.code, 0);
+    for m in &given_up.results.migrations {
+        assert_eq!(m.outcome.status, OutcomeStatus::NotConverged);
+        assert!(
+            m.outcome.reason.as_ref().unwrap().contains("round limit"),
+            "{:?}",
+            m.outcome
+        );
+        assert_eq!(m.rounds.len(), 30);
+        assert!(m.rounds.iter().all(|r| r.kind == RoundKind::PreCopy));
+    }
+    assert!(given_up.results.comparisons.is_empty());
+    let switchover = VIRTUAL.replace("[migration]", "[migration]\non_stall = \"switchover\"");
+    let forced = run(&switchover, &flags);
+    assert_eq!(forced.code, 0);
+    for m in completed(&forced.results) {
+        check_sums(m);
+        assert_eq!(m.rounds.len(), 31);
+        assert!(m.outcome.reason.as_ref().unwrap().contains("round limit"));
+    }
+    assert_eq!(completed(&forced.results).count(), 2);
+}
+
+#[test]
+fn live_guests_lose_no_write_under_either_tracker() {
+    let live = VIRTUAL
+        .replace("\"virtual\"", "\"live\"")
+        .replace("10Gbit/s", "unlimited")
+        .replace("500us", "20ms");
+    for tracker in ["bitmap", "userfaultfd"] {
+        if migtax::tracking::available()
+            .iter()
+            .any(|(kind, available)| kind.to_string() == tracker && available.is_err())
+        {
+            eprintln!("skipped: this kernel has no {tracker}");
+            continue;
+        }
+        let flags = [
+            "--arms",
+            "plain,copy,rustcrypto",
+            "--streams",
+            "2",
+            "--tracker",
+            tracker,
+        ];
+        let made = run(&live, &flags);
+        assert_eq!(made.code, 0);
+        assert_eq!(made.results.host.tracker, tracker);
+        assert!(completed(&made.results).count() > 0);
+        for m in completed(&made.results) {
+            check_sums(m);
+            assert!(m.guest.write_latency_before_ns.count > 0);
+            assert!(m.guest.write_latency_after_ns.count > 0);
+        }
+    }
+}
+
+#[test]
+fn seal_workers_seal_the_same_pages() {
+    let workers = VIRTUAL.replace("[migration]", "[migration]\nseal_workers = 3");
+    let flags = ["--arms", "copy,rustcrypto-soft,aws-lc-soft", "--reps", "1"];
+    let (one, three) = (run(VIRTUAL, &flags), run(&workers, &flags));
+    let counts = |results: &Results| -> Vec<_> {
+        let mut all: Vec<_> = completed(results)
+            .map(|m| {
+                (
+                    m.arm,
+                    m.records,
+                    m.bytes_on_wire,
+                    m.verified.source_hash.clone(),
+                )
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(counts(&one.results).len(), 3);
+    assert_eq!(counts(&one.results), counts(&three.results));
+    for m in completed(&three.results) {
+        check_sums(m);
+        assert!(m.cpu.source.seal_s > 0.0);
+    }
+}
+
+#[test]
+fn keys_roll_over_within_a_migration() {
+    let small = VIRTUAL.replace(
+        "[migration]",
+        "[migration]\nrekey_records = 20\nrekey_bytes = \"4MiB\"",
+    );
+    let made = run(
+        &small,
+        &[
+            "--arms",
+            "aws-lc-soft,rustcrypto-soft",
+            "--streams",
+            "2",
+            "--reps",
+            "1",
+        ],
+    );
+    assert_eq!(made.code, 0);
+    assert_eq!(
+        completed(&made.results).count(),
+        2,
+        "{:?}",
+        made.results.migrations
+    );
+}
+
+#[test]
+fn policy_decides_before_any_memory_moves() {
+    let arms = "plain,copy,rustcrypto-soft,aws-lc-soft,aws-lc";
+    let decisions = |flags: &[&str], text: &str| {
+        let mut all = vec!["--arms", arms];
+        all.extend(flags);
+        let made = run(text, &all);
+        let decided: Vec<_> = made
+            .results
+            .arms
+            .iter()
+            .map(|a| a.policy_decision)
+            .collect();
+        let ran: Vec<_> = made.results.migrations.iter().map(|m| m.arm).collect();
+        (made.code, decided, ran.len())
+    };
+    use PolicyDecision::{Baseline, Disabled, Encrypted, Refused};
+    let disabled = vec![Baseline, Baseline, Disabled, Disabled, Disabled];
+    assert_eq!(decisions(&["--policy", "disabled"], IDLE), (0, disabled, 2));
+    if migtax::crypto::supported(Arm::AwsLc).is_err() {
+        eprintln!("skipped: this CPU has no AES instructions");
+        return;
+    }
+    let required = vec![Baseline, Baseline, Refused, Refused, Encrypted];
+    assert_eq!(
+        decisions(&["--policy", "required"], IDLE),
+        (6, required.clone(), 3)
+    );
+    let all = vec![Baseline, Baseline, Encrypted, Encrypted, Encrypted];
+    assert_eq!(
+        decisions(&["--policy", "required", "--allow-software"], IDLE),
+        (0, all.clone(), 5)
+    );
+    assert_eq!(decisions(&[], IDLE), (0, all, 5));
+    let encrypted_guest = IDLE.replace("[guest]", "[guest]\nencrypted = true");
+    assert_eq!(
+        decisions(&["--policy", "disabled"], &encrypted_guest),
+        (6, required, 3)
+    );
+}
+
+#[test]
+fn a_host_that_dies_fails_its_migration_and_the_run_goes_on() {
+    let slow = IDLE
+        .replace("repetitions = 1", "repetitions = 2")
+        .replace("[workload]", "[migration]\nlink = \"50Mbit/s\"\n[workload]");
+    for victim in ["source", "destination"] {
+        let (_folder, path) = scenario_file(&slow);
+        let out = tempfile::tempdir().unwrap();
+        let mut child = migtax()
+            .args(["run", &path, "--arms", "plain", "--out"])
+            .arg(out.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = command::wait_for_host(child.id(), victim);
+        // SAFETY: a signal to a process that this test's child has started.
+        assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+        assert_eq!(child.wait().unwrap().code(), Some(6));
+        let results = migtax::results::read(out.path()).unwrap();
+        assert_eq!(results.migrations.len(), 2);
+        let failed = &results.migrations[0].outcome;
+        assert_eq!(failed.status, OutcomeStatus::Failed);
+        let reason = failed.reason.as_ref().unwrap();
+        assert!(
+            reason.contains(&format!("the {victim} host process ended: signal: 9")),
+            "{reason}"
+        );
+        assert_eq!(
+            results.migrations[1].outcome.status,
+            OutcomeStatus::Completed
+        );
+    }
+}
+
+#[test]
+fn an_interrupted_run_keeps_what_it_has_and_leaves_no_process() {
+    let (_folder, path) = scenario_file(IDLE);
+    let out = tempfile::tempdir().unwrap();
+    let mut child = migtax()
+        .args(["run", &path, "--arms", "plain", "--reps", "10000", "--out"])
+        .arg(out.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while migtax::results::read(out.path()).map_or(0, |r| r.migrations.len()) < 3 {
+        assert!(Instant::now() < deadline, "no migration was saved");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let hosts = command::hosts(child.id());
+    // SAFETY: a signal to this test's own child.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+    let output = BufReader::new(child.stdout.take().unwrap());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let results = migtax::results::read(out.path()).unwrap();
+    assert!(results.interrupted && results.migrations.len() >= 3);
+    assert!(
+        results
+            .migrations
+            .iter()
+            .all(|m| m.outcome.status == OutcomeStatus::Completed)
+    );
+    for host in hosts {
+        assert!(!command::is_host(host), "host {host} is still there");
+    }
+    assert!(
+        output.lines().count() > 0,
+        "the table of what there is was printed"
+    );
+}
