@@ -88,7 +88,12 @@ fn read(file: &Path) -> Result<Results> {
     struct Version {
         schema_version: u32,
     }
-    let text = fs::read_to_string(file).map_err(|error| Error::reading(file, error))?;
+    let text = fs::read_to_string(file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => {
+            Error::Invalid(format!("{}: not a results.json: {error}", file.display()))
+        }
+        _ => Error::reading(file, error),
+    })?;
     let damaged = |error: serde_json::Error| {
         let place = file.display();
         Error::Invalid(if error.is_eof() {

@@ -7,7 +7,7 @@ use crate::arm::Arm;
 use crate::results::{Comparison, Metric, OutcomeStatus, Results};
 
 /// VMware's old reservation for vMotion, which cores per 10 Gb/s stand beside.
-pub const VMWARE_RULE: &str = "VMware's old rule reserves 1";
+pub const VMWARE_RULE: &str = "VMware's old rule reserves 1 per 10 GbE";
 
 /// A tax in the answer.
 #[derive(Debug, Clone, PartialEq)]

@@ -42,7 +42,7 @@ pub fn summary(results: &Results) -> String {
     for warning in &results.warnings {
         let _ = writeln!(
             out,
-            "- **Warning** (`{}`): {} Remedy: {}",
+            "- **Warning** (`{}`): {}; remedy: {}",
             warning.code.replace('`', ""),
             md(&warning.message),
             md(&warning.remedy)

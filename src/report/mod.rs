@@ -18,6 +18,7 @@ pub mod csv;
 pub mod figures;
 pub mod markdown;
 pub mod page;
+pub mod runs;
 pub mod staging;
 pub mod table;
 pub mod text;
@@ -26,6 +27,7 @@ pub mod view;
 use std::path::{Path, PathBuf};
 
 pub use console::console_table;
+pub use runs::compare_runs;
 
 use crate::error::Result;
 use crate::results::Results;
@@ -41,11 +43,6 @@ pub fn write(results: &Results, folder: &Path) -> Result<Vec<PathBuf>> {
     staging::write_files(folder, &files(results)?)
 }
 
-/// TEMP
-pub fn compare_runs(_runs: &[(PathBuf, Results)], _folder: &Path) -> Result<Vec<PathBuf>> {
-    Ok(Vec::new())
-}
-
 /// A run's report in memory.
 ///
 /// # Errors
@@ -53,10 +50,7 @@ pub fn compare_runs(_runs: &[(PathBuf, Results)], _folder: &Path) -> Result<Vec<
 /// A chart that can't be drawn.
 pub fn files(results: &Results) -> Result<Vec<File>> {
     let charts = chart::of_run(results);
-    let mut files = Vec::new();
-    for chart in &charts {
-        files.push((format!("{}.png", chart.name), chart.picture.png()?));
-    }
+    let mut files = chart::pngs(&charts)?;
     files.push((
         "migrations.csv".to_owned(),
         csv::migrations_csv(results).into_bytes(),

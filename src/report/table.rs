@@ -111,6 +111,12 @@ impl Column {
     }
 }
 
+/// An interval with its level and n, which break between the two and nowhere else.
+fn unbroken(doubt: &str) -> String {
+    let text = text::html(doubt).replace(' ', "&nbsp;");
+    text.replacen(",&nbsp;level", ", level", 1)
+}
+
 /// A table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
@@ -159,6 +165,7 @@ impl Table {
                 });
                 let under = match cell.under.as_str() {
                     "" => String::new(),
+                    under if column.figures => format!("<small>{}</small>", unbroken(under)),
                     under => format!("<small>{}</small>", text::html(under)),
                 };
                 let swatch = cell.arm.map_or(String::new(), |arm| {

@@ -1,16 +1,18 @@
 //! Results as a run would make them, from a seed: for looking at reports and for testing them.
 
-use std::collections::BTreeMap;
+mod machine;
 
-use migtax::arm::{Arm, Backend};
+use migtax::arm::Arm;
 use migtax::report::figures;
 use migtax::results::{
-    ArmInfo, Comparison, Cpu, DestinationCpu, Downtime, Guest, HostInfo, Latency, Metric, Migration,
-    Outcome, OutcomeStatus, PolicyDecision, Results, Round, RoundKind, SCHEMA_VERSION, SourceCpu,
-    Verified, Warning,
+    ArmInfo, Comparison, Cpu, DestinationCpu, Downtime, Guest, Latency, Metric, Migration, Outcome,
+    OutcomeStatus, PolicyDecision, Results, Round, RoundKind, SCHEMA_VERSION, SourceCpu, Verified,
+    Warning,
 };
 use migtax::scenario::Scenario;
 use migtax::units::{GIB, Size};
+
+use machine::{arm_info, host};
 
 /// A generator of numbers (splitmix64), so that nothing depends on a library's version.
 pub struct Dice(u64);
@@ -67,7 +69,15 @@ fn latency(dice: &mut Dice, count: u64, base_ns: f64, stall_ns: f64) -> Latency 
     let value = |p: f64| (at(p) as f64 * wobble) as u64;
     let max = value(100.0 - 50.0 / count as f64);
     curve.push((100.0, max));
-    Latency { count, p50: value(50.0), p90: value(90.0), p99: value(99.0), p999: value(99.9), max, curve }
+    Latency {
+        count,
+        p50: value(50.0),
+        p90: value(90.0),
+        p99: value(99.0),
+        p999: value(99.9),
+        max,
+        curve,
+    }
 }
 
 fn migration(dice: &mut Dice, scenario: &Scenario, arm: Arm, block: u32, drift: f64) -> Migration {
@@ -85,8 +95,19 @@ fn migration(dice: &mut Dice, scenario: &Scenario, arm: Arm, block: u32, drift: 
         let bytes = to_send * 4096.0;
         let duration = bytes / (speed * dice.noise(0.05) * GIB) + 0.0004;
         let dirtied = set * (1.0 - (-dirty_rate * duration / set).exp());
-        let dirtied = if stalls && index > 0 { dirtied.max(to_send * 0.97) } else { dirtied };
-        rounds.push(round(RoundKind::PreCopy, clock, duration, to_send, zero, dirtied));
+        let dirtied = if stalls && index > 0 {
+            dirtied.max(to_send * 0.97)
+        } else {
+            dirtied
+        };
+        rounds.push(round(
+            RoundKind::PreCopy,
+            clock,
+            duration,
+            to_send,
+            zero,
+            dirtied,
+        ));
         clock += duration + 0.0002;
         (to_send, zero) = (dirtied.floor(), (dirtied * 0.004).floor());
         if !stalls && to_send * 4096.0 / (speed * GIB) < limit {
@@ -97,7 +118,14 @@ fn migration(dice: &mut Dice, scenario: &Scenario, arm: Arm, block: u32, drift: 
     let mut downtime = Downtime::default();
     if converged {
         let duration = to_send * 4096.0 / (speed * GIB) + 0.0003;
-        rounds.push(round(RoundKind::StopAndCopy, clock, duration, to_send, zero, 0.0));
+        rounds.push(round(
+            RoundKind::StopAndCopy,
+            clock,
+            duration,
+            to_send,
+            zero,
+            0.0,
+        ));
         downtime = Downtime {
             total_s: 0.0,
             pause_s: 0.00012 * dice.noise(0.3),
@@ -133,11 +161,17 @@ fn migration(dice: &mut Dice, scenario: &Scenario, arm: Arm, block: u32, drift: 
         arm,
         block,
         outcome: if converged {
-            Outcome { status: OutcomeStatus::Completed, reason: None }
+            Outcome {
+                status: OutcomeStatus::Completed,
+                reason: None,
+            }
         } else {
             Outcome {
                 status: OutcomeStatus::NotConverged,
-                reason: Some(format!("{} rounds without the rest fitting {limit} s", rounds.len())),
+                reason: Some(format!(
+                    "{} rounds without the rest fitting {limit} s",
+                    rounds.len()
+                )),
             }
         },
         total_time_s: clock,
@@ -166,7 +200,11 @@ fn migration(dice: &mut Dice, scenario: &Scenario, arm: Arm, block: u32, drift: 
         },
         verified: Verified {
             source_hash: "ab".repeat(32),
-            destination_hash: if converged { "ab".repeat(32) } else { String::new() },
+            destination_hash: if converged {
+                "ab".repeat(32)
+            } else {
+                String::new()
+            },
             equal: converged,
         },
         guest: Guest {
@@ -193,34 +231,6 @@ fn round(kind: RoundKind, at: f64, s: f64, pages: f64, zero: f64, dirtied: f64) 
         payload_bytes: pages * 4096,
         bytes_on_wire: pages * 4096 + pages * 9 + zero * 9 + 140,
         pages_dirtied: dirtied as u64,
-    }
-}
-
-fn arm_info(arm: Arm) -> ArmInfo {
-    let features: &[&str] = match arm {
-        Arm::Rustcrypto | Arm::AwsLcAesni => &["aes", "pclmulqdq"],
-        Arm::AwsLc => &["aes", "pclmulqdq", "vaes", "vpclmulqdq", "avx512f"],
-        _ => &[],
-    };
-    let (backend, version) = match arm.backend() {
-        Backend::None => ("none", ""),
-        Backend::Null => ("null", ""),
-        Backend::RustcryptoSoft => ("aes-gcm", "0.9.4"),
-        Backend::Rustcrypto => ("aes-gcm", "0.11.1"),
-        Backend::AwsLc => ("aws-lc", "1.62.0"),
-    };
-    ArmInfo {
-        name: arm,
-        backend: backend.to_owned(),
-        backend_version: version.to_owned(),
-        engaged_features: features.iter().map(|f| (*f).to_owned()).collect(),
-        supported: true,
-        reason: None,
-        policy_decision: if arm.is_baseline() {
-            PolicyDecision::Baseline
-        } else {
-            PolicyDecision::Encrypted
-        },
     }
 }
 
@@ -276,7 +286,9 @@ pub fn run_of(scenario: Scenario, seed: u64) -> Results {
         migtax_version: "0.1.0".to_owned(),
         started_at: "2026-11-24T03:00:00Z".to_owned(),
         interrupted: false,
-        command: ["migtax", "run", "default", "--reps", "5"].map(str::to_owned).to_vec(),
+        command: ["migtax", "run", "default", "--reps", "5"]
+            .map(str::to_owned)
+            .to_vec(),
         host: host(),
         scenario,
         arms,
@@ -348,25 +360,4 @@ pub fn comparisons(results: &Results) -> Vec<Comparison> {
         }
     }
     comparisons
-}
-
-fn host() -> HostInfo {
-    HostInfo {
-        cpu_model: "AMD EPYC 9R45".to_owned(),
-        cpu_features: ["aes", "pclmulqdq", "avx2"].map(str::to_owned).to_vec(),
-        cores: 2,
-        memory_bytes: 8 << 30,
-        kernel: "6.18.5".to_owned(),
-        cpu_accounting: "tick".to_owned(),
-        governor: None,
-        hypervisor: true,
-        load_before: 1.7,
-        steal_share: 0.002,
-        tracker: "userfaultfd".to_owned(),
-        thread_clock_read_ns: 400.0,
-        versions: BTreeMap::from([
-            ("aes-gcm".to_owned(), "0.11.1".to_owned()),
-            ("aws-lc-sys".to_owned(), "0.47.0".to_owned()),
-        ]),
-    }
 }

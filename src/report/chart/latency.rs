@@ -1,9 +1,9 @@
 //! Guest write latency by percentile, before, during and after the migration, one panel per arm.
 
-use super::axes::{self, Plot};
+use super::axes::{self, Plot, SMALL};
 use super::multiples::Sheet;
 use super::palette::Ink;
-use super::picture::Picture;
+use super::picture::{Anchor, Picture};
 use super::scale::{Kind, Scale};
 use crate::arm::Arm;
 use crate::report::figures;
@@ -77,7 +77,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
         .flat_map(|arm| &arm.measured)
         .map(|m| DURING(m).count)
         .max()?;
-    let end = (most as f64).log10().clamp(2.0, 6.0);
+    let end = (most as f64).log10().clamp(2.0, 5.0);
     let mut sheet = Sheet::new(
         "Guest write latency by percentile",
         "Bold: median over repetitions at each percentile. Thin: every repetition, during. Same axes in every panel.",
@@ -125,19 +125,32 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64
     let x = Scale::new(Kind::Linear, 0.0, end, (plot.left, plot.right));
     let y = Scale::new(Kind::Log, low / 1.5, high * 1.5, (plot.bottom, plot.top));
     let picture = &mut sheet.picture;
-    axes::y_axis(picture, &plot, &y, 4, "latency", |ns| compact(ns / 1e9));
+    axes::y_axis(picture, &plot, &y, 5, "latency", |ns| compact(ns / 1e9));
     for tick in 0..=(end.floor() as i32) {
         let at = x.at(f64::from(tick));
         picture.line((at, plot.top), (at, plot.bottom), 1.0, Ink::Grid);
+        let text = percentile_text(f64::from(tick));
+        picture.text(
+            (at, plot.bottom + 14.0),
+            SMALL,
+            Anchor::Middle,
+            Ink::Muted,
+            &text,
+        );
     }
-    let whole = Scale::new(Kind::Linear, 0.0, end, (plot.left, plot.right));
-    axes::x_axis(
-        picture,
-        &plot,
-        &whole,
-        end.floor() as usize,
+    picture.line(
+        (plot.left, plot.bottom),
+        (plot.right, plot.bottom),
+        1.0,
+        Ink::Muted,
+    );
+    let below = (plot.right, plot.bottom + 28.0);
+    picture.text(
+        below,
+        SMALL,
+        Anchor::End,
+        Ink::Muted,
         "percentile of writes",
-        percentile_text,
     );
     let ink = Ink::Arm(arm.arm());
     for migration in &arm.measured {

@@ -9,11 +9,16 @@ pub mod latency;
 pub mod multiples;
 pub mod palette;
 pub mod picture;
+pub mod render;
 pub mod rounds;
 pub mod scale;
 pub mod tax;
 pub mod wire;
 
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::report::staging::File;
 use crate::results::Results;
 use picture::Picture;
 
@@ -21,9 +26,9 @@ use picture::Picture;
 #[derive(Debug, Clone)]
 pub struct Figure {
     /// Its anchor in the page and, with `.png`, its file.
-    pub name: &'static str,
+    pub name: String,
     /// What stands under it in the page.
-    pub caption: &'static str,
+    pub caption: String,
     /// The chart.
     pub picture: Picture,
 }
@@ -76,10 +81,11 @@ pub fn of_run(results: &Results) -> Vec<Figure> {
     CHARTS
         .iter()
         .filter_map(|(name, caption, draw)| {
+            let picture = draw(results)?;
             Some(Figure {
-                name,
-                caption,
-                picture: draw(results)?,
+                name: (*name).to_owned(),
+                caption: (*caption).to_owned(),
+                picture,
             })
         })
         .collect()
@@ -88,4 +94,16 @@ pub fn of_run(results: &Results) -> Vec<Figure> {
 /// The names of all charts, in order.
 pub fn names() -> impl Iterator<Item = &'static str> {
     CHARTS.iter().map(|(name, _, _)| *name)
+}
+
+/// Every chart as a PNG file named after it; drawn and compressed side by side.
+///
+/// # Errors
+///
+/// A chart that can't be drawn.
+pub fn pngs(charts: &[Figure]) -> Result<Vec<File>> {
+    charts
+        .par_iter()
+        .map(|chart| Ok((format!("{}.png", chart.name), chart.picture.png()?)))
+        .collect()
 }

@@ -4,7 +4,7 @@ use super::axes::{self, HEAD, LABEL, Plot, SMALL, WIDTH};
 use super::palette::Ink;
 use super::picture::{Anchor, Picture};
 
-/// Panels beside each other.
+/// Panels beside each other at most.
 const COLUMNS: usize = 2;
 /// Space between them.
 const GAP: f64 = 26.0;
@@ -21,6 +21,7 @@ pub struct Sheet {
     /// The picture that they are drawn in.
     pub picture: Picture,
     height: f64,
+    columns: usize,
     used: usize,
 }
 
@@ -33,7 +34,8 @@ impl Sheet {
         panels: usize,
         height: f64,
     ) -> Self {
-        let lines = panels.div_ceil(COLUMNS) as f64;
+        let columns = COLUMNS.min(panels.max(1));
+        let lines = panels.div_ceil(columns) as f64;
         let mut picture =
             Picture::new(WIDTH, HEAD + 26.0 + lines * (height + ABOVE + BELOW), title);
         axes::head(&mut picture, title, note);
@@ -41,15 +43,17 @@ impl Sheet {
         Sheet {
             picture,
             height,
+            columns,
             used: 0,
         }
     }
 
     /// The next panel's plot, with its title and a note beside that.
     pub fn panel(&mut self, title: &str, note: &str) -> Plot {
-        let width = (WIDTH - GAP) / COLUMNS as f64;
-        let left = (self.used % COLUMNS) as f64 * (width + GAP);
-        let top = HEAD + 26.0 + (self.used / COLUMNS) as f64 * (self.height + ABOVE + BELOW);
+        let columns = self.columns as f64;
+        let width = (WIDTH - GAP * (columns - 1.0)) / columns;
+        let left = (self.used % self.columns) as f64 * (width + GAP);
+        let top = HEAD + 26.0 + (self.used / self.columns) as f64 * (self.height + ABOVE + BELOW);
         self.used += 1;
         self.picture
             .bold((left, top + 10.0), LABEL, Anchor::Start, Ink::Text, title);

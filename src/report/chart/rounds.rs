@@ -65,9 +65,10 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, migration: &Migration, most: f64)
     } else {
         ""
     };
+    let n = figures::pre_copy_rounds(migration);
+    let plural = if n == 1 { "" } else { "s" };
     let note = format!(
-        "{} pre-copy rounds, {}{stalled}",
-        figures::pre_copy_rounds(migration),
+        "{n} pre-copy round{plural}, {}{stalled}",
         text::seconds(end)
     );
     let whole = sheet.panel(arm.arm().name(), &note);
@@ -110,7 +111,7 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, migration: &Migration, most: f64)
 
     let fastest = rounds.iter().map(bandwidth).fold(0.0, f64::max);
     let scale = Scale::from_zero(fastest, (rate.bottom, rate.top));
-    axes::y_axis(picture, &rate, &scale, 2, "payload, GiB/s", axes::number);
+    axes::y_axis(picture, &rate, &scale, 3, "payload, GiB/s", axes::number);
     let (unit, factor) = if end < 1.0 { ("ms", 1e3) } else { ("s", 1.0) };
     let shown = Scale::new(Kind::Linear, 0.0, end * factor, (rate.left, rate.right));
     let title = format!("time since the first harvest, {unit}");

@@ -49,7 +49,7 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, typical: &WireTraffic) {
     let peak = figures::median(all.iter().map(|t| t.peak_to_mean)).unwrap_or(typical.peak_to_mean);
     let variation = figures::median(all.iter().map(|t| t.variation)).unwrap_or(typical.variation);
     let note = format!(
-        "peak to mean {}, variation {} (medians, n {})",
+        "peak/mean {}, variation {}, n {}",
         text::sig3(peak),
         text::sig3(variation),
         all.len()

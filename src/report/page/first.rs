@@ -34,9 +34,11 @@ pub fn screen(results: &Results) -> String {
     for answer in answer::answers(results) {
         out.push_str(&card(&answer));
     }
+    out.push_str("</section>\n");
+    others(&mut out, results);
     let _ = writeln!(
         out,
-        "</section>\n<p class=\"note\">Ratios to plain within blocks, medians with intervals. {}</p>",
+        "<p class=\"note\">Ratios to plain within blocks, medians with intervals. {}</p>",
         html(view::LOOPBACK_NOTE)
     );
     warnings(&mut out, results);
@@ -75,7 +77,7 @@ fn headline(results: &Results) -> String {
         "{} {} {}",
         answer::OPENING,
         answer::list(&parts),
-        of(&format!("{}; {}", best.name, doubts.join(" / ")))
+        of(&format!("with {}; {}", best.name, doubts.join(" / ")))
     )
 }
 
@@ -114,6 +116,23 @@ fn tax(part: &answer::Part) -> Option<String> {
         html(part.noun),
         html(&view::doubt(tax)),
     ))
+}
+
+/// How the arms without a card ended.
+fn others(out: &mut String, results: &Results) {
+    let shown = view::headline_arms(results);
+    let others: Vec<String> = view::arms(results)
+        .iter()
+        .filter(|arm| !shown.contains(&arm.arm()))
+        .map(|arm| format!("<code>{}</code> {}", arm.arm(), html(&arm.outcome())))
+        .collect();
+    if !others.is_empty() {
+        let _ = writeln!(
+            out,
+            "<p class=\"others\">Other arms: {}.</p>",
+            others.join("; ")
+        );
+    }
 }
 
 fn warnings(out: &mut String, results: &Results) {

@@ -60,9 +60,9 @@ pub fn figure(out: &mut String, chart: &Figure) -> Result<()> {
     let _ = writeln!(
         out,
         "<figure id=\"{}\"><div class=\"scroll\" tabindex=\"0\">{}</div><figcaption>{}</figcaption></figure>",
-        chart.name,
+        html(&chart.name),
         chart.picture.svg()?,
-        html(chart.caption)
+        html(&chart.caption)
     );
     Ok(())
 }

@@ -101,7 +101,4 @@
     command.after(tools);
   }
   window.migtaxTables = { markdown: markdown, csv: csv, sort: sort };
-  window.addEventListener("beforeprint", function () {
-    document.querySelectorAll("details").forEach(function (details) { details.open = true; });
-  });
 })();

@@ -1,0 +1,270 @@
+//! Which runs may be compared, and in what they differ.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::report::page::context::flatten;
+use crate::results::{HostInfo, Results};
+use crate::scenario::ClockKind;
+
+/// One of the runs put side by side.
+#[derive(Debug, Clone)]
+pub struct Run<'a> {
+    /// Its number on the page, from 1.
+    pub number: usize,
+    /// Its folder's name.
+    pub folder: String,
+    /// What it recorded.
+    pub results: &'a Results,
+    /// What its measurements depend on, by path: scenario values save those that only say how much
+    /// was measured or why.
+    pub conditions: BTreeMap<String, String>,
+    /// What identifies its machine, by name.
+    pub machine: BTreeMap<String, String>,
+}
+
+/// Scenario values that may differ between runs whose measurements are comparable: they name the
+/// scenario or say how much was measured, not what.
+const NOT_CONDITIONS: [&str; 5] = [
+    "name",
+    "analysis",
+    "measure.arms",
+    "measure.repetitions",
+    "measure.warmup",
+];
+
+impl<'a> Run<'a> {
+    /// A run by its place among the runs.
+    pub fn new(index: usize, folder: String, results: &'a Results) -> Self {
+        let mut rows = Vec::new();
+        if let Ok(Value::Object(fields)) = serde_json::to_value(&results.scenario) {
+            for (name, value) in fields {
+                flatten(name, &value, &mut rows);
+            }
+        }
+        let conditions = rows
+            .into_iter()
+            .filter(|(path, _)| !NOT_CONDITIONS.contains(&path.as_str()))
+            .collect();
+        Run {
+            number: index + 1,
+            folder,
+            results,
+            conditions,
+            machine: machine(&results.host),
+        }
+    }
+
+    /// `1: folder`.
+    pub fn label(&self) -> String {
+        format!("{}: {}", self.number, self.folder)
+    }
+
+    /// Whether both ran on the same machine, as far as it describes itself.
+    pub fn same_machine(&self, other: &Run<'_>) -> bool {
+        self.machine == other.machine
+    }
+
+    /// Whether both migrated the same guest in the same way.
+    pub fn same_conditions(&self, other: &Run<'_>) -> bool {
+        self.conditions == other.conditions
+    }
+
+    /// What may be compared between two runs.
+    pub fn comparable(&self, other: &Run<'_>) -> Comparable {
+        let schema = self.results.schema_version == other.results.schema_version;
+        match (self.same_machine(other), self.same_conditions(other)) {
+            _ if !schema => Comparable::Nothing,
+            (true, true) => Comparable::Everything,
+            (_, true) if self.exact() && other.exact() => Comparable::Counts,
+            (true, false) if self.differing(other).len() == 1 => Comparable::Swept,
+            _ => Comparable::Nothing,
+        }
+    }
+
+    /// Whether its counts are exact on every machine.
+    pub fn exact(&self) -> bool {
+        self.results.scenario.measure.clock == ClockKind::Virtual
+    }
+
+    /// Paths of conditions in which two runs differ, those of one model together.
+    pub fn differing(&self, other: &Run<'_>) -> Vec<String> {
+        let paths = self.conditions.keys().chain(other.conditions.keys());
+        let mut differing: Vec<String> = paths
+            .filter(|path| self.conditions.get(*path) != other.conditions.get(*path))
+            .map(|path| model(path).to_owned())
+            .collect();
+        differing.sort();
+        differing.dedup();
+        differing
+    }
+}
+
+/// A model's parameters belong together: `workload.arrival.duty` is `workload.arrival`.
+pub fn model(path: &str) -> &str {
+    ["workload.arrival", "workload.placement", "guest.content"]
+        .into_iter()
+        .find(|model| path.starts_with(&format!("{model}.")))
+        .unwrap_or(path)
+}
+
+fn machine(host: &HostInfo) -> BTreeMap<String, String> {
+    [
+        ("CPU", host.cpu_model.clone()),
+        ("CPU features", host.cpu_features.join(" ")),
+        ("cores", host.cores.to_string()),
+        ("kernel", host.kernel.clone()),
+        ("CPU accounting", host.cpu_accounting.clone()),
+        (
+            "governor",
+            host.governor
+                .clone()
+                .unwrap_or_else(|| "not readable".to_owned()),
+        ),
+        (
+            "virtual machine",
+            if host.hypervisor { "yes" } else { "no" }.to_owned(),
+        ),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// What two runs have that may be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparable {
+    /// One machine, one scenario.
+    Everything,
+    /// One machine, scenarios that differ in one value: a sweep of that value.
+    Swept,
+    /// Different machines, one scenario under the virtual clock: pages, rounds, records and bytes.
+    Counts,
+    /// Nothing.
+    Nothing,
+}
+
+impl Comparable {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Comparable::Everything => "everything: times, CPU, ratios, counts",
+            Comparable::Swept => "as a sweep: one value differs",
+            Comparable::Counts => {
+                "exact counts only (virtual clock): pages, rounds, records, bytes; no times, no CPU"
+            }
+            Comparable::Nothing => "nothing: each stands for itself",
+        }
+    }
+}
+
+/// Runs of one machine and one scenario, in order of their start. Groups in order of their first
+/// run; a group may hold one run.
+pub fn repeats<'r, 'a>(runs: &'r [Run<'a>]) -> Vec<Vec<&'r Run<'a>>> {
+    let mut groups: Vec<Vec<&Run<'_>>> = Vec::new();
+    for run in runs {
+        match groups
+            .iter_mut()
+            .find(|g| g[0].comparable(run) == Comparable::Everything)
+        {
+            Some(group) => group.push(run),
+            None => groups.push(vec![run]),
+        }
+    }
+    for group in &mut groups {
+        group.sort_by(|a, b| a.results.started_at.cmp(&b.results.started_at));
+    }
+    groups
+}
+
+/// Runs of one machine whose scenarios agree save for one model or value.
+#[derive(Debug, Clone)]
+pub struct Sweep<'r, 'a> {
+    /// What is swept: `migration.record`.
+    pub path: &'static str,
+    /// The runs by rising value.
+    pub runs: Vec<(f64, &'r Run<'a>)>,
+    /// What the other runs of the page have otherwise, to tell sweeps of one value apart.
+    pub fixed: Vec<(String, String)>,
+}
+
+/// A condition's path and its value in a run.
+type Swept = (&'static str, fn(&Results) -> Option<f64>);
+
+/// What can be swept.
+const SWEPT: [Swept; 4] = [
+    ("migration.record", |r| {
+        Some(r.scenario.migration.record.0 as f64)
+    }),
+    ("migration.streams", |r| {
+        Some(f64::from(r.scenario.migration.streams))
+    }),
+    ("workload.rate", |r| Some(r.scenario.workload.rate.0 as f64)),
+    ("workload.arrival", |r| {
+        peak_to_mean(&serde_json::to_value(&r.scenario.workload.arrival).ok()?)
+    }),
+];
+
+/// An arrival's peak over its mean rate: 1 without phases, 1/duty when switched on and off. Other
+/// models have no such value here.
+fn peak_to_mean(arrival: &Value) -> Option<f64> {
+    match arrival.get("model")?.as_str()? {
+        "constant" | "poisson" => Some(1.0),
+        "on-off" => arrival
+            .get("duty")?
+            .as_f64()
+            .filter(|duty| *duty > 0.0)
+            .map(|duty| 1.0 / duty),
+        _ => None,
+    }
+}
+
+/// Every sweep among the runs.
+pub fn sweeps<'r, 'a>(runs: &'r [Run<'a>]) -> Vec<Sweep<'r, 'a>> {
+    let mut sweeps = Vec::new();
+    let mut varying: Vec<&String> = runs
+        .iter()
+        .flat_map(|run| &run.conditions)
+        .filter(|(path, value)| {
+            runs.iter()
+                .any(|run| run.conditions.get(*path) != Some(*value))
+        })
+        .map(|(path, _)| path)
+        .collect();
+    varying.sort();
+    varying.dedup();
+    for (path, value) in SWEPT {
+        let mut groups: Vec<Vec<(f64, &Run<'_>)>> = Vec::new();
+        for run in runs {
+            let Some(at) = value(run.results) else {
+                continue;
+            };
+            let belongs = |other: &Run<'_>| {
+                run.same_machine(other)
+                    && run.differing(other).iter().all(|differs| differs == path)
+            };
+            match groups.iter_mut().find(|group| belongs(group[0].1)) {
+                Some(group) => group.push((at, run)),
+                None => groups.push(vec![(at, run)]),
+            }
+        }
+        for mut group in groups {
+            group.sort_by(|a, b| a.0.total_cmp(&b.0));
+            if group.first().map(|run| run.0) == group.last().map(|run| run.0) {
+                continue;
+            }
+            let others = varying.iter().filter(|other| model(other) != path);
+            let fixed = others
+                .filter_map(|other| {
+                    Some(((*other).clone(), group[0].1.conditions.get(*other)?.clone()))
+                })
+                .collect();
+            sweeps.push(Sweep {
+                path,
+                runs: group,
+                fixed,
+            });
+        }
+    }
+    sweeps
+}

@@ -1,0 +1,328 @@
+//! Charts over runs: the trend of one scenario, and sweeps of one value.
+
+use super::group::{Run, Sweep};
+use super::tables;
+use crate::arm::Arm;
+use crate::report::chart::axes::{self, Plot, SMALL};
+use crate::report::chart::multiples::Sheet;
+use crate::report::chart::palette::Ink;
+use crate::report::chart::picture::{Anchor, Picture};
+use crate::report::chart::scale::{Kind, Scale};
+use crate::report::figures;
+use crate::report::text;
+use crate::report::view;
+use crate::results::Metric;
+
+/// A point with its interval and its repetitions.
+#[derive(Debug, Clone)]
+struct Point {
+    at: f64,
+    value: f64,
+    interval: (f64, f64),
+    dots: Vec<f64>,
+    tip: String,
+}
+
+/// An arm's points in a panel.
+type Line = (Arm, Vec<Point>);
+
+const TAXED: [Metric; 4] = [
+    Metric::SourceCpuPerGib,
+    Metric::DestinationCpuPerGib,
+    Metric::TotalTime,
+    Metric::Downtime,
+];
+
+fn tax_lines(runs: &[(f64, &Run<'_>)], metric: Metric) -> Vec<Line> {
+    let line = |arm: Arm| {
+        let points = runs
+            .iter()
+            .filter_map(|(at, run)| {
+                let tax = view::tax(run.results, arm, metric)?;
+                Some(Point {
+                    at: *at,
+                    value: tax.ratio,
+                    interval: (tax.ci_low, tax.ci_high),
+                    dots: Vec::new(),
+                    tip: format!(
+                        "{arm}, run {}: {} ({})",
+                        run.label(),
+                        text::tax(tax.ratio),
+                        view::doubt(tax)
+                    ),
+                })
+            })
+            .collect::<Vec<_>>();
+        (arm, points)
+    };
+    Arm::ALL
+        .into_iter()
+        .filter(|arm| *arm != view::BASELINE)
+        .map(line)
+        .filter(|(_, points)| !points.is_empty())
+        .collect()
+}
+
+fn throughput_lines(runs: &[(f64, &Run<'_>)]) -> Vec<Line> {
+    let line = |arm: Arm| {
+        let points = runs
+            .iter()
+            .filter_map(|(at, run)| {
+                let (dots, median) = tables::throughputs(run, arm);
+                let median = median?;
+                Some(Point {
+                    at: *at,
+                    value: median.value,
+                    interval: (median.low, median.high),
+                    dots,
+                    tip: format!(
+                        "{arm}, run {}: {} GiB/s ({})",
+                        run.label(),
+                        text::sig3(median.value),
+                        view::median_doubt(&median, text::sig3)
+                    ),
+                })
+            })
+            .collect::<Vec<_>>();
+        (arm, points)
+    };
+    Arm::ALL
+        .into_iter()
+        .map(line)
+        .filter(|(_, points)| !points.is_empty())
+        .collect()
+}
+
+/// Taxes over runs of one scenario, in order of their start.
+pub fn trend(runs: &[&Run<'_>]) -> Option<Picture> {
+    let placed: Vec<(f64, &Run<'_>)> = runs
+        .iter()
+        .enumerate()
+        .map(|(index, run)| (index as f64, *run))
+        .collect();
+    let ticks: Vec<(f64, String)> = placed
+        .iter()
+        .map(|(at, run)| (*at, run.number.to_string()))
+        .collect();
+    let panels: Vec<(&str, Vec<Line>)> = TAXED
+        .iter()
+        .map(|metric| (view::metric_name(*metric), tax_lines(&placed, *metric)))
+        .collect();
+    let axis = Axis {
+        title: "run, in order of start",
+        ticks,
+        kind: Kind::Linear,
+    };
+    sheet(
+        "Trend of the tax over runs of one scenario",
+        &note(runs.iter().copied()),
+        &panels,
+        &axis,
+        true,
+    )
+}
+
+fn note<'r, 'a: 'r>(runs: impl Iterator<Item = &'r Run<'a>>) -> String {
+    let blocks: Vec<u32> = runs.map(tables::tax_blocks).collect();
+    let (least, most) = (
+        blocks.iter().min().unwrap_or(&0),
+        blocks.iter().max().unwrap_or(&0),
+    );
+    let n = if least == most {
+        most.to_string()
+    } else {
+        format!("{least} to {most}")
+    };
+    format!(
+        "Dot and bar: median and interval of each run, n {n} blocks; levels in the tables and tips."
+    )
+}
+
+/// What a sweep shows: throughput against what the data path is made of, tax against the load.
+pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
+    let fixed: Vec<String> = sweep
+        .fixed
+        .iter()
+        .map(|(path, value)| format!("{path} {value}"))
+        .collect();
+    let (what, axis, throughput): (&str, &str, bool) = match sweep.path {
+        "migration.record" => ("record size", "record, KiB", true),
+        "migration.streams" => ("streams", "streams", true),
+        "workload.rate" => ("dirty rate", "dirty rate, MiB/s", false),
+        _ => ("burstiness", "peak over mean arrival rate", false),
+    };
+    let unit = match sweep.path {
+        "migration.record" => 1024.0,
+        "workload.rate" => 1024.0 * 1024.0,
+        _ => 1.0,
+    };
+    let runs: Vec<(f64, &Run<'_>)> = sweep
+        .runs
+        .iter()
+        .map(|(at, run)| (at / unit, *run))
+        .collect();
+    let mut values: Vec<f64> = runs.iter().map(|run| run.0).collect();
+    values.dedup();
+    let kind = if values.first().is_some_and(|v| *v > 0.0) {
+        Kind::Log
+    } else {
+        Kind::Linear
+    };
+    let axis = Axis {
+        title: axis,
+        ticks: values
+            .into_iter()
+            .map(|v| (v, axes::number((v * 100.0).round() / 100.0)))
+            .collect(),
+        kind,
+    };
+    let panels: Vec<(&str, Vec<Line>)> = if throughput {
+        vec![("throughput, GiB/s", throughput_lines(&runs))]
+    } else {
+        TAXED
+            .iter()
+            .map(|metric| (view::metric_name(*metric), tax_lines(&runs, *metric)))
+            .collect()
+    };
+    let of = if throughput { "Throughput" } else { "Tax" };
+    let with = if fixed.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", fixed.join(", "))
+    };
+    let runs = sweep.runs.iter().map(|run| run.1);
+    sheet(
+        &format!("{of} against {what}{with}"),
+        &note(runs),
+        &panels,
+        &axis,
+        !throughput,
+    )
+}
+
+struct Axis<'t> {
+    title: &'t str,
+    ticks: Vec<(f64, String)>,
+    kind: Kind,
+}
+
+fn sheet(
+    title: &str,
+    note: &str,
+    panels: &[(&str, Vec<Line>)],
+    axis: &Axis<'_>,
+    ratio: bool,
+) -> Option<Picture> {
+    let panels: Vec<_> = panels
+        .iter()
+        .filter(|(_, lines)| !lines.is_empty())
+        .collect();
+    if panels.is_empty() {
+        return None;
+    }
+    let legend: Vec<(Ink, &str)> = Arm::ALL
+        .into_iter()
+        .filter(|arm| {
+            panels
+                .iter()
+                .any(|(_, lines)| lines.iter().any(|line| line.0 == *arm))
+        })
+        .map(|arm| (Ink::Arm(arm), arm.name()))
+        .collect();
+    let mut sheet = Sheet::new(title, note, &legend, panels.len(), 190.0);
+    for (name, lines) in panels {
+        let unit = if ratio {
+            "ratio to plain, logarithmic"
+        } else {
+            ""
+        };
+        let plot = sheet.panel(name, unit);
+        panel(&mut sheet.picture, &plot, lines, axis, ratio);
+    }
+    Some(sheet.picture)
+}
+
+fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ratio: bool) {
+    let points = || lines.iter().flat_map(|(_, points)| points);
+    let low = points().map(|p| p.interval.0).fold(1.0, f64::min);
+    let high = points()
+        .flat_map(|p| p.dots.iter().copied().chain([p.interval.1]))
+        .fold(if ratio { 1.0 } else { 0.0 }, f64::max);
+    let y = if ratio {
+        Scale::new(
+            Kind::Log,
+            low / 1.1,
+            (high * 1.1).max(1.6),
+            (plot.bottom, plot.top),
+        )
+    } else {
+        Scale::from_zero(high, (plot.bottom, plot.top))
+    };
+    axes::y_axis(picture, plot, &y, 5, "", |tick| {
+        format!("{}{}", if ratio { "×" } else { "" }, axes::number(tick))
+    });
+    let inner = (plot.left + 14.0, plot.right - 14.0);
+    let first = axis.ticks.first().map_or(0.0, |tick| tick.0);
+    let last = axis.ticks.last().map_or(1.0, |tick| tick.0);
+    let x = Scale::new(axis.kind, first, last, inner);
+    let mut free = f64::MIN;
+    for (at, text) in &axis.ticks {
+        let place = x.at(*at);
+        let half = axes::text_width(text, SMALL) / 2.0;
+        picture.line((place, plot.top), (place, plot.bottom), 1.0, Ink::Grid);
+        // A label that would touch the one before is left out; its line stays.
+        if place - half > free {
+            picture.text(
+                (place, plot.bottom + 14.0),
+                SMALL,
+                Anchor::Middle,
+                Ink::Muted,
+                text,
+            );
+            free = place + half + 4.0;
+        }
+    }
+    let below = (plot.right, plot.bottom + 28.0);
+    picture.text(below, SMALL, Anchor::End, Ink::Muted, axis.title);
+    if ratio {
+        let one = y.at(1.0);
+        picture.line((plot.left, one), (plot.right, one), 1.5, Ink::Muted);
+    } else {
+        picture.line(
+            (plot.left, plot.bottom),
+            (plot.right, plot.bottom),
+            1.0,
+            Ink::Muted,
+        );
+    }
+    // Arms side by side within a value, so that their intervals don't hide each other.
+    let spread = 4.0;
+    let middle = (lines.len() as f64 - 1.0) / 2.0;
+    for (index, (arm, points)) in lines.iter().enumerate() {
+        let ink = Ink::Arm(*arm);
+        let place = |point: &Point| x.at(point.at) + (index as f64 - middle) * spread;
+        // Where several runs have one value, the line goes through the middle of their medians.
+        let path = points
+            .chunk_by(|a, b| a.at == b.at)
+            .filter_map(|runs| {
+                let middle = figures::median(runs.iter().map(|run| run.value))?;
+                Some((place(&runs[0]), y.at(middle)))
+            })
+            .collect();
+        picture.path(path, 1.2, ink, 0.6);
+        for point in points {
+            let (left, bottom, top) =
+                (place(point), y.at(point.interval.0), y.at(point.interval.1));
+            picture.rect((left - 1.5, top), (3.0, bottom - top), ink, 0.55);
+            for dot in &point.dots {
+                picture.dot((left + 3.5, y.at(*dot)), 1.4, ink, 0.6);
+            }
+            picture.dot((left, y.at(point.value)), 3.5, ink, 1.0);
+            picture.tip(
+                (left - 4.0, top - 4.0),
+                (8.0, bottom - top + 8.0),
+                point.tip.as_str(),
+            );
+        }
+    }
+}

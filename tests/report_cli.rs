@@ -1,0 +1,235 @@
+//! `migtax report` on folders: good runs, bad input, runs side by side.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use migtax::cli::report::{Args, run};
+use migtax::error::{Error, ExitCode};
+use migtax::results::{Results, SCHEMA_VERSION};
+use migtax::scenario::{ClockKind, Scenario};
+use migtax::units::{Rate, Size};
+
+fn save(folder: &Path, results: &Results) -> PathBuf {
+    fs::create_dir_all(folder).unwrap();
+    let file = folder.join("results.json");
+    fs::write(&file, serde_json::to_vec_pretty(results).unwrap()).unwrap();
+    file
+}
+
+fn report(runs: &[&Path], out: Option<&Path>) -> Result<ExitCode, Error> {
+    run(Args {
+        runs: runs.iter().map(|run| run.to_path_buf()).collect(),
+        out: out.map(Path::to_path_buf),
+    })
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_run_gets_its_report_beside_it_or_elsewhere() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("run");
+    let file = save(&folder, &support::run(3, 1));
+    assert_eq!(report(&[&folder], None).unwrap(), ExitCode::Done);
+    let expected = [
+        "cpu.png",
+        "downtime.png",
+        "index.html",
+        "latency.png",
+        "migrations.csv",
+        "results.json",
+        "rounds.png",
+        "summary.md",
+        "tax.png",
+        "wire.png",
+    ];
+    assert_eq!(names(&folder), expected);
+    // Again, from the file itself, into a new folder: the same page.
+    let page = fs::read(folder.join("index.html")).unwrap();
+    let out = root.path().join("a/b");
+    report(&[&file], Some(&out)).unwrap();
+    assert_eq!(fs::read(out.join("index.html")).unwrap(), page);
+}
+
+#[test]
+fn bad_input_is_one_line_and_leaves_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = serde_json::to_string(&support::run(2, 2)).unwrap();
+    let newer = SCHEMA_VERSION + 1;
+    let cases = [
+        ("missing", None, "No such file"),
+        ("empty", Some(String::new()), "truncated"),
+        (
+            "truncated",
+            Some(whole[..whole.len() / 2].to_owned()),
+            "truncated",
+        ),
+        (
+            "other",
+            Some("{\"name\": 1}".to_owned()),
+            "not a results.json",
+        ),
+        (
+            "binary",
+            Some("\u{0}\u{1}".to_owned()),
+            "not a results.json",
+        ),
+        (
+            "newer",
+            Some(format!("{{\"schema_version\": {newer}, \"new\": 1}}")),
+            "use a newer migtax",
+        ),
+    ];
+    for (name, content, says) in cases {
+        let folder = root.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        if let Some(content) = content {
+            fs::write(folder.join("results.json"), content).unwrap();
+        }
+        let before = names(&folder);
+        let error = report(&[&folder], None).unwrap_err();
+        assert_eq!(error.exit_code(), ExitCode::InvalidInput, "{name}: {error}");
+        let text = error.to_string();
+        assert!(
+            text.contains(says) && text.contains("results.json"),
+            "{name}: {text}"
+        );
+        assert_eq!(text.lines().count(), 1, "{name}: {text}");
+        assert_eq!(names(&folder), before, "{name}");
+    }
+    let error = report(&[&root.path().join("no-such-run")], None).unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::InvalidInput);
+    let binary = root.path().join("picture.png");
+    fs::write(&binary, [0x89, 0xff, 0xfe, 0]).unwrap();
+    let error = report(&[&binary], None).unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::InvalidInput);
+    // One bad run among good ones spoils the comparison, and no folder is made for it.
+    let good = root.path().join("good");
+    save(&good, &support::run(2, 3));
+    let out = root.path().join("out");
+    assert!(report(&[&good, &root.path().join("truncated")], Some(&out)).is_err());
+    assert!(!out.exists());
+}
+
+fn base() -> Scenario {
+    support::run(3, 1).scenario
+}
+
+fn page(runs: &[Results]) -> String {
+    let root = tempfile::tempdir().unwrap();
+    let folders: Vec<PathBuf> = (0..runs.len())
+        .map(|index| root.path().join(format!("run-{index}")))
+        .collect();
+    for (folder, results) in folders.iter().zip(runs) {
+        save(folder, results);
+    }
+    let paths: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
+    report(&paths, None).unwrap();
+    let name = format!("compare-run-0-run-{}", runs.len() - 1);
+    fs::read_to_string(root.path().join(name).join("index.html")).unwrap()
+}
+
+#[test]
+fn runs_of_one_scenario_and_machine_are_compared_in_everything() {
+    let mut later = support::run_of(base(), 5);
+    later.started_at = "2026-11-25T03:00:00Z".to_owned();
+    // Repetitions and prose say how much was measured and why, not what.
+    later.scenario.analysis = "Another text.".to_owned();
+    let page = page(&[support::run_of(base(), 4), later]);
+    assert!(page.contains("2 runs of one scenario on one machine"));
+    assert!(page.contains("figure id=\"trend\""));
+    assert!(page.contains("median-0-total-time"));
+}
+
+#[test]
+fn different_machines_are_not_compared() {
+    let mut other = support::run_of(base(), 5);
+    other.host.cpu_model = "<b>Another</b>".to_owned();
+    let page = page(&[support::run_of(base(), 4), other]);
+    assert!(page.contains("2 runs that may not be compared"));
+    assert!(page.contains("host CPU") && !page.contains("<b>Another"));
+    assert!(!page.contains("figure id=") && !page.contains("id=\"median-"));
+}
+
+#[test]
+fn exact_counts_are_compared_across_machines_under_the_virtual_clock() {
+    let mut scenario = base();
+    scenario.measure.clock = ClockKind::Virtual;
+    let mut here = support::run_of(scenario, 4);
+    // Under the virtual clock every block has the same counts.
+    let first = here.migrations.clone();
+    for migration in &mut here.migrations {
+        let twin = first
+            .iter()
+            .find(|m| m.arm == migration.arm && m.block == 0)
+            .unwrap();
+        migration.rounds.clone_from(&twin.rounds);
+        migration.pages_sent = twin.pages_sent;
+        migration.zero_pages = twin.zero_pages;
+        migration.records = twin.records;
+        migration.bytes_on_wire = twin.bytes_on_wire;
+    }
+    let mut there = here.clone();
+    there.host.cpu_model = "Another".to_owned();
+    for migration in &mut there.migrations {
+        migration.records += u64::from(migration.arm.is_encrypted());
+    }
+    let page = page(&[here, there]);
+    assert!(page.contains("only exact counts may be compared"));
+    let table = page
+        .split("id=\"count-table\"")
+        .nth(1)
+        .unwrap()
+        .split("</table>")
+        .next()
+        .unwrap();
+    let row = |arm: &str, count: &str| {
+        let rows: Vec<&str> = table.split("<tr>").collect();
+        let found = rows
+            .iter()
+            .find(|r| r.contains(&format!("</i>{arm}<")) && r.contains(count));
+        (*found.unwrap()).to_owned()
+    };
+    assert!(row("plain", ">records<").contains(">equal<"));
+    assert!(row("aws-lc", ">records<").contains(">differs<"));
+    assert!(row("aws-lc", ">pages sent<").contains(">equal<"));
+}
+
+#[test]
+fn one_value_that_differs_is_a_sweep() {
+    let with = |change: fn(&mut Scenario)| {
+        let mut scenario = base();
+        change(&mut scenario);
+        support::run_of(scenario, 6)
+    };
+    let records = page(&[
+        with(|s| s.migration.record = Size(16 << 10)),
+        with(|s| s.migration.record = Size(64 << 10)),
+    ]);
+    assert!(records.contains("2 runs on one machine that sweep one value"));
+    assert!(records.contains("Throughput against record size"));
+    let streams = page(&[
+        with(|s| s.migration.streams = 1),
+        with(|s| s.migration.streams = 4),
+    ]);
+    assert!(streams.contains("Throughput against streams"));
+    let rates = page(&[
+        with(|s| s.workload.rate = Rate(10 << 20)),
+        with(|s| s.workload.rate = Rate(90 << 20)),
+        with(|s| s.migration.streams = 2),
+    ]);
+    assert!(rates.contains("Tax against dirty rate"));
+    assert!(
+        rates.contains("migration.streams, workload.rate"),
+        "what keeps run 3 apart"
+    );
+}
