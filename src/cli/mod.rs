@@ -1,3 +1,5 @@
 //! The verbs of the command line, one a file.
 
-pub mod record;
+mod record;
+pub mod workload;
+mod workload_plot;
