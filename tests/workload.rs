@@ -14,11 +14,19 @@ const ARRIVALS: &[&str] = &[
     "{ model = \"poisson\" }",
     "{ model = \"on-off\", duty = 0.2, period = \"10ms\" }",
     "{ model = \"on-off\", duty = 0.2, period = \"10ms\", phases = \"exponential\" }",
+    "{ model = \"on-off\", duty = 0.2, burstiness = 50, window = \"10ms\" }",
+    "{ model = \"mmpp\", duty = 0.2, period = \"10ms\", low = 0.3 }",
+    "{ model = \"pareto-on-off\", duty = 0.3, period = \"5ms\", longest = 100.0 }",
+    "{ model = \"b-model\", b = 0.75, slot = \"1ms\", levels = 7 }",
 ];
 
 const PLACEMENTS: &[&str] = &[
     "{ model = \"uniform\", working_set = 0.25 }",
     "{ model = \"zipf\", exponent = 0.99, working_set = 0.25 }",
+    "{ model = \"hot-cold\", writes = 0.8, pages = 0.2, working_set = 0.5 }",
+    "{ model = \"sweep\", working_set = 0.6 }",
+    "{ model = \"moving-hot-set\", every = \"5ms\" }",
+    "{ model = \"mixture\", parts = [{ share = 0.75, placement = { model = \"zipf\", working_set = 0.2 } }, { share = 0.25, placement = { model = \"sweep\", working_set = 0.9 } }] }",
 ];
 
 /// CRC-32 of the first 50,000 writes of each combination.
@@ -115,8 +123,10 @@ fn the_mean_rate_is_the_one_asked_for() {
         let expected = 25_600.0 * 64.0;
         let error = (count as f64 / expected - 1.0).abs();
         let tolerance = match label {
-            _ if label.contains("constant") => 0.0,
-            _ if label.contains("exponential") => 0.06,
+            // 64 s are 500 spans of the b-model.
+            _ if label.contains("constant") || label.contains("b-model") => 0.0,
+            _ if label.contains("exponential") || label.contains("mmpp") => 0.06,
+            _ if label.contains("pareto") => 0.10,
             _ => 0.005,
         };
         assert!(error <= tolerance, "{label}: {count} of {expected}");

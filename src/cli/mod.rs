@@ -5,9 +5,11 @@ pub mod doctor;
 pub mod gate;
 pub mod host;
 pub mod list;
-pub mod record;
+mod record;
 pub mod report;
 pub mod run;
+pub mod workload;
+mod workload_plot;
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +29,8 @@ enum Verb {
     Run(run::Args),
     /// Show what there is, and what this machine supports
     List(list::Args),
+    /// Generate a dirty-page stream alone and check it against what was asked for
+    Workload(workload::WorkloadArgs),
     /// Build index.html, PNGs and summary.md again from results.json
     Report(report::Args),
     /// Compare two runs: verdict and exit code for CI
@@ -48,6 +52,7 @@ impl Cli {
         match self.verb {
             Verb::Run(args) => run::run(args),
             Verb::List(args) => list::run(&args),
+            Verb::Workload(args) => workload::run(&args).map(|()| ExitCode::Done),
             Verb::Report(args) => report::run(args),
             Verb::Gate(args) => gate::run(args),
             Verb::Ab(args) => ab::run(args),

@@ -53,7 +53,7 @@ pub struct RecordArgs {
 }
 
 /// Reduces lackey's output in `from` to a trace in `out`, and says what became of it.
-pub fn record(args: &RecordArgs, from: &Path, out: &Path) -> Result<()> {
+pub(super) fn record(args: &RecordArgs, from: &Path, out: &Path) -> Result<()> {
     let quantum_ns = u32::try_from(args.quantum.as_nanos())
         .ok()
         .filter(|ns| (1_000..=1_000_000_000).contains(ns))

@@ -7,6 +7,9 @@ use toml::{Table, Value};
 
 use super::{Overrides, Scenario, check, matrix};
 use crate::error::{Error, Result};
+use crate::units::Rate;
+use crate::workload::trace::Trace;
+use crate::workload::{Arrival, Placement};
 
 /// The scenario that runs when none is named.
 pub const DEFAULT_NAME: &str = "default";
@@ -61,16 +64,18 @@ pub fn load(name_or_path: Option<&str>) -> Result<Scenario> {
 /// As [`load`]; also for an override of a field that the matrix varies.
 pub fn load_points(name_or_path: Option<&str>, overrides: &Overrides) -> Result<Vec<Scenario>> {
     let name = name_or_path.unwrap_or(DEFAULT_NAME);
-    let (origin, text) = match EMBEDDED.iter().find(|(known, _)| *known == name) {
-        Some((_, text)) => (name.to_owned(), (*text).to_owned()),
-        None => (name.to_owned(), read(name)?),
+    let known = EMBEDDED.iter().find(|(known, _)| *known == name);
+    let (text, folder) = match known {
+        Some((_, text)) => ((*text).to_owned(), None),
+        None => (read(name)?, Path::new(name).parent()),
     };
-    let mut points = read_points(&text).map_err(|e| within(&origin, e))?;
+    let origin = name;
+    let mut points = read_points(&text, folder).map_err(|e| within(origin, e))?;
     for scenario in &mut points {
         let before = scenario.clone();
         scenario.apply(overrides);
         refuse_varied(&before, scenario, overrides)?;
-        scenario.check().map_err(|e| within(&origin, e))?;
+        scenario.check().map_err(|e| within(origin, e))?;
     }
     Ok(points)
 }
@@ -80,7 +85,7 @@ pub fn load_points(name_or_path: Option<&str>, overrides: &Overrides) -> Result<
 /// # Errors
 /// As [`load`].
 pub fn parse(origin: &str, text: &str) -> Result<Vec<Scenario>> {
-    let points = read_points(text).map_err(|e| within(origin, e))?;
+    let points = read_points(text, None).map_err(|e| within(origin, e))?;
     for scenario in &points {
         scenario.check().map_err(|e| within(origin, e))?;
     }
@@ -154,7 +159,7 @@ fn refuse_varied(before: &Scenario, after: &Scenario, overrides: &Overrides) -> 
     }
 }
 
-fn read_points(text: &str) -> Result<Vec<Scenario>> {
+fn read_points(text: &str, folder: Option<&Path>) -> Result<Vec<Scenario>> {
     let table: Table = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |span| {
             1 + text[..span.start.min(text.len())].matches('\n').count()
@@ -169,11 +174,37 @@ fn read_points(text: &str) -> Result<Vec<Scenario>> {
     matrix::expand(&table)?
         .into_iter()
         .map(|(table, point)| {
+            let rate_given = table.get("workload").and_then(|w| w.get("rate")).is_some();
             let mut scenario = deserialize(table)?;
             scenario.point = point;
+            resolve_traces(&mut scenario, folder, rate_given)?;
             Ok(scenario)
         })
         .collect()
+}
+
+/// Traces named by path are looked for from the scenario's folder, and a trace without a rate
+/// runs at its own.
+fn resolve_traces(scenario: &mut Scenario, folder: Option<&Path>, rate_given: bool) -> Result<()> {
+    let locate = |file: &mut String| {
+        if let Some(folder) = folder
+            && Trace::embedded().all(|name| name != file)
+        {
+            *file = folder.join(&*file).to_string_lossy().into_owned();
+        }
+    };
+    if let Placement::Trace { file, .. } = &mut scenario.workload.placement {
+        locate(file);
+    }
+    if let Arrival::Trace { file, speed, .. } = &mut scenario.workload.arrival {
+        locate(file);
+        if !rate_given {
+            let trace = Trace::open(file)?;
+            let speed = *speed.get_or_insert(1.0);
+            scenario.workload.rate = Rate((trace.rate() * speed + 0.5) as u64);
+        }
+    }
+    Ok(())
 }
 
 fn one_line(message: &str) -> String {

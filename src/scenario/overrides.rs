@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use super::{ClockKind, Policy, Scenario, TrackerSpec};
 use crate::arm::Arm;
 use crate::units::{Bandwidth, Rate, Size, Span};
+use crate::workload::Arrival;
 
 /// Flags that replace values of the scenario. Each has the meaning, and the range, of its field.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
@@ -59,6 +60,10 @@ impl Scenario {
         set(&mut self.measure.repetitions, &o.reps);
         set(&mut self.guest.memory, &o.memory);
         set(&mut self.workload.rate, &o.rate);
+        if let (Some(_), Arrival::Trace { speed, .. }) = (o.rate, &mut self.workload.arrival) {
+            // The rate asked for decides at which speed the trace runs.
+            *speed = None;
+        }
         set(&mut self.migration.streams, &o.streams);
         set(&mut self.migration.record, &o.record);
         set(&mut self.migration.tracker, &o.tracker);

@@ -1,11 +1,16 @@
 //! Where pages are written: the pages of one vCPU's writes.
 
-use super::random::{Draws, Purpose};
+use super::random::{Draws, Purpose, unit};
 use super::scatter::Scatter;
+use super::trace::{Cursor, Trace};
 use super::zipf::Zipf;
 use super::{PageWrite, Placement};
+use crate::error::Result;
 use crate::scenario::Scenario;
 use crate::units::PAGE_SIZE;
+
+/// Page sizes that placement works in.
+pub(crate) const GRANULARITIES: [u64; 2] = [PAGE_SIZE as u64, 2 << 20];
 
 /// Chooses the pages of writes, in units of `unit_pages` pages.
 #[derive(Debug)]
@@ -18,58 +23,94 @@ pub(super) struct Places {
     draws: Draws,
 }
 
+/// A law of placement over its working set of units.
 #[derive(Debug)]
 enum Law {
-    Uniform(u64),
-    Zipf(Box<Zipf>, Scatter),
+    Uniform(Region),
+    Zipf(Region, Box<Zipf>, Scatter),
+    HotCold(Region, Hot),
+    Moving(Region, Hot, u64),
+    Sweep(Region, Sweep),
+    Mixture(Vec<(f64, Law)>),
+    Trace(Box<Replay>),
 }
 
-/// Units in the working set: the share of guest memory, to the nearest unit, at least one. The
-/// working set is the contiguous region from the guest's first page.
-fn units(share: f64, total: u64) -> u64 {
-    ((share * total as f64 + 0.5) as u64).clamp(1, total)
+/// The working set: a contiguous region.
+#[derive(Debug, Clone, Copy)]
+struct Region {
+    first: u64,
+    units: u64,
+}
+
+/// A hot part of a region, scattered over it.
+#[derive(Debug)]
+struct Hot {
+    writes: f64,
+    units: u64,
+    scatter: Scatter,
+}
+
+/// A sweep's next unit and step: with several vCPUs each takes every so-many-th.
+#[derive(Debug)]
+struct Sweep {
+    next: u64,
+    step: u64,
+}
+
+/// The pages of a trace, of which this vCPU takes every `vcpus`-th.
+#[derive(Debug)]
+struct Replay {
+    cursor: Cursor,
+    skip_first: u32,
+    vcpus: u32,
+    /// (trace pages, guest pages), if they are scaled.
+    scale: Option<(u64, u64)>,
+    page: u64,
+}
+
+/// Where a law is built: the guest's size in units, and who draws.
+struct Site {
+    total: u64,
+    seed: u64,
+    vcpu: u32,
+    vcpus: u32,
 }
 
 impl Places {
     /// The places of vCPU `vcpu` under a checked scenario.
-    pub(super) fn new(scenario: &Scenario, vcpu: u32) -> Places {
+    ///
+    /// # Errors
+    /// A trace that can't be opened.
+    pub(super) fn new(scenario: &Scenario, vcpu: u32) -> Result<Places> {
         let seed = scenario.guest.seed;
         let unit_pages = scenario.workload.granularity.pages();
-        let total = scenario.guest.memory.pages() / unit_pages;
-        let law = match &scenario.workload.placement {
-            Placement::Uniform { working_set } => Law::Uniform(units(*working_set, total)),
-            Placement::Zipf {
-                exponent,
-                working_set,
-            } => {
-                let n = units(*working_set, total);
-                Law::Zipf(Box::new(Zipf::new(*exponent, n)), Scatter::new(seed, 0, n))
-            }
+        let site = Site {
+            total: scenario.guest.memory.pages() / unit_pages,
+            seed,
+            vcpu,
+            vcpus: scenario.guest.vcpus,
         };
-        Places {
+        Ok(Places {
             unit_pages,
             unit_start: 0,
             unit_written: unit_pages,
-            law,
+            law: site.law(&scenario.workload.placement, 0, &mut 0)?,
             draws: Draws::new(seed, Purpose::Page, u64::from(vcpu)),
-        }
+        })
     }
 
     /// Sets the page of each write.
     pub(super) fn fill(&mut self, writes: &mut [PageWrite]) {
         let Places { law, draws, .. } = self;
         if self.unit_pages == 1 {
-            match law {
-                Law::Uniform(n) => writes.iter_mut().for_each(|w| w.page = draws.below(*n)),
-                Law::Zipf(zipf, scatter) => writes
-                    .iter_mut()
-                    .for_each(|w| w.page = scatter.apply(zipf.draw(draws))),
+            for write in writes {
+                write.page = law.draw(write.at_ns, draws);
             }
             return;
         }
         for write in writes {
             if self.unit_written == self.unit_pages {
-                self.unit_start = self.law.draw(&mut self.draws) * self.unit_pages;
+                self.unit_start = law.draw(write.at_ns, draws) * self.unit_pages;
                 self.unit_written = 0;
             }
             write.page = self.unit_start + self.unit_written;
@@ -78,14 +119,158 @@ impl Places {
     }
 }
 
+impl Site {
+    /// A working set of the given share of the guest, to the nearest unit and at least one, that
+    /// begins at `next` if it fits there.
+    fn region(&self, share: f64, next: &mut u64) -> Region {
+        let units = ((share * self.total as f64 + 0.5) as u64).clamp(1, self.total);
+        let first = (*next).min(self.total - units);
+        *next = first + units;
+        Region { first, units }
+    }
+
+    fn hot(&self, region: Region, writes: f64, pages: f64, lane: u64) -> Hot {
+        let units = ((pages * region.units as f64 + 0.5) as u64).clamp(1, region.units);
+        Hot {
+            writes,
+            units,
+            scatter: Scatter::new(self.seed, lane, region.units),
+        }
+    }
+
+    /// The law of a placement; `lane` keeps the hot pages of a mixture's parts apart, `next` is
+    /// where the next part's working set begins.
+    fn law(&self, placement: &Placement, lane: u64, next: &mut u64) -> Result<Law> {
+        Ok(match placement {
+            Placement::Uniform { working_set } => Law::Uniform(self.region(*working_set, next)),
+            Placement::Zipf {
+                exponent,
+                working_set,
+            } => {
+                let region = self.region(*working_set, next);
+                let zipf = Box::new(Zipf::new(*exponent, region.units));
+                Law::Zipf(region, zipf, Scatter::new(self.seed, lane, region.units))
+            }
+            Placement::HotCold {
+                writes,
+                pages,
+                working_set,
+            } => {
+                let region = self.region(*working_set, next);
+                Law::HotCold(region, self.hot(region, *writes, *pages, lane))
+            }
+            Placement::MovingHotSet {
+                writes,
+                pages,
+                every,
+                working_set,
+            } => {
+                let region = self.region(*working_set, next);
+                let hot = self.hot(region, *writes, *pages, lane);
+                Law::Moving(region, hot, every.as_nanos())
+            }
+            Placement::Sweep { working_set } => {
+                let region = self.region(*working_set, next);
+                let sweep = Sweep {
+                    next: u64::from(self.vcpu) % region.units,
+                    step: u64::from(self.vcpus) % region.units,
+                };
+                Law::Sweep(region, sweep)
+            }
+            Placement::Mixture { parts } => {
+                let mut below = 0.0;
+                let mut laws = Vec::new();
+                for (lane, part) in (1..).zip(parts) {
+                    below += part.share;
+                    laws.push((below, self.law(&part.placement, lane, next)?));
+                }
+                Law::Mixture(laws)
+            }
+            Placement::Trace { file, scale_pages } => {
+                let trace = Trace::open(file)?;
+                let scale = scale_pages.then_some((trace.pages, self.total));
+                Law::Trace(Box::new(Replay {
+                    cursor: Cursor::new(trace, true),
+                    skip_first: self.vcpu,
+                    vcpus: self.vcpus,
+                    scale,
+                    page: 0,
+                }))
+            }
+        })
+    }
+}
+
 impl Law {
-    fn draw(&self, draws: &mut Draws) -> u64 {
+    /// The unit of a write at `at_ns`.
+    #[inline]
+    fn draw(&mut self, at_ns: u64, draws: &mut Draws) -> u64 {
         match self {
-            Law::Uniform(n) => draws.below(*n),
-            Law::Zipf(zipf, scatter) => scatter.apply(zipf.draw(draws)),
+            Law::Mixture(laws) => {
+                let u = unit(draws.word());
+                let last = laws.len() - 1;
+                let part = laws
+                    .iter()
+                    .position(|(below, _)| u < *below)
+                    .unwrap_or(last);
+                laws[part].1.draw_plain(at_ns, draws)
+            }
+            law => law.draw_plain(at_ns, draws),
+        }
+    }
+
+    #[inline]
+    fn draw_plain(&mut self, at_ns: u64, draws: &mut Draws) -> u64 {
+        match self {
+            Law::Uniform(region) => region.first + draws.below(region.units),
+            Law::Zipf(region, zipf, scatter) => region.first + scatter.apply(zipf.draw(draws)),
+            Law::HotCold(region, hot) => {
+                let cold = region.units - hot.units;
+                let index = if unit(draws.word()) < hot.writes || cold == 0 {
+                    draws.below(hot.units)
+                } else {
+                    hot.units + draws.below(cold)
+                };
+                region.first + hot.scatter.apply(index)
+            }
+            Law::Moving(region, hot, every) => {
+                let index = if unit(draws.word()) < hot.writes {
+                    let moved = u128::from(at_ns / *every) * u128::from(hot.units)
+                        % u128::from(region.units);
+                    (moved as u64 + draws.below(hot.units)) % region.units
+                } else {
+                    draws.below(region.units)
+                };
+                region.first + hot.scatter.apply(index)
+            }
+            Law::Sweep(region, sweep) => {
+                let unit = region.first + sweep.next;
+                sweep.next += sweep.step;
+                if sweep.next >= region.units {
+                    sweep.next -= region.units;
+                }
+                unit
+            }
+            Law::Trace(replay) => replay.next(),
+            Law::Mixture(_) => unreachable!("a mixture has no mixture as a part"),
         }
     }
 }
 
-/// Page sizes that placement works in.
-pub(crate) const GRANULARITIES: [u64; 2] = [PAGE_SIZE as u64, 2 << 20];
+impl Replay {
+    /// The page of this vCPU's next write; the last one again after the end of a trace that does
+    /// not repeat (there are no times to go with it).
+    fn next(&mut self) -> u64 {
+        let skip = std::mem::replace(&mut self.skip_first, self.vcpus - 1);
+        for _ in 0..skip {
+            self.cursor.next_write();
+        }
+        if let Some((_, page)) = self.cursor.next_write() {
+            self.page = match self.scale {
+                None => page,
+                Some((from, to)) => (u128::from(page) * u128::from(to) / u128::from(from)) as u64,
+            };
+        }
+        self.page
+    }
+}

@@ -30,8 +30,8 @@ impl WriteStream {
     pub fn new(scenario: &Scenario, vcpu: u32) -> Result<WriteStream> {
         scenario.check()?;
         Ok(WriteStream {
-            arrivals: Arrivals::new(scenario, vcpu),
-            places: Places::new(scenario, vcpu),
+            arrivals: Arrivals::new(scenario, vcpu)?,
+            places: Places::new(scenario, vcpu)?,
             value_seed: sub_seed(scenario.guest.seed, Purpose::Value, u64::from(vcpu)),
             index: 0,
             pending: Vec::new(),

@@ -68,10 +68,10 @@ pub fn reduce(
         if got == 0 || state.instructions >= state.end {
             break;
         }
-        // The tracer makes one system call a line. Letting the pipe fill before it is read again
-        // spares it a wake-up at each of them.
-        if got < buffer.len() / 2 {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+        // The tracer makes one system call a line. Letting the pipe (64 KiB) fill up a little before
+        // it is read again spares it a wake-up at each of them.
+        if got < 32 << 10 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
     }
     let counted = state.instructions.min(state.end).saturating_sub(skip);

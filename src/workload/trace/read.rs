@@ -30,6 +30,7 @@ pub struct Trace {
     pub pages: u64,
     /// Page writes.
     pub writes: u64,
+    checksum: u32,
     body: Cow<'static, [u8]>,
 }
 
@@ -121,6 +122,7 @@ impl Trace {
             quanta,
             pages,
             writes,
+            checksum: found,
             body,
         };
         trace.check_body()?;
@@ -144,6 +146,11 @@ impl Trace {
     /// Names of the embedded traces.
     pub fn embedded() -> impl Iterator<Item = &'static str> {
         EMBEDDED.iter().map(|(name, _)| *name)
+    }
+
+    /// Its file's CRC-32.
+    pub fn checksum(&self) -> u32 {
+        self.checksum
     }
 
     /// Its length in nanoseconds.

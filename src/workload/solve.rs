@@ -1,0 +1,220 @@
+//! From what people think in, a burstiness at a window, to the parameters of a model.
+
+use super::shape::{Alternating, Cascade, LengthLaw, Shape};
+use super::theory;
+use crate::error::{Error, Result};
+use crate::units::Span;
+
+/// Periods of phases: 1 us to 24 h.
+const PERIOD_NS: [f64; 2] = [1e3, 86_400e9];
+/// The shortest duty that is solved for.
+const LEAST_DUTY: f64 = 1e-4;
+/// The window that a burstiness is measured in, if none is named.
+const DEFAULT_WINDOW_NS: u64 = 100_000_000;
+
+/// What is asked of an alternating process.
+pub(super) struct Request {
+    pub(super) duty: Option<f64>,
+    pub(super) period: Option<Span>,
+    pub(super) low: f64,
+    pub(super) law: LengthLaw,
+    pub(super) burstiness: Option<f64>,
+    pub(super) window: Option<Span>,
+}
+
+fn invalid(name: &str, value: impl std::fmt::Display, allowed: impl std::fmt::Display) -> Error {
+    Error::invalid(format_args!("workload.arrival.{name}"), value, allowed)
+}
+
+fn missing(name: &str, when: &str) -> Error {
+    Error::Invalid(format!("workload.arrival: missing field `{name}`: {when}"))
+}
+
+/// The window of a burstiness.
+fn window_ns(burstiness: Option<f64>, window: Option<Span>) -> Result<u64> {
+    match (burstiness, window) {
+        (None, Some(window)) => Err(invalid(
+            "window",
+            window,
+            "only beside burstiness, whose window it is",
+        )),
+        (_, None) => Ok(DEFAULT_WINDOW_NS),
+        (Some(_), Some(window)) => {
+            let ns = window.as_nanos();
+            if (1_000..=3_600_000_000_000).contains(&ns) {
+                Ok(ns)
+            } else {
+                Err(invalid("window", window, "a duration from 1us to 1h"))
+            }
+        }
+    }
+}
+
+impl Request {
+    /// The shape at a mean rate of `per_second` writes.
+    pub(super) fn solve(&self, per_second: f64) -> Result<Shape> {
+        let window = window_ns(self.burstiness, self.window)?;
+        if let Some(duty) = self.duty
+            && !(duty > 0.0 && duty <= 1.0)
+        {
+            return Err(invalid("duty", duty, "a share above 0, up to 1"));
+        }
+        if let Some(period) = self.period
+            && !(PERIOD_NS[0]..=PERIOD_NS[1]).contains(&(period.as_nanos() as f64))
+        {
+            return Err(invalid("period", period, "a duration from 1us to 24h"));
+        }
+        let period_ns = self.period.map(|p| p.as_nanos() as f64);
+        let Some(wanted) = self.burstiness else {
+            let duty = self
+                .duty
+                .ok_or_else(|| missing("duty", "duty and period, or burstiness and one of both"))?;
+            let period_ns = period_ns.ok_or_else(|| {
+                missing("period", "duty and period, or burstiness and one of both")
+            })?;
+            return Ok(self.at(duty, period_ns));
+        };
+        if !(1.0..=1e12).contains(&wanted) {
+            return Err(invalid(
+                "burstiness",
+                wanted,
+                "from 1, where the model is a Poisson process",
+            ));
+        }
+        if wanted == 1.0 || per_second == 0.0 {
+            return Ok(Shape::Poisson);
+        }
+        match (self.duty, period_ns) {
+            (Some(_), Some(_)) => Err(invalid(
+                "burstiness",
+                wanted,
+                "it is solved for: leave out duty or period",
+            )),
+            (None, None) => Err(missing("duty", "burstiness needs one of duty and period")),
+            (Some(duty), None) => {
+                // Below its window a fixed period can come out even, so that is where it begins.
+                let least = match self.law {
+                    LengthLaw::Fixed => window as f64,
+                    _ => PERIOD_NS[0],
+                };
+                let solution =
+                    self.bisect(wanted, per_second, window, least, PERIOD_NS[1], |p| {
+                        (duty, p)
+                    })?;
+                Ok(self.at(duty, solution))
+            }
+            (None, Some(period)) => {
+                let solution =
+                    self.bisect(wanted, per_second, window, 1.0, LEAST_DUTY, |d| (d, period))?;
+                Ok(self.at(solution, period))
+            }
+        }
+    }
+
+    fn at(&self, duty: f64, period_ns: f64) -> Shape {
+        Shape::Alternating(Alternating::new(duty, self.low, period_ns, self.law))
+    }
+
+    /// The parameter between `tame` and `wild`, on a logarithmic scale, whose dispersion is the one
+    /// wanted; it rises from the one to the other.
+    fn bisect(
+        &self,
+        wanted: f64,
+        per_second: f64,
+        window: u64,
+        mut tame: f64,
+        mut wild: f64,
+        parameters: impl Fn(f64) -> (f64, f64),
+    ) -> Result<f64> {
+        let dispersion = |x: f64| {
+            let (duty, period) = parameters(x);
+            let a = Alternating::new(duty, self.low, period, self.law);
+            theory::alternating(&a, per_second, window as f64)
+        };
+        let (least, most) = (dispersion(tame), dispersion(wild));
+        if !(least..=most).contains(&wanted) {
+            return Err(invalid(
+                "burstiness",
+                wanted,
+                format_args!(
+                    "this model reaches {least:.3} to {most:.0} in windows of {} at this rate",
+                    Span(std::time::Duration::from_nanos(window))
+                ),
+            ));
+        }
+        for _ in 0..100 {
+            let middle = (tame * wild).sqrt();
+            if dispersion(middle) < wanted {
+                tame = middle;
+            } else {
+                wild = middle;
+            }
+        }
+        Ok((tame * wild).sqrt())
+    }
+}
+
+/// The b-model that is asked for.
+pub(super) fn cascade(
+    b: Option<f64>,
+    slot: Span,
+    levels: u32,
+    burstiness: Option<f64>,
+    window: Option<Span>,
+    per_second: f64,
+) -> Result<Cascade> {
+    if !(1..=24).contains(&levels) {
+        return Err(invalid("levels", levels, "1 to 24"));
+    }
+    let slot_ns = slot.as_nanos();
+    if !(1_000..=1_000_000_000).contains(&slot_ns) {
+        return Err(invalid("slot", slot, "a duration from 1us to 1s"));
+    }
+    let window = window_ns(burstiness, window)?;
+    let mut cascade = Cascade {
+        b: 0.5,
+        slot_ns,
+        levels,
+    };
+    match (b, burstiness) {
+        (Some(b), None) => {
+            if !(0.5..1.0).contains(&b) {
+                return Err(invalid("b", b, "0.5 (even) to below 1"));
+            }
+            cascade.b = b;
+        }
+        (None, None) => return Err(missing("b", "b, or burstiness")),
+        (Some(b), Some(_)) => {
+            return Err(invalid(
+                "b",
+                b,
+                "burstiness solves for it: leave out one of both",
+            ));
+        }
+        (None, Some(wanted)) => {
+            let above = theory::levels_above(&cascade, window).filter(|above| *above > 0);
+            let Some(above) = above else {
+                return Err(invalid(
+                    "window",
+                    Span(std::time::Duration::from_nanos(window)),
+                    format_args!("slot ({slot}) times a power of two below 2^levels"),
+                ));
+            };
+            let mean = per_second * window as f64 / 1e9;
+            let most = mean * (libm::pow(2.0, f64::from(above)) - 1.0);
+            if !(0.0..most.max(1e-300)).contains(&wanted) {
+                return Err(invalid(
+                    "burstiness",
+                    wanted,
+                    format_args!("from 0 to below {most:.0} at this rate, window and levels"),
+                ));
+            }
+            if mean > 0.0 {
+                // (1 + 4 (b - 1/2)^2)^above = 1 + wanted / mean.
+                let growth = libm::pow(1.0 + wanted / mean, 1.0 / f64::from(above));
+                cascade.b = 0.5 + 0.5 * (growth - 1.0).max(0.0).sqrt();
+            }
+        }
+    }
+    Ok(cascade)
+}
