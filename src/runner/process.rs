@@ -66,9 +66,14 @@ impl Launcher {
                 path.display()
             ))
         })?;
-        Ok(Launcher {
-            command: vec![text.to_owned()],
-        })
+        Ok(Launcher::of(text))
+    }
+
+    /// Another build's executable.
+    pub fn of(executable: &str) -> Launcher {
+        Launcher {
+            command: vec![executable.to_owned()],
+        }
     }
 
     /// A process for `arm`: the mask of aws-lc's view of the CPU is set before it starts.

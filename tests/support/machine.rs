@@ -17,6 +17,10 @@ pub fn host() -> HostInfo {
         governor: None,
         hypervisor: true,
         load_before: 1.7,
+        other_cpu_share: 0.01,
+        spin_spread: 0.02,
+        frequency_mhz: None,
+        tracker: "userfaultfd".to_owned(),
         steal_share: 0.002,
         thread_clock_read_ns: 400.0,
         versions: BTreeMap::from([
