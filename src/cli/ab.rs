@@ -149,7 +149,7 @@ impl Session<'_> {
     fn block(&self, block: Option<u32>, arms: &[Arm]) -> Result<[Results; 2]> {
         let seed = self.args.seed.wrapping_add(u64::from(block.unwrap_or(0)));
         let mut measured = [None, None];
-        let order = if block.unwrap_or(0) % 2 == 0 {
+        let order = if block.unwrap_or(0).is_multiple_of(2) {
             [0, 1]
         } else {
             [1, 0]
