@@ -111,6 +111,22 @@ pub fn comparisons(arms: &[Arm], migrations: &[Migration]) -> Vec<Comparison> {
     found
 }
 
+/// The widest relative half-width among the taxes against `plain` of a metric, for
+/// [`stats::StopRule`]. `None` if there is none, or one has too few blocks for a 95% interval.
+pub fn widest_half_width(comparisons: &[Comparison], metric: Metric) -> Option<f64> {
+    comparisons
+        .iter()
+        .filter(|c| c.against == Arm::Plain && c.metric == metric)
+        .map(|c| {
+            let width = stats::StopRule::half_width_of(c.ratio, c.ci_low, c.ci_high);
+            (c.level >= stats::NOMINAL_LEVEL).then_some(width)
+        })
+        .try_fold(None, |widest: Option<f64>, width| {
+            Some(Some(widest.unwrap_or(0.0).max(width?)))
+        })
+        .flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +182,28 @@ mod tests {
         assert_eq!(blocks(Arm::AwsLc, Arm::Plain), Some(3));
         assert_eq!(blocks(Arm::AwsLc, Arm::Copy), Some(2));
         assert_eq!(blocks(Arm::AwsLcSoft, Arm::Plain), None);
+    }
+
+    #[test]
+    fn the_widest_interval_is_watched_once_all_reach_their_level() {
+        let five = results(&Simulation::default());
+        assert_eq!(
+            widest_half_width(&five.comparisons, Metric::TotalTime),
+            None
+        );
+        assert_eq!(widest_half_width(&[], Metric::TotalTime), None);
+        let ten = results(&Simulation {
+            blocks: 10,
+            ..Simulation::default()
+        });
+        let widest = widest_half_width(&ten.comparisons, Metric::TotalTime).unwrap();
+        for c in &ten.comparisons {
+            if c.against == Arm::Plain && c.metric == Metric::TotalTime {
+                let width = stats::StopRule::half_width_of(c.ratio, c.ci_low, c.ci_high);
+                assert!(width <= widest);
+            }
+        }
+        assert!(widest > 0.0 && widest < 2.0, "{widest}");
     }
 
     #[test]

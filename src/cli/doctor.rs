@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 
 use crate::arm::Arm;
 use crate::error::{ExitCode, Result};
-use crate::machine::{host_info, userfaultfd_missing};
+use crate::machine::{Monitor, host_info, userfaultfd_missing};
 use crate::results::HostInfo;
 
 /// Measures the machine and prints what it lacks, each with what would help.
@@ -22,7 +22,11 @@ pub struct Args {
 /// # Errors
 /// None at present: what can't be read is reported as such.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let host = host_info();
+    let monitor = Monitor::start();
+    let mut host = host_info();
+    let seen = monitor.finish();
+    host.steal_share = seen.steal_share;
+    host.other_cpu_share = seen.other_cpu_share;
     if args.json {
         let json = serde_json::to_string_pretty(&host)
             .map_err(|e| crate::error::Error::CannotRun(e.to_string()))?;
@@ -49,7 +53,7 @@ fn describe(host: &HostInfo) -> String {
         .frequency_mhz
         .map_or("not readable".to_owned(), |mhz| format!("{mhz:.0} MHz"));
     format!(
-        "cpu            {} ({} cores, {frequency}, {})\nfeatures       {}\nmemory         {:.1} GiB\nkernel         {}, CPU accounting by {}\ngovernor       {}\nload           {:.2}\nspin spread    {:.1}% (90th percentile over the fastest pass)\nthread clock   {:.0} ns a read\n",
+        "cpu            {} ({} cores, {frequency}, {})\nfeatures       {}\nmemory         {:.1} GiB\nkernel         {}, CPU accounting by {}\ngovernor       {}\nload           {:.2}; while measuring, others took {:.0}% of the CPU and the hypervisor {:.0}%\nspin spread    {:.1}% (90th percentile over the fastest pass)\nthread clock   {:.0} ns a read\n",
         host.cpu_model,
         host.cores,
         if host.hypervisor {
@@ -63,6 +67,8 @@ fn describe(host: &HostInfo) -> String {
         host.cpu_accounting,
         readable(&host.governor),
         host.load_before,
+        100.0 * host.other_cpu_share,
+        100.0 * host.steal_share,
         100.0 * host.spin_spread,
         host.thread_clock_read_ns,
     )
@@ -82,6 +88,12 @@ fn complaints(host: &HostInfo, userfaultfd: Option<String>, valgrind: bool) -> V
         found.push(format!(
             "a fixed spin loop varies by {:.0}%: expect wide intervals; a quieter machine or more repetitions help",
             100.0 * host.spin_spread
+        ));
+    }
+    if host.steal_share > 0.01 {
+        found.push(format!(
+            "the hypervisor took {:.0}% of the CPU: run at a quieter time, or on dedicated cores",
+            100.0 * host.steal_share
         ));
     }
     if host.cores < 2 {
@@ -117,9 +129,11 @@ fn complaints(host: &HostInfo, userfaultfd: Option<String>, valgrind: bool) -> V
         }
     }
     let lacks = |feature: &str| !host.cpu_features.iter().any(|h| h == feature);
-    if lacks("vaes") || lacks("vpclmulqdq") {
+    // aws-lc's vectorised AES-GCM is written for AVX-512.
+    if lacks("vaes") || lacks("vpclmulqdq") || lacks("avx512f") {
         found.push(
-            "no VAES or VPCLMULQDQ: arms aws-lc and aws-lc-aesni run the same code".to_owned(),
+            "no VAES and VPCLMULQDQ with AVX-512: arms aws-lc and aws-lc-aesni run the same code"
+                .to_owned(),
         );
     }
     if let Some(why) = userfaultfd {
@@ -146,19 +160,23 @@ mod tests {
     #[test]
     fn every_lack_is_named_with_what_helps() {
         let mut host = raw(&Simulation::default()).host;
-        host.cpu_features.push("vpclmulqdq".to_owned());
+        for feature in ["vpclmulqdq", "avx512f"] {
+            host.cpu_features.push(feature.to_owned());
+        }
         host.cpu_accounting = "irq".to_owned();
         assert_eq!(complaints(&host, None, true), Vec::<String>::new());
         host.cpu_features.clear();
         host.cores = 1;
         host.load_before = 3.0;
         host.spin_spread = 0.5;
+        host.steal_share = 0.2;
         host.governor = Some("powersave".to_owned());
         host.cpu_accounting = "tick".to_owned();
         let all = complaints(&host, Some("refused".to_owned()), false).join("\n");
         for word in [
             "load 3.00",
             "varies by 50%",
+            "took 20% of the CPU",
             "one core",
             "governor",
             "interrupt time",

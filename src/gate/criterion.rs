@@ -54,6 +54,11 @@ pub fn judge(folder: &Path, baseline: &str, candidate: &str, config: &Config) ->
     let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     for name in names {
         match (before.get(name), now.get(name)) {
+            // Criterion leaves a deleted benchmark's files where they are.
+            (Some(a), Some(b)) if a == b => rows.push(refusal(
+                name,
+                format!("\"{candidate}\" holds the same samples as \"{baseline}\": it was not measured again"),
+            )),
             (Some(a), Some(b)) => asked.push(question(name, a, b, config)),
             (Some(_), None) => rows.push(missing(name, candidate)),
             (None, _) => rows.push(missing(name, baseline)),
@@ -90,13 +95,20 @@ fn question(name: &str, baseline: &[f64], candidate: &[f64], config: &Config) ->
 }
 
 fn missing(benchmark: &str, side: &str) -> Row {
+    refusal(
+        benchmark,
+        format!("baseline \"{side}\" has no such benchmark"),
+    )
+}
+
+fn refusal(benchmark: &str, sentence: String) -> Row {
     Row {
         tier: Tier::Identity,
         arm: benchmark.to_owned(),
         metric: "time".to_owned(),
         verdict: Verdict::Incomparable,
         blocking: true,
-        sentence: format!("baseline \"{side}\" has no such benchmark"),
+        sentence,
         figures: None,
     }
 }
@@ -170,7 +182,8 @@ mod tests {
     fn save(folder: &Path, benchmark: &str, baseline: &str, factor: f64) {
         let path = folder.join(benchmark).join(baseline);
         fs::create_dir_all(&path).unwrap();
-        let mut random = Random::new(benchmark.len() as u64, (factor * 100.0) as u64);
+        let named = benchmark.bytes().chain(baseline.bytes());
+        let mut random = Random::new(named.map(u64::from).sum(), 0);
         let iters: Vec<f64> = (1..=100).map(|i| f64::from(i) * 10.0).collect();
         let times: Vec<f64> = iters
             .iter()
@@ -208,6 +221,9 @@ mod tests {
         assert_eq!(report.verdict, Verdict::Regressed);
         assert!(report.sentence.contains("wire"), "{}", report.sentence);
         assert_eq!(verdict("new", "main").verdict, Verdict::Improved);
+        let report = verdict("main", "main");
+        assert_eq!(report.verdict, Verdict::Incomparable);
+        assert!(report.sentence.contains("not measured again"), "{report:?}");
 
         save(at, "extra", "new", 1.0);
         assert_eq!(verdict("main", "new").verdict, Verdict::Incomparable);

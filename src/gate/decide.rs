@@ -360,7 +360,8 @@ impl Question {
             format!("{n} blocks can't show a significant change over {family} metrics")
         };
         let remedy = match figures.blocks_needed {
-            Some(blocks) => format!("{blocks} blocks a side would decide"),
+            // These blocks did not decide it, so it takes a quarter more at the least.
+            Some(blocks) => format!("{} blocks a side would decide", blocks.max(n + n / 4 + 1)),
             None => {
                 "more than 400 blocks a side would be needed: quiet the machine first".to_owned()
             }

@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn the_whole_follows_its_gravest_row() {
         use Verdict::{Improved, Incomparable, Inconclusive, Pass, Regressed};
-        type Case = (&'static [(Verdict, bool)], Verdict, i32);
+        type Case<'a> = (&'a [(Verdict, bool)], Verdict, i32);
         let table: &[Case] = &[
             (&[], Incomparable, 5),
             (&[(Pass, true)], Pass, 0),

@@ -28,7 +28,7 @@ pub fn file_of(run: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`Error::Invalid`] with one line that names the file and the field: the file is missing,
-/// truncated or not results, its schema is newer than this build's, or [`check::check`] finds
+/// truncated or not results, its schema is newer than this build's, or [`super::check`] finds
 /// parts that don't add up.
 pub fn read(run: &Path) -> Result<Results> {
     let file = file_of(run);

@@ -1,7 +1,6 @@
 //! Tests of [`super`], in a file of their own for length.
 
 use super::*;
-use crate::stats::Random;
 
 const STRICT: Strictness = Strictness {
     alpha: 0.005,
@@ -25,16 +24,13 @@ fn question(values: Values, direction: Direction) -> Question {
     }
 }
 
-/// Noise without luck: pairs of values on both sides of the shift.
+/// Noise without luck: the quantiles of a logistic distribution with that standard deviation.
 fn noisy(n: usize, shift: f64, sd: f64) -> Vec<f64> {
-    let mut random = Random::new(n as u64, 1);
-    let mut values = Vec::new();
-    while values.len() < n {
-        let noise = sd * random.normal();
-        values.extend([shift + noise, shift - noise]);
-    }
-    values.truncate(n);
-    values
+    let scale = sd * 3f64.sqrt() / std::f64::consts::PI;
+    (0..n)
+        .map(|i| (i as f64 + 0.5) / n as f64)
+        .map(|u| shift + scale * libm::log(u / (1.0 - u)))
+        .collect()
 }
 
 fn verdict(question: &Question) -> Verdict {
@@ -58,7 +54,8 @@ fn verdicts_follow_effect_noise_and_blocks() {
             Values::Paired(noisy(n, shift, sd)),
             Direction::LowerIsBetter,
         );
-        assert_eq!(verdict(&lower), expected, "{n} {shift} {sd}");
+        let row = decide(std::slice::from_ref(&lower), &[], STRICT).remove(0);
+        assert_eq!(row.verdict, expected, "{n} {shift} {sd}: {row:?} {lower:?}");
         let negated = noisy(n, shift, sd).into_iter().map(|v| -v).collect();
         let higher = question(Values::Paired(negated), Direction::HigherIsBetter);
         assert_eq!(verdict(&higher), expected, "{n} {shift} {sd}, a rate");
