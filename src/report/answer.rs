@@ -4,7 +4,7 @@ use super::figures;
 use super::text;
 use super::view::{self, ArmView, Basis};
 use crate::arm::Arm;
-use crate::results::{Comparison, Metric, OutcomeStatus, Results};
+use crate::results::{Comparison, Metric, Migration, OutcomeStatus, Results};
 
 /// VMware's old reservation for vMotion, which cores per 10 Gb/s stand beside.
 pub const VMWARE_RULE: &str = "VMware's old rule reserves 1 per 10 GbE";
@@ -54,6 +54,14 @@ const PARTS: [(&str, Metric); 3] = [
     ("migration time", Metric::TotalTime),
 ];
 
+/// A side and its cores per 10 Gb/s in one migration.
+type Side = (&'static str, fn(&Migration) -> Option<f64>);
+
+const SIDES: [Side; 2] = [
+    ("source", figures::source_cores),
+    ("destination", figures::destination_cores),
+];
+
 /// The answers, best hardware first.
 pub fn answers(results: &Results) -> Vec<Answer> {
     let arms = view::arms(results);
@@ -73,17 +81,11 @@ fn answer(results: &Results, arm: &ArmView<'_>) -> Answer {
             tax: view::tax(results, arm.arm(), *metric).cloned(),
         })
         .collect();
-    let sides = [
-        ("source", Metric::SourceCpuPerGib),
-        ("destination", Metric::DestinationCpuPerGib),
-    ];
-    let cores = sides
+    let cores = SIDES
         .iter()
-        .filter_map(|(side, metric)| {
-            Some(Cores {
-                side,
-                median: cores(arm, *metric)?,
-            })
+        .filter_map(|(side, figure)| {
+            let median = arm.median(figure)?;
+            Some(Cores { side, median })
         })
         .collect();
     Answer {
@@ -95,11 +97,6 @@ fn answer(results: &Results, arm: &ArmView<'_>) -> Answer {
         cores,
         cores_unfinished: arm.basis == Basis::NotConverged,
     }
-}
-
-/// Cores busy on one side at 10 Gb/s of page payload: its CPU seconds per GiB times 1.164 GiB/s.
-pub fn cores(arm: &ArmView<'_>, metric: Metric) -> Option<figures::Median> {
-    arm.median(|m| figures::metric(m, metric).map(|cpu| cpu * figures::TEN_GBIT_AS_GIB_PER_S))
 }
 
 /// How an arm's migrations ended: whether it converged is part of the answer.
