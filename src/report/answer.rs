@@ -36,6 +36,8 @@ pub struct Answer {
     pub arm: Arm,
     /// What it stands for.
     pub name: &'static str,
+    /// How its migrations ended, in a few words.
+    pub verdict: String,
     /// How its migrations ended, in a sentence, with reasons.
     pub outcome: String,
     /// Whether there are taxes at all.
@@ -91,6 +93,7 @@ fn answer(results: &Results, arm: &ArmView<'_>) -> Answer {
     Answer {
         arm: arm.arm(),
         name: view::headline_name(arm.arm()),
+        verdict: arm.outcome(),
         outcome: outcome_sentence(arm),
         measured: parts.iter().any(|part| part.tax.is_some()),
         parts,
