@@ -84,7 +84,11 @@ fn no_figure_is_without_sense_and_no_ratio_without_doubt() {
             }
         }
         let summary = text(&results, "summary.md");
-        for comparison in &results.comparisons {
+        for comparison in results
+            .comparisons
+            .iter()
+            .filter(|c| c.against == Arm::Plain)
+        {
             let shown = report::text::tax(comparison.ratio);
             let doubt = report::text::markdown(&report::view::doubt(comparison));
             let with = format!("{} ({doubt})", report::text::markdown(&shown));

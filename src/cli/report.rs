@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, ExitCode, Result};
+use crate::error::{ExitCode, Result};
 use crate::report;
-use crate::results::{Results, SCHEMA_VERSION};
+use crate::results::{self, Results};
 
 /// Arguments of `migtax report`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -28,9 +28,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut runs = Vec::with_capacity(args.runs.len());
     for path in &args.runs {
-        let file = results_file(path);
-        let results = read(&file)?;
-        runs.push((file, results));
+        runs.push((results::file_of(path), results::read(path)?));
     }
     let written = match runs.as_slice() {
         [(file, results)] => {
@@ -46,14 +44,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
         println!("{}", path.display());
     }
     Ok(ExitCode::Done)
-}
-
-fn results_file(run: &Path) -> PathBuf {
-    if run.is_dir() {
-        run.join("results.json")
-    } else {
-        run.to_owned()
-    }
 }
 
 fn parent(file: &Path) -> PathBuf {
@@ -79,39 +69,4 @@ fn beside(runs: &[(PathBuf, Results)]) -> PathBuf {
     let (first, last) = (folder(runs.first()), folder(runs.last()));
     let name = format!("compare-{}-{}", name(&first), name(&last));
     first.parent().unwrap_or(&first).join(name)
-}
-
-/// Reads a results.json. The schema version is looked at first, so that a newer file is refused
-/// for its version and not for the first field that this build doesn't know.
-fn read(file: &Path) -> Result<Results> {
-    #[derive(serde::Deserialize)]
-    struct Version {
-        schema_version: u32,
-    }
-    let text = fs::read_to_string(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => {
-            Error::Invalid(format!("{}: not a results.json: {error}", file.display()))
-        }
-        _ => Error::reading(file, error),
-    })?;
-    let damaged = |error: serde_json::Error| {
-        let place = file.display();
-        Error::Invalid(if error.is_eof() {
-            format!(
-                "{place}: truncated at line {}, the file is incomplete",
-                error.line()
-            )
-        } else {
-            format!("{place}: not a results.json: {error}")
-        })
-    };
-    let version: Version = serde_json::from_str(&text).map_err(damaged)?;
-    if version.schema_version > SCHEMA_VERSION {
-        return Err(Error::invalid(
-            format!("{}: schema_version", file.display()),
-            version.schema_version,
-            format!("this build reads up to {SCHEMA_VERSION}; use a newer migtax"),
-        ));
-    }
-    serde_json::from_str(&text).map_err(damaged)
 }

@@ -4,7 +4,7 @@ use super::figures;
 use super::text;
 use super::view::{self, ArmView, Basis};
 use crate::arm::Arm;
-use crate::results::{Comparison, Metric, OutcomeStatus, Results};
+use crate::results::{Comparison, Metric, Migration, OutcomeStatus, Results};
 
 /// VMware's old reservation for vMotion, which cores per 10 Gb/s stand beside.
 pub const VMWARE_RULE: &str = "VMware's old rule reserves 1 per 10 GbE";
@@ -36,6 +36,8 @@ pub struct Answer {
     pub arm: Arm,
     /// What it stands for.
     pub name: &'static str,
+    /// How its migrations ended, in a few words.
+    pub verdict: String,
     /// How its migrations ended, in a sentence, with reasons.
     pub outcome: String,
     /// Whether there are taxes at all.
@@ -52,6 +54,14 @@ const PARTS: [(&str, Metric); 3] = [
     ("CPU on the source", Metric::SourceCpuPerGib),
     ("CPU on the destination", Metric::DestinationCpuPerGib),
     ("migration time", Metric::TotalTime),
+];
+
+/// A side and its cores per 10 Gb/s in one migration.
+type Side = (&'static str, fn(&Migration) -> Option<f64>);
+
+const SIDES: [Side; 2] = [
+    ("source", figures::source_cores),
+    ("destination", figures::destination_cores),
 ];
 
 /// The answers, best hardware first.
@@ -73,33 +83,23 @@ fn answer(results: &Results, arm: &ArmView<'_>) -> Answer {
             tax: view::tax(results, arm.arm(), *metric).cloned(),
         })
         .collect();
-    let sides = [
-        ("source", Metric::SourceCpuPerGib),
-        ("destination", Metric::DestinationCpuPerGib),
-    ];
-    let cores = sides
+    let cores = SIDES
         .iter()
-        .filter_map(|(side, metric)| {
-            Some(Cores {
-                side,
-                median: cores(arm, *metric)?,
-            })
+        .filter_map(|(side, figure)| {
+            let median = arm.median(figure)?;
+            Some(Cores { side, median })
         })
         .collect();
     Answer {
         arm: arm.arm(),
         name: view::headline_name(arm.arm()),
+        verdict: arm.outcome(),
         outcome: outcome_sentence(arm),
         measured: parts.iter().any(|part| part.tax.is_some()),
         parts,
         cores,
         cores_unfinished: arm.basis == Basis::NotConverged,
     }
-}
-
-/// Cores busy on one side at 10 Gb/s of page payload: its CPU seconds per GiB times 1.164 GiB/s.
-pub fn cores(arm: &ArmView<'_>, metric: Metric) -> Option<figures::Median> {
-    arm.median(|m| figures::metric(m, metric).map(|cpu| cpu * figures::TEN_GBIT_AS_GIB_PER_S))
 }
 
 /// How an arm's migrations ended: whether it converged is part of the answer.

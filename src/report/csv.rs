@@ -7,7 +7,7 @@
 use super::figures;
 use super::text;
 use super::view;
-use crate::results::{Migration, OutcomeStatus, Results};
+use crate::results::{Metric, Migration, OutcomeStatus, Results};
 
 /// A column: its name and a migration's value.
 type Column = (&'static str, fn(&Migration) -> String);
@@ -79,7 +79,7 @@ pub const COLUMNS: &[Column] = &[
     ("source_other_s", |m| ran(m, m.cpu.source.other_s)),
     ("source_vcpu_s", |m| ran(m, m.cpu.source.vcpu_s)),
     ("source_cpu_s_per_gib", |m| {
-        optional(figures::source_cpu_per_gib(m))
+        optional(figures::metric(m, Metric::SourceCpuPerGib))
     }),
     ("destination_cpu_s", |m| ran(m, m.cpu.destination.total_s)),
     ("destination_receive_s", |m| {
@@ -89,7 +89,11 @@ pub const COLUMNS: &[Column] = &[
     ("destination_apply_s", |m| ran(m, m.cpu.destination.apply_s)),
     ("destination_other_s", |m| ran(m, m.cpu.destination.other_s)),
     ("destination_cpu_s_per_gib", |m| {
-        optional(figures::destination_cpu_per_gib(m))
+        optional(figures::metric(m, Metric::DestinationCpuPerGib))
+    }),
+    ("source_resident_bytes", |m| ran(m, m.source_resident_bytes)),
+    ("destination_resident_bytes", |m| {
+        ran(m, m.destination_resident_bytes)
     }),
     ("verified_equal", |m| done_flag(m)),
     ("guest_writes", |m| ran(m, m.guest.writes)),

@@ -1,13 +1,13 @@
-//! Figures derived from one migration, and medians of them over migrations.
+//! Figures of one migration in the units that reports show, and medians of them over migrations.
 //!
-//! Everything here is a pure function of stored times and bytes.
+//! What is derived is defined in [`crate::compare`] and [`crate::stats`]; here are units, intervals
+//! of absolute figures, and what only reports show.
 
 use crate::arm::Arm;
-use crate::results::{Metric, Migration, OutcomeStatus, Results, RoundKind};
+use crate::compare::{self, Measure};
+use crate::results::{Metric, Migration, Results, RoundKind};
+use crate::stats;
 use crate::units::GIB;
-
-/// 10 Gb/s as GiB/s: CPU seconds per GiB times this are the cores busy at 10 Gb/s.
-pub const TEN_GBIT_AS_GIB_PER_S: f64 = 10e9 / 8.0 / GIB;
 
 /// `part / whole`, if that is a finite number.
 fn over(part: f64, whole: f64) -> Option<f64> {
@@ -16,45 +16,29 @@ fn over(part: f64, whole: f64) -> Option<f64> {
         .filter(|r| r.is_finite())
 }
 
-/// Seconds spent in rounds: the sum of their durations.
-pub fn rounds_s(migration: &Migration) -> f64 {
-    migration.rounds.iter().map(|round| round.duration_s).sum()
-}
-
-/// Page payload in GiB.
-pub fn payload_gib(migration: &Migration) -> f64 {
-    migration.payload_bytes as f64 / GIB
-}
-
-/// CPU seconds of the source per GiB of page payload sent, vCPUs excluded.
-pub fn source_cpu_per_gib(migration: &Migration) -> Option<f64> {
-    over(migration.cpu.source.total_s, payload_gib(migration))
-}
-
-/// CPU seconds of the destination per GiB of page payload sent.
-pub fn destination_cpu_per_gib(migration: &Migration) -> Option<f64> {
-    over(migration.cpu.destination.total_s, payload_gib(migration))
-}
-
 /// CPU seconds of the source per GiB of guest memory: counts extra rounds.
 pub fn source_cpu_per_memory_gib(migration: &Migration) -> Option<f64> {
-    over(
-        migration.cpu.source.total_s,
-        migration.memory_bytes as f64 / GIB,
-    )
+    compare::per_gib(migration.cpu.source.total_s, migration.memory_bytes)
 }
 
 /// CPU seconds of the destination per GiB of guest memory: counts extra rounds.
 pub fn destination_cpu_per_memory_gib(migration: &Migration) -> Option<f64> {
-    over(
-        migration.cpu.destination.total_s,
-        migration.memory_bytes as f64 / GIB,
-    )
+    compare::per_gib(migration.cpu.destination.total_s, migration.memory_bytes)
+}
+
+/// Cores that the source keeps busy at 10 Gb/s of page payload.
+pub fn source_cores(migration: &Migration) -> Option<f64> {
+    compare::cores_per_10_gbit(migration.cpu.source.total_s, migration.payload_bytes)
+}
+
+/// Cores that the destination keeps busy at 10 Gb/s of page payload.
+pub fn destination_cores(migration: &Migration) -> Option<f64> {
+    compare::cores_per_10_gbit(migration.cpu.destination.total_s, migration.payload_bytes)
 }
 
 /// Page payload over the time of the rounds, GiB/s.
 pub fn throughput_gib_s(migration: &Migration) -> Option<f64> {
-    over(payload_gib(migration), rounds_s(migration))
+    compare::throughput(migration).map(|bytes_per_s| bytes_per_s / GIB)
 }
 
 /// Bytes on the wire over page payload, less one: framing, tags, control and zero pages.
@@ -69,32 +53,18 @@ pub fn wire_overhead(migration: &Migration) -> Option<f64> {
 /// A metric's value for one migration: seconds, CPU seconds per GiB, or GiB/s.
 pub fn metric(migration: &Migration, metric: Metric) -> Option<f64> {
     match metric {
-        Metric::TotalTime => Some(migration.total_time_s),
-        Metric::Downtime => Some(migration.downtime.total_s),
-        Metric::SourceCpuPerGib => source_cpu_per_gib(migration),
-        Metric::DestinationCpuPerGib => destination_cpu_per_gib(migration),
         Metric::Throughput => throughput_gib_s(migration),
+        other => Measure::from(other).value(migration),
     }
     .filter(|value| value.is_finite())
 }
 
 /// An arm's ratio to another arm in every block where both completed: `(block, ratio)`.
 pub fn paired_ratios(results: &Results, arm: Arm, against: Arm, of: Metric) -> Vec<(u32, f64)> {
-    let completed = |arm: Arm| {
-        results
-            .migrations
-            .iter()
-            .filter(move |m| m.arm == arm && m.outcome.status == OutcomeStatus::Completed)
-    };
-    let mut ratios = Vec::new();
-    for mine in completed(arm) {
-        let theirs = completed(against).find(|m| m.block == mine.block);
-        let values = theirs.and_then(|t| Some((metric(mine, of)?, metric(t, of)?)));
-        if let Some(ratio) = values.and_then(|(mine, theirs)| over(mine, theirs)) {
-            ratios.push((mine.block, ratio));
-        }
-    }
-    ratios
+    compare::paired_log_ratios(arm, against, of.into(), &results.migrations)
+        .into_iter()
+        .map(|(block, log)| (block, log.exp()))
+        .collect()
 }
 
 /// A median with the interval that two order statistics of the sample give.
@@ -114,46 +84,21 @@ pub struct Median {
 
 /// The median of a sample; `None` if it has no finite value.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
-    values.sort_by(f64::total_cmp);
-    median_of_sorted(&values)
+    let values: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
+    stats::median(&values)
 }
 
-fn median_of_sorted(sorted: &[f64]) -> Option<f64> {
-    let n = sorted.len();
-    if n == 0 {
-        return None;
-    }
-    Some((sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0)
-}
-
-/// The median with the distribution-free interval from the k-th smallest to the k-th largest
-/// value, whose level is 1 - 2 P(Binomial(n, 1/2) < k) [Conover, Practical Nonparametric
-/// Statistics, quantile intervals]: the largest k that keeps 0.95, else k = 1.
+/// The median with its exact interval, whatever n: a page has some five hundred of them, too many
+/// for a bootstrap each.
 pub fn median_interval(values: impl IntoIterator<Item = f64>) -> Option<Median> {
-    let mut values: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
-    values.sort_by(f64::total_cmp);
-    let value = median_of_sorted(&values)?;
-    let n = values.len();
-    // probability[k] = C(n, k) / 2^n, by recurrence in logarithms so that large n does not underflow
-    let mut log_probability = -(n as f64) * std::f64::consts::LN_2;
-    let mut below = log_probability.exp();
-    let (mut k, mut level) = (1, 1.0 - 2.0 * below);
-    for next in 1..n.div_ceil(2) {
-        log_probability += (((n - next + 1) as f64) / next as f64).ln();
-        below += log_probability.exp();
-        let wider = 1.0 - 2.0 * below;
-        if wider < 0.95 {
-            break;
-        }
-        (k, level) = (next + 1, wider);
-    }
+    let values: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
+    let found = stats::order_statistic_interval(&values, stats::NOMINAL_LEVEL)?;
     Some(Median {
-        value,
-        low: values[k - 1],
-        high: values[n - k],
-        level: level.max(0.0),
-        n,
+        value: found.median,
+        low: found.low,
+        high: found.high,
+        level: found.level,
+        n: found.n,
     })
 }
 
@@ -213,30 +158,16 @@ pub fn pre_copy_rounds(migration: &Migration) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulate::{Simulation, raw};
 
     #[test]
     fn intervals_state_the_level_they_achieve() {
-        for (n, k, level) in [
-            (1, 1, 0.0),
-            (2, 1, 0.5),
-            (5, 1, 0.9375),
-            (6, 1, 0.96875),
-            (7, 1, 0.984375),
-            (10, 2, 0.978_515_625),
-            (20, 6, 0.958_610_534_667_968_8),
-        ] {
-            let median = median_interval((1..=n).map(f64::from)).unwrap();
-            assert_eq!(median.low, f64::from(k), "n = {n}");
-            assert_eq!(median.high, f64::from(n + 1 - k), "n = {n}");
-            assert!(
-                (median.level - level).abs() < 1e-9,
-                "n = {n}: {}",
-                median.level
-            );
-            assert_eq!(median.value, f64::from(n + 1) / 2.0);
-        }
+        let median = median_interval((1..=5).map(f64::from)).unwrap();
+        assert_eq!((median.low, median.value, median.high), (1.0, 3.0, 5.0));
+        assert_eq!((median.level, median.n), (0.9375, 5));
+        assert_eq!(median_interval([f64::NAN, 2.0]).unwrap().n, 1);
         assert_eq!(median_interval([f64::NAN]), None);
-        assert_eq!(median([]), None);
+        assert_eq!(super::median([]), None);
     }
 
     #[test]
@@ -244,5 +175,27 @@ mod tests {
         assert_eq!(over(1.0, 0.0), None);
         assert_eq!(over(f64::NAN, 1.0), None);
         assert_eq!(over(1.0, 4.0), Some(0.25));
+    }
+
+    #[test]
+    fn wire_traffic_is_as_bursty_as_its_rounds() {
+        let run = raw(&Simulation::default());
+        let mut migration = run.migrations[0].clone();
+        let round = |started_s, duration_s, gib: u64| {
+            let mut round = migration.rounds[0];
+            round.started_s = started_s;
+            round.duration_s = duration_s;
+            round.bytes_on_wire = gib << 30;
+            round
+        };
+        // 2 GiB/s for 1 s, nothing for 2 s, 2 GiB/s for 1 s: a mean of 1.
+        let rounds = vec![round(0.0, 1.0, 2), round(3.0, 1.0, 2)];
+        migration.rounds = rounds;
+        let traffic = wire_traffic(&migration).unwrap();
+        assert_eq!(traffic.steps, [(0.0, 1.0, 2.0), (3.0, 4.0, 2.0)]);
+        assert_eq!(traffic.peak_to_mean, 2.0);
+        assert_eq!(traffic.variation, 1.0);
+        migration.rounds.clear();
+        assert_eq!(wire_traffic(&migration), None);
     }
 }

@@ -204,9 +204,19 @@ pub fn headline_name(arm: Arm) -> &'static str {
 
 /// The comparison of an arm's metric with [`BASELINE`].
 pub fn tax(results: &Results, arm: Arm, metric: Metric) -> Option<&Comparison> {
+    comparison(results, arm, BASELINE, metric)
+}
+
+/// The comparison of an arm's metric with another arm's.
+pub fn comparison(
+    results: &Results,
+    arm: Arm,
+    against: Arm,
+    metric: Metric,
+) -> Option<&Comparison> {
     results.comparisons.iter().find(|c| {
         c.arm == arm
-            && c.against == BASELINE
+            && c.against == against
             && c.metric == metric
             && [c.ratio, c.ci_low, c.ci_high, c.level]
                 .iter()

@@ -22,7 +22,11 @@ pub fn host() -> HostInfo {
         frequency_mhz: None,
         tracker: "userfaultfd".to_owned(),
         steal_share: 0.002,
+        other_cpu_share: 0.04,
+        spin_spread: 0.03,
+        frequency_mhz: None,
         thread_clock_read_ns: 400.0,
+        tracker: "userfaultfd".to_owned(),
         versions: BTreeMap::from([
             ("aes-gcm".to_owned(), "0.11.1".to_owned()),
             ("aws-lc-sys".to_owned(), "0.47.0".to_owned()),

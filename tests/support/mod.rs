@@ -3,11 +3,10 @@
 mod machine;
 
 use migtax::arm::Arm;
-use migtax::report::figures;
+use migtax::compare;
 use migtax::results::{
-    ArmInfo, Comparison, Cpu, DestinationCpu, Downtime, Guest, Latency, Metric, Migration, Outcome,
-    OutcomeStatus, PolicyDecision, Results, Round, RoundKind, SCHEMA_VERSION, SourceCpu, Verified,
-    Warning,
+    ArmInfo, Cpu, DestinationCpu, Downtime, Guest, Latency, Migration, Outcome, OutcomeStatus,
+    PolicyDecision, Results, Round, RoundKind, SCHEMA_VERSION, SourceCpu, Verified, Warning,
 };
 use migtax::scenario::Scenario;
 use migtax::units::{GIB, Size};
@@ -281,7 +280,7 @@ pub fn run_of(scenario: Scenario, seed: u64) -> Results {
             migrations.push(made);
         }
     }
-    let mut results = Results {
+    compared(Results {
         schema_version: SCHEMA_VERSION,
         migtax_version: "0.1.0".to_owned(),
         started_at: "2026-11-24T03:00:00Z".to_owned(),
@@ -306,9 +305,7 @@ pub fn run_of(scenario: Scenario, seed: u64) -> Results {
                 remedy: "stop other programs, or use a machine of its own".to_owned(),
             },
         ],
-    };
-    results.comparisons = comparisons(&results);
-    results
+    })
 }
 
 fn failed(migration: Migration) -> Migration {
@@ -332,32 +329,9 @@ fn failed(migration: Migration) -> Migration {
     }
 }
 
-/// Medians of paired ratios to `plain`, as a run records them.
-pub fn comparisons(results: &Results) -> Vec<Comparison> {
-    let metrics = [
-        Metric::TotalTime,
-        Metric::Downtime,
-        Metric::SourceCpuPerGib,
-        Metric::DestinationCpuPerGib,
-        Metric::Throughput,
-    ];
-    let mut comparisons = Vec::new();
-    for arm in Arm::ALL.into_iter().filter(|arm| *arm != Arm::Plain) {
-        for metric in metrics {
-            let ratios = figures::paired_ratios(results, arm, Arm::Plain, metric);
-            if let Some(median) = figures::median_interval(ratios.iter().map(|ratio| ratio.1)) {
-                comparisons.push(Comparison {
-                    arm,
-                    against: Arm::Plain,
-                    metric,
-                    ratio: median.value,
-                    ci_low: median.low,
-                    ci_high: median.high,
-                    level: median.level,
-                    blocks: median.n as u32,
-                });
-            }
-        }
-    }
-    comparisons
+/// The ratios that a run records, again from its migrations.
+pub fn compared(mut results: Results) -> Results {
+    let arms: Vec<Arm> = results.arms.iter().map(|arm| arm.name).collect();
+    results.comparisons = compare::comparisons(&arms, &results.migrations);
+    results
 }

@@ -152,12 +152,9 @@ impl Chart {
         if let Some((value, name)) = limit {
             let x = scale.at(*value);
             picture.dashes((x, plot.top), (x, plot.bottom), 1.5, Ink::Text);
-            let (beside, anchor) = if x > (plot.left + plot.right) / 2.0 {
-                (x - 4.0, Anchor::End)
-            } else {
-                (x + 4.0, Anchor::Start)
-            };
-            picture.text((beside, plot.top + 8.0), SMALL, anchor, Ink::Muted, name);
+            let name = format!("dashes: {name}");
+            let above = (plot.right, plot.top - 8.0);
+            picture.text(above, SMALL, Anchor::End, Ink::Muted, &name);
         }
     }
 

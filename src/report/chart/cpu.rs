@@ -4,6 +4,7 @@ use super::bars::{Bar, Chart, Panel};
 use super::palette::Ink;
 use super::picture::Picture;
 use crate::arm::Arm;
+use crate::compare;
 use crate::report::figures;
 use crate::report::text;
 use crate::report::view::{self, ArmView, Basis};
@@ -40,8 +41,7 @@ fn ink(stage: &str, arm: Arm) -> Ink {
 
 /// A stage's CPU seconds per GiB of page payload in one migration.
 pub fn per_gib(migration: &Migration, stage: Stage) -> Option<f64> {
-    let gib = figures::payload_gib(migration);
-    (gib > 0.0).then(|| stage.1(migration) / gib)
+    compare::per_gib(stage.1(migration), migration.payload_bytes)
 }
 
 fn bar(arm: &ArmView<'_>, stages: &[Stage; 4], total: Metric) -> Bar {

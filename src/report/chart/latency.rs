@@ -130,13 +130,14 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64
         let at = x.at(f64::from(tick));
         picture.line((at, plot.top), (at, plot.bottom), 1.0, Ink::Grid);
         let text = percentile_text(f64::from(tick));
-        picture.text(
-            (at, plot.bottom + 14.0),
-            SMALL,
-            Anchor::Middle,
-            Ink::Muted,
-            &text,
-        );
+        let half = axes::text_width(&text, SMALL) / 2.0;
+        let (place, anchor) = if at + half > plot.right {
+            (plot.right, Anchor::End)
+        } else {
+            (at, Anchor::Middle)
+        };
+        let below = (place, plot.bottom + 14.0);
+        picture.text(below, SMALL, anchor, Ink::Muted, &text);
     }
     picture.line(
         (plot.left, plot.bottom),

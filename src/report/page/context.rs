@@ -100,6 +100,22 @@ pub fn host(results: &Results) -> Table {
             format!("{}%", text::sig3(host.steal_share * 100.0)),
         ),
         (
+            "CPU time of other processes during the run".to_owned(),
+            format!("{}%", text::sig3(host.other_cpu_share * 100.0)),
+        ),
+        (
+            "spread of a fixed spin loop before the run".to_owned(),
+            format!("{}%", text::sig3(host.spin_spread * 100.0)),
+        ),
+        (
+            "CPU frequency when the run began".to_owned(),
+            host.frequency_mhz.map_or_else(
+                || "not readable".to_owned(),
+                |mhz| format!("{} MHz", text::sig3(mhz)),
+            ),
+        ),
+        ("dirty tracker".to_owned(), host.tracker.clone()),
+        (
             "cost of a thread CPU clock read".to_owned(),
             format!("{} ns", text::sig3(host.thread_clock_read_ns)),
         ),

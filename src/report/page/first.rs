@@ -94,6 +94,10 @@ fn card(answer: &Answer) -> String {
         out.push_str(&parts.join(" "));
         out.push_str("</p>\n");
     }
+    if !answer.measured {
+        let verdict = html(&text::sentence(&answer.verdict));
+        let _ = writeln!(out, "<p class=\"verdict\">{verdict}: no ratio</p>");
+    }
     let _ = writeln!(out, "<p class=\"outcome\">{}</p>", html(&answer.outcome));
     if let Some(cores) = answer::cores_words(answer) {
         let _ = writeln!(out, "<p class=\"cores\">{}</p>", html(&cores));
@@ -105,7 +109,7 @@ fn card(answer: &Answer) -> String {
 fn tax(part: &answer::Part) -> Option<String> {
     let tax = part.tax.as_ref()?;
     let none = if answer::undecided(tax) {
-        "; the interval holds no difference"
+        "; no difference can be told"
     } else {
         ""
     };

@@ -37,6 +37,7 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
     );
     for table in [
         tables::taxes(results),
+        tables::over_copy(results),
         tables::overview(results),
         tables::stages(results),
         tables::downtimes(results),

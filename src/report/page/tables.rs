@@ -1,6 +1,7 @@
 //! The tables of a run's figures.
 
-use crate::report::answer;
+use crate::arm::Arm;
+use crate::compare;
 use crate::report::chart::cpu::{self, Stage};
 use crate::report::figures::{self, Median};
 use crate::report::table::{Cell, Column, Table};
@@ -30,36 +31,45 @@ fn ms(value: f64) -> String {
 
 /// Ratios to `plain` of every other arm.
 pub fn taxes(results: &Results) -> Table {
+    let caption = "Tax: each arm relative to plain, median of the ratios within blocks";
+    ratios(results, view::BASELINE, "tax-table", caption)
+}
+
+/// Ratios to `copy` of every encrypted arm: what the cipher adds where the copies are paid for.
+pub fn over_copy(results: &Results) -> Table {
+    let caption = "Cipher alone: each encrypted arm relative to copy, which has the same framing \
+                   and buffers";
+    ratios(results, Arm::Copy, "copy-table", caption)
+}
+
+fn ratios(results: &Results, against: Arm, id: &str, caption: &str) -> Table {
     let mut columns = vec![Column::text("arm")];
     columns.extend(
         view::METRICS
             .iter()
             .map(|metric| Column::figures(view::metric_name(*metric), "").defined("tax")),
     );
+    let compared = |arm: &&ArmView<'_>| compare::baselines(arm.arm()).contains(&against);
     let rows = view::arms(results)
         .iter()
-        .filter(|arm| arm.arm() != view::BASELINE)
+        .filter(compared)
         .map(|arm| {
-            let taxes = view::METRICS.map(|metric| view::tax(results, arm.arm(), metric));
+            let ratios =
+                view::METRICS.map(|metric| view::comparison(results, arm.arm(), against, metric));
             let mut name = Cell::arm(arm.arm());
-            if taxes.iter().all(Option::is_none) {
+            if ratios.iter().all(Option::is_none) {
                 name = name.under(arm.outcome());
             }
             let mut row = vec![name];
-            row.extend(taxes.into_iter().map(|tax| {
-                tax.map_or_else(Cell::none, |c| {
+            row.extend(ratios.into_iter().map(|ratio| {
+                ratio.map_or_else(Cell::none, |c| {
                     Cell::figure(text::tax(c.ratio), c.ratio).under(view::doubt(c))
                 })
             }));
             row
         })
         .collect();
-    table(
-        "tax-table",
-        "Tax: each arm relative to plain, median of the ratios within blocks",
-        columns,
-        rows,
-    )
+    table(id, caption, columns, rows)
 }
 
 /// Outcome and medians of every arm.
@@ -99,8 +109,8 @@ pub fn overview(results: &Results) -> Table {
                     arm.median(figures::destination_cpu_per_memory_gib),
                     text::sig3,
                 ),
-                median_cell(answer::cores(arm, Metric::SourceCpuPerGib), text::sig3),
-                median_cell(answer::cores(arm, Metric::DestinationCpuPerGib), text::sig3),
+                median_cell(arm.median(figures::source_cores), text::sig3),
+                median_cell(arm.median(figures::destination_cores), text::sig3),
                 median_cell(
                     arm.median(|m| Some(figures::pre_copy_rounds(m) as f64)),
                     |v| format!("{v}"),
@@ -248,7 +258,7 @@ pub fn migrations(results: &Results) -> Table {
     fn whole(value: f64) -> String {
         text::count(value as u64)
     }
-    let figures: [Figure; 19] = [
+    let figures: [Figure; 21] = [
         (
             "total time",
             "s",
@@ -306,6 +316,18 @@ pub fn migrations(results: &Results) -> Table {
             "s",
             |m| Some(m.cpu.destination.apply_s),
             text::sig3,
+        ),
+        (
+            "source resident",
+            "bytes",
+            |m| Some(m.source_resident_bytes as f64),
+            whole,
+        ),
+        (
+            "destination resident",
+            "bytes",
+            |m| Some(m.destination_resident_bytes as f64),
+            whole,
         ),
         (
             "write latency max",

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::machine::same_host;
 use crate::report::page::context::flatten;
+use crate::report::text;
 use crate::results::{HostInfo, Results};
 use crate::scenario::ClockKind;
 
@@ -20,7 +22,7 @@ pub struct Run<'a> {
     /// What its measurements depend on, by path: scenario values save those that only say how much
     /// was measured or why.
     pub conditions: BTreeMap<String, String>,
-    /// What identifies its machine, by name.
+    /// What describes its machine, by name.
     pub machine: BTreeMap<String, String>,
 }
 
@@ -46,6 +48,8 @@ impl<'a> Run<'a> {
         let conditions = rows
             .into_iter()
             .filter(|(path, _)| !NOT_CONDITIONS.contains(&path.as_str()))
+            // A point's place in its matrix repeats what its fields say.
+            .filter(|(path, _)| !path.starts_with("point."))
             .collect();
         Run {
             number: index + 1,
@@ -63,7 +67,7 @@ impl<'a> Run<'a> {
 
     /// Whether both ran on the same machine, as far as it describes itself.
     pub fn same_machine(&self, other: &Run<'_>) -> bool {
-        self.machine == other.machine
+        same_host(&self.results.host, &other.results.host).is_none()
     }
 
     /// Whether both migrated the same guest in the same way.
@@ -111,6 +115,7 @@ pub fn model(path: &str) -> &str {
 
 fn machine(host: &HostInfo) -> BTreeMap<String, String> {
     [
+        ("memory", text::bytes(host.memory_bytes as f64)),
         ("CPU", host.cpu_model.clone()),
         ("CPU features", host.cpu_features.join(" ")),
         ("cores", host.cores.to_string()),
