@@ -139,7 +139,7 @@ fn errors_say_what_is_possible() {
         (|b| b[8] = 2, "version 2: this build reads version 1"),
         (
             |b| b[22] = 4,
-            "a write to page 5: the trace has pages 0 to 3",
+            "a write to page 4: the trace has pages 0 to 3",
         ),
         (|b| b[22] = 0, "pages = 0: 1 to"),
         (|b| b[30] = 9, "more or fewer writes"),
