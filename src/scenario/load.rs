@@ -21,7 +21,25 @@ macro_rules! embed {
 }
 
 /// The embedded scenarios: every file of `datasets/scenarios`, by name.
-pub const EMBEDDED: &[(&str, &str)] = embed!["default", "10g"];
+pub const EMBEDDED: &[(&str, &str)] = embed![
+    "default",
+    "10g",
+    "idle",
+    "steady",
+    "bursty",
+    "write-storm",
+    "sweep",
+    "hot-set-moves",
+    "oltp-like",
+    "gc-like",
+    "trace-redis",
+    "trace-sqlite",
+    "trace-python",
+    "trace-gcc",
+    "burstiness",
+    "dirty-rates",
+    "records-and-streams",
+];
 
 /// A scenario file at most.
 const MAX_FILE: u64 = 1 << 20;

@@ -15,7 +15,7 @@ use crate::units::{PAGE_SIZE, Span};
 /// Windows of one size at most, so that their counts fit in memory.
 const MAX_WINDOWS: u64 = 4_000_000;
 /// Bins of the series that the plot draws.
-const FINE_BINS: u64 = 1 << 15;
+const FINE_BINS: u64 = 1 << 17;
 /// Columns and rows of the heat map.
 pub(crate) const HEAT: (usize, usize) = (240, 128);
 
@@ -124,9 +124,14 @@ pub fn measure(scenario: &Scenario, windows: &[Span], duration: Span) -> Result<
     let mut stream = MergedStream::new(scenario)?;
     let shape = Shape::of(scenario)?;
     let mut table = PageTable::new(pages, counters.len());
+    let bin_ns = match &shape {
+        // Theory knows the b-model's own intervals only.
+        Shape::Cascade(c) if (64..=FINE_BINS).contains(&(end / c.slot_ns)) => c.slot_ns,
+        _ => end.div_ceil(FINE_BINS).max(1),
+    };
     let mut series = Series {
-        bin_ns: end.div_ceil(FINE_BINS).max(1),
-        fine: vec![0; FINE_BINS as usize],
+        bin_ns,
+        fine: vec![0; end.div_ceil(bin_ns) as usize],
         heat: vec![0; HEAT.0 * HEAT.1],
         idc: Vec::new(),
     };
