@@ -252,7 +252,7 @@ fn the_bencher_export_is_written_beside_the_verdict_or_alone() {
 /// nothing is grossly off.
 #[test]
 fn the_self_test_is_as_designed_at_small_scale() {
-    let result = selftest::run(&Config::built_in(), 24);
+    let result = selftest::run(&Config::built_in(), 24, 1);
     assert_eq!(result.conditions.len(), 15);
     assert_eq!(result.failures(), Vec::<String>::new());
     let (alarms, trials) = result.false_alarms();
@@ -270,6 +270,7 @@ fn the_self_test_is_as_designed_at_small_scale() {
         "{}",
         result.text()
     );
-    let short = || selftest::run(&Config::built_in(), 2);
-    assert_eq!(short(), short(), "seeded");
+    let short = |seed| selftest::run(&Config::built_in(), 2, seed);
+    assert_eq!(short(1), short(1), "seeded");
+    assert_ne!(short(1), short(2), "another seed is another experiment");
 }

@@ -45,6 +45,9 @@ pub struct Args {
     /// A/A trials in each condition of the self-test
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(20..=1_000_000), requires = "self_test")]
     pub trials: u32,
+    /// Seed of the self-test's simulated runs
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "self_test")]
+    pub seed: u32,
     /// What is gated and how strictly; built in: datasets/gate.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -114,7 +117,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn self_test(config: &Config, args: &Args) -> Result<ExitCode> {
-    let result = selftest::run(config, args.trials);
+    let result = selftest::run(config, args.trials, args.seed);
     if args.format == Format::Json {
         let text =
             serde_json::to_string_pretty(&result).map_err(|e| Error::CannotRun(e.to_string()))?;

@@ -5,6 +5,10 @@
 //! significant and at least the floors; a row passes if a one-sided bound rules out a rise of
 //! the tolerance; anything else is inconclusive.
 
+mod completion;
+
+pub use completion::Completion;
+
 use super::verdict::{Figures, Row, Tier, Verdict};
 use super::words::{number, percent, signed};
 use crate::compare::Direction;
@@ -12,6 +16,10 @@ use crate::stats::{
     self, Design, Permutation, Shift, blocks_needed, minimum_detectable_effect, paired_shift,
     pooled_sd, robust_sd, sign_flip, two_sample, two_sample_shift,
 };
+
+/// The share of a tax's rise that must show in the arm's own figure; the rest may be drift of the
+/// machine between two runs.
+const OWN_SHARE: f64 = 0.5;
 
 /// What a row's values are. All are natural logarithms.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +42,10 @@ pub struct Reference {
     pub name: String,
     /// Logarithm of its change, signed like the values.
     pub shift: f64,
+    /// The arm's own change, undivided; each bound at a confidence of 1 less the strictness.
+    pub own: Shift,
+    /// Robust standard deviation of the arm's own figure, as a logarithm.
+    pub own_noise: f64,
 }
 
 /// One metric of one arm, to be decided.
@@ -61,19 +73,6 @@ pub struct Question {
     pub tolerance: f64,
     /// Whether an inconclusive answer makes the whole inconclusive.
     pub blocking: bool,
-}
-
-/// How many migrations of an arm completed, to be decided with the rest.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Completion {
-    /// The arm.
-    pub arm: String,
-    /// Completed and all, at the baseline.
-    pub baseline: [usize; 2],
-    /// Completed and all, at the candidate.
-    pub candidate: [usize; 2],
-    /// Test of the share that did not complete.
-    pub test: Permutation,
 }
 
 /// How sure an answer must be.
@@ -115,38 +114,6 @@ pub fn decide(
         rows.push(question.row(p, family, strictness));
     }
     rows
-}
-
-impl Completion {
-    fn is_open(&self) -> bool {
-        self.test.two_sided() < 1.0
-    }
-
-    fn row(&self, worse: f64, better: f64, strictness: Strictness) -> Row {
-        let ([a, of_a], [b, of_b]) = (self.baseline, self.candidate);
-        let counts = format!("{a} of {of_a} migrations completed before, {b} of {of_b} now");
-        let (verdict, sentence) = if worse <= strictness.alpha {
-            (Verdict::Regressed, format!("{counts}, p {}", number(worse)))
-        } else if better <= strictness.alpha {
-            (Verdict::Improved, format!("{counts}, p {}", number(better)))
-        } else if b * of_a >= a * of_b {
-            (Verdict::Pass, counts)
-        } else {
-            (
-                Verdict::Inconclusive,
-                format!("{counts}: too few to tell from chance; run both with more blocks"),
-            )
-        };
-        Row {
-            tier: Tier::Outcome,
-            arm: self.arm.clone(),
-            metric: "completed".to_owned(),
-            verdict,
-            blocking: true,
-            sentence,
-            figures: None,
-        }
-    }
 }
 
 impl Question {
@@ -229,11 +196,16 @@ impl Question {
     }
 
     /// The smallest change for the worse, as a logarithm, that is found with the power asked
-    /// for in a family of so many rows; the floors must be passed as well.
+    /// for in a family of so many rows; the floors must be passed as well, and where a tax is
+    /// judged the arm's own figure must show the rise too.
     pub fn detectable(&self, family: usize, strictness: Strictness) -> Option<f64> {
         let design = self.design(family, strictness);
         let n = self.blocks().into_iter().min()?;
-        let effect = minimum_detectable_effect(self.noise(), n, design)?;
+        let mut effect = minimum_detectable_effect(self.noise(), n, design)?;
+        if let Some(reference) = &self.reference {
+            let alone = self.design(1, strictness);
+            effect = effect.max(minimum_detectable_effect(reference.own_noise, n, alone)?);
+        }
         // The estimate scatters by about a fifth of this effect, and must be above the floor.
         Some(effect.max(self.floor() + 0.4 * effect))
     }
@@ -297,16 +269,22 @@ impl Question {
         self.as_row(verdict, sentence, Some(figures))
     }
 
-    /// A significant rise: a regression, unless it is the reference that got faster.
+    /// A significant rise: a regression, unless the arm's own figure did not rise with it. Then it
+    /// is the reference that got faster, or the machine did, and the runs can't tell.
     fn when_worse(&self, rise: f64, figures: &Figures) -> (Verdict, String) {
         let moved = self.moved(figures);
         if let Some(reference) = &self.reference {
-            let own = rise + self.sign() * reference.shift;
-            if own < rise / 2.0 {
+            let (own, surely) = if self.sign() > 0.0 {
+                (reference.own.estimate, reference.own.low)
+            } else {
+                (-reference.own.estimate, -reference.own.high)
+            };
+            if surely <= 0.0 || own < rise * OWN_SHARE {
                 return (
                     Verdict::Inconclusive,
                     format!(
-                        "{moved}, but {} itself changed by {}, which explains most of it: `migtax ab` decides on the arm's own figure",
+                        "{moved}, but the arm's own figure changed by {} and {} by {}: `migtax ab` decides on the own figure",
+                        signed(libm::expm1(reference.own.estimate)),
                         reference.name,
                         signed(libm::expm1(reference.shift))
                     ),
@@ -334,9 +312,9 @@ impl Question {
             return None;
         }
         if rise >= tolerance {
-            return blocks_needed(noise, rise, design);
+            return self.finding(noise, rise, design, strictness);
         }
-        let detect = blocks_needed(noise, tolerance, design)?;
+        let detect = self.finding(noise, tolerance, design, strictness)?;
         // The bound closes in on the estimate with the square root of the blocks.
         let n = self.blocks().into_iter().min()? as f64;
         let closing = if most.is_finite() {
@@ -346,6 +324,22 @@ impl Question {
             0.0
         };
         (closing <= 400.0).then(|| detect.max(closing as usize))
+    }
+
+    /// Blocks that find an effect, in the arm's own figure as well where a tax is judged.
+    fn finding(
+        &self,
+        noise: f64,
+        effect: f64,
+        design: Design,
+        strictness: Strictness,
+    ) -> Option<usize> {
+        let needed = blocks_needed(noise, effect, design)?;
+        let Some(reference) = &self.reference else {
+            return Some(needed);
+        };
+        let alone = self.design(1, strictness);
+        blocks_needed(reference.own_noise, effect, alone).map(|own| own.max(needed))
     }
 
     fn undecided(&self, figures: &Figures, family: usize, strictness: Strictness) -> String {

@@ -190,7 +190,7 @@ fn questions(
             .iter()
             .filter(|arm| **arm != against && **arm != Arm::Plain)
         {
-            match question(arm, limits, baseline, candidate) {
+            match question(arm, limits, baseline, candidate, config) {
                 Ok(question) => asked.extend(question),
                 Err(why) => rows.push(incomparable(arm, limits.name.name(), why)),
             }
@@ -205,6 +205,7 @@ fn question(
     limits: &MetricLimits,
     baseline: &Results,
     candidate: &Results,
+    config: &Config,
 ) -> Result<Option<Question>, String> {
     let measure = limits.name;
     let (against, divisor, name) = reference(measure);
@@ -217,6 +218,10 @@ fn question(
         (false, true) => ("candidate", now.completed),
         (false, false) => {
             let shift = stats::two_sample_shift(&before.reference, &now.reference, 0.05);
+            let own = stats::two_sample_shift(&before.own, &now.own, strictness(config).alpha);
+            let (Some(shift), Some(own)) = (shift, own) else {
+                return Ok(None);
+            };
             return Ok(Some(Question {
                 arm: arm.name().to_owned(),
                 metric: measure.name().to_owned(),
@@ -225,7 +230,9 @@ fn question(
                 medians: [before.median, now.median],
                 reference: Some(Reference {
                     name: name.to_owned(),
-                    shift: shift.map_or(0.0, |s| s.estimate),
+                    shift: shift.estimate,
+                    own,
+                    own_noise: stats::pooled_sd(&before.own, &now.own).unwrap_or(f64::INFINITY),
                 }),
                 values: Values::TwoSample {
                     baseline: before.taxes,
@@ -248,7 +255,9 @@ fn question(
 struct Sample {
     completed: usize,
     median: f64,
+    /// Logarithms, one a block: of own over reference, of own, of the reference.
     taxes: Vec<f64>,
+    own: Vec<f64>,
     reference: Vec<f64>,
 }
 
@@ -261,15 +270,16 @@ impl Sample {
         migrations: &[Migration],
     ) -> Sample {
         let references = completed(against, migrations);
-        let own = completed(arm, migrations);
+        let done = completed(arm, migrations);
         let mut sample = Sample {
-            completed: own.len(),
+            completed: done.len(),
             median: 0.0,
             taxes: Vec::new(),
+            own: Vec::new(),
             reference: Vec::new(),
         };
         let mut values = Vec::new();
-        for (block, migration) in own {
+        for (block, migration) in done {
             let Some(value) = measure.value(migration) else {
                 continue;
             };
@@ -278,6 +288,7 @@ impl Sample {
             };
             values.push(value);
             sample.taxes.push(libm::log(value / by));
+            sample.own.push(libm::log(value));
             sample.reference.push(libm::log(by));
         }
         sample.median = stats::median(&values).unwrap_or(0.0);

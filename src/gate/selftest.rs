@@ -111,22 +111,24 @@ pub struct SelfTest {
     pub curve: Vec<CurvePoint>,
 }
 
-/// Runs the self-test with so many A/A trials in each condition. Seeded: the same number of
-/// trials gives the same counts.
-pub fn run(config: &Config, trials: u32) -> SelfTest {
+/// Runs the self-test with so many A/A trials in each condition. The same seed and number of
+/// trials give the same counts; a seed that no limit was chosen by gives an independent check.
+pub fn run(config: &Config, trials: u32, seed: u32) -> SelfTest {
     let mut conditions = Vec::new();
     for method in [Method::Gate, Method::Ab] {
         for shape in Shape::ALL {
             for machine in Machine::ALL {
                 if (method, machine) != (Method::Ab, Machine::FasterMemory) {
-                    conditions.push(condition(config, method, shape, machine, trials));
+                    conditions.push(condition(config, method, shape, machine, trials, seed));
                 }
             }
         }
     }
     let curve = [Method::Gate, Method::Ab]
         .into_iter()
-        .flat_map(|method| CURVE.map(|effect| curve_point(config, method, effect, trials / 5)))
+        .flat_map(|method| {
+            CURVE.map(|effect| curve_point(config, method, effect, trials / 5, seed))
+        })
         .collect();
     SelfTest {
         designed_false_alarm: config.false_alarm,
@@ -288,6 +290,11 @@ impl Setting {
     }
 }
 
+/// A number of its own for every trial of every seed.
+fn numbered(seed: u32, trial: u32) -> u64 {
+    (u64::from(seed) << 32) + u64::from(trial)
+}
+
 /// The verdict and the claim on the slowed metric.
 fn slowed(report: &Report) -> Option<(Verdict, Option<f64>)> {
     report
@@ -303,12 +310,13 @@ fn condition(
     shape: Shape,
     machine: Machine,
     trials: u32,
+    seed: u32,
 ) -> Condition {
     let setting = |trial: u32| Setting {
         method,
         shape,
         machine,
-        trial: u64::from(trial),
+        trial: numbered(seed, trial),
     };
     // Every fourth trial is repeated with the effect that it claimed.
     let power_trials = match machine {
@@ -345,7 +353,7 @@ fn condition(
     }
 }
 
-fn curve_point(config: &Config, method: Method, effect: f64, trials: u32) -> CurvePoint {
+fn curve_point(config: &Config, method: Method, effect: f64, trials: u32, seed: u32) -> CurvePoint {
     let trials = trials.max(1);
     let verdicts: Vec<Verdict> = (0..trials)
         .into_par_iter()
@@ -354,7 +362,8 @@ fn curve_point(config: &Config, method: Method, effect: f64, trials: u32) -> Cur
                 method,
                 shape: Shape::Normal,
                 machine: Machine::Steady,
-                trial: u64::from(trial) + 1_000_000,
+                // Other trials than those of the conditions.
+                trial: numbered(seed, trial) + (1 << 31),
             };
             slowed(&setting.judge(config, libm::log1p(effect))).map(|(verdict, _)| verdict)
         })

@@ -72,14 +72,27 @@ fn a_tax_that_rose_because_plain_got_faster_is_inconclusive() {
     for (shift, expected) in [
         (0.0, Verdict::Regressed),
         (0.2, Verdict::Regressed),
-        (-0.09, Verdict::Inconclusive),
+        (-0.04, Verdict::Regressed),
+        (-0.08, Verdict::Inconclusive), // own 0.02, less than half of 0.10
+        (-0.12, Verdict::Inconclusive),
     ] {
+        let own = 0.10 + shift;
         asked.reference = Some(Reference {
             name: "plain".to_owned(),
             shift,
+            own: Shift {
+                estimate: own,
+                low: own - 0.01,
+                high: own + 0.01,
+            },
+            own_noise: 0.01,
         });
         assert_eq!(verdict(&asked), expected, "{shift}");
     }
+    let reference = asked.reference.as_mut().unwrap();
+    reference.own.estimate = 0.08;
+    reference.own.low = -0.01;
+    assert_eq!(verdict(&asked), Verdict::Inconclusive, "own within noise");
 }
 
 #[test]
