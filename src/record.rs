@@ -133,13 +133,13 @@ impl Draft {
         };
         let sealed = match sealer {
             None => Vec::new(),
-            Some(_) => vec![0; PREFIX_LEN + framing.bounds.body()],
+            Some(_) => vec![0xff; PREFIX_LEN + framing.bounds.body()],
         };
         Ok(Draft {
             sealer,
             data: Vec::with_capacity(framing.bounds.data_runs()),
             zero: Vec::with_capacity(framing.bounds.zero_runs()),
-            control: Vec::new(),
+            control: touched(framing.bounds.payload()),
             aad: [0; AAD_LEN],
             head: Vec::with_capacity(framing.bounds.head()),
             segments: Vec::with_capacity(framing.bounds.data_runs()),
@@ -349,6 +349,13 @@ impl Outbound {
     }
 }
 
+/// An empty buffer whose memory is faulted in: a page fault in the downtime would count.
+pub fn touched(capacity: usize) -> Vec<u8> {
+    let mut buffer = vec![0xff; capacity];
+    buffer.clear();
+    buffer
+}
+
 /// A run of pages as a segment.
 ///
 /// # Safety
@@ -401,7 +408,7 @@ impl Inbound {
             bounds,
             aad,
             prefix: Prefix { body: 0, head: 0 },
-            body: vec![0; most],
+            body: vec![0xff; most],
             sequence: 0,
             segments: Vec::with_capacity(bounds.data_runs()),
         })

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use crate::destination::lane::LaneError;
 use crate::meter::process_cpu_ns;
+use crate::record::touched;
 use crate::wire::Totals;
 
 const UNDECIDED: u8 = 0;
@@ -32,7 +33,7 @@ impl Takeover {
         Takeover {
             ended: (0..streams).map(|_| AtomicU32::new(0)).collect(),
             applied: Mutex::new(vec![Totals::default(); streams as usize]),
-            device_state: Mutex::new(Vec::new()),
+            device_state: Mutex::new(touched(most_device_state)),
             most_device_state,
             sockets: Mutex::new(Vec::new()),
             decision: AtomicU8::new(UNDECIDED),

@@ -84,13 +84,18 @@ pub fn most_device_state(spec: &HostSpec) -> usize {
 
 /// The device state: where each vCPU's stream goes on, then the blob.
 pub fn pack_device_state(positions: &[StreamPosition], blob: &[u8]) -> Vec<u8> {
-    let mut state = Vec::with_capacity(positions.len() * POSITION_LEN + blob.len());
-    for position in positions {
-        state.extend_from_slice(&position.at_ns.to_le_bytes());
-        state.extend_from_slice(&position.after.to_le_bytes());
-    }
+    let mut state = vec![0; positions.len() * POSITION_LEN];
+    put_positions(&mut state, positions);
     state.extend_from_slice(blob);
     state
+}
+
+/// Writes where each vCPU's stream goes on into a packed device state.
+pub fn put_positions(state: &mut [u8], positions: &[StreamPosition]) {
+    for (bytes, position) in state.chunks_exact_mut(POSITION_LEN).zip(positions) {
+        bytes[..8].copy_from_slice(&position.at_ns.to_le_bytes());
+        bytes[8..].copy_from_slice(&position.after.to_le_bytes());
+    }
 }
 
 /// Where each vCPU's stream goes on; `None` if the state is too short.

@@ -104,7 +104,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Runs the migration to its end.
-    pub fn run(mut self, device_state: impl FnOnce(&dyn Timeline) -> Vec<u8>) -> Migrated {
+    pub fn run(mut self, device_state: impl FnOnce(&dyn Timeline) -> Arc<Vec<u8>>) -> Migrated {
         let cpu_began = process_cpu_ns();
         self.timeline.begin();
         let (end, at) = match self.migrate(device_state) {
@@ -133,7 +133,7 @@ impl<'a> Driver<'a> {
 
     fn migrate(
         &mut self,
-        device_state: impl FnOnce(&dyn Timeline) -> Vec<u8>,
+        device_state: impl FnOnce(&dyn Timeline) -> Arc<Vec<u8>>,
     ) -> Result<(End, Instant), Broke> {
         let everything = PageRun {
             first: 0,

@@ -14,6 +14,7 @@ use crate::arm::Backend;
 use crate::crypto::MigrationSecret;
 use crate::error::{Error, Result};
 use crate::guest::memory::GuestMemory;
+use crate::guest::vcpu::StreamPosition;
 use crate::guest::{content, write};
 use crate::host::control::{Control, emit};
 use crate::host::{Command, Event, HostSpec, SourceReport, memory};
@@ -98,7 +99,9 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
             return Ok(());
         }
     };
-    let mut device_state = Vec::new();
+    // Made and touched before the pause, so that its page faults are not part of the downtime.
+    let positions = vec![StreamPosition::default(); guest.vcpus as usize];
+    let mut device_state = Arc::new(memory::pack_device_state(&positions, &blob));
     let migrated = Driver::new(
         &machine,
         &mut streams,
@@ -106,7 +109,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         Limits::from(&spec.scenario.migration),
     )
     .run(|timeline| {
-        device_state = memory::pack_device_state(&timeline.positions(), &blob);
+        let state = Arc::make_mut(&mut device_state);
+        memory::put_positions(state, &timeline.positions());
         device_state.clone()
     });
     let ended = settle(&migrated, control, silence);

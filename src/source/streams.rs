@@ -127,10 +127,10 @@ impl Streams {
     ///
     /// # Errors
     /// As [`Streams::round`]; says whether the final record may have arrived.
-    pub fn take_over(&mut self, round: u32, device_state: Vec<u8>) -> Result<Instant, Failed> {
+    pub fn take_over(&mut self, round: u32, device_state: Arc<Vec<u8>>) -> Result<Instant, Failed> {
         let _ = self.orders[0].send(Order::TakeOver {
             round,
-            device_state: Arc::new(device_state),
+            device_state,
             totals: self.totals.clone(),
         });
         self.wait_for(1, |_, _, _| ())

@@ -27,7 +27,7 @@ impl PageWrites for WriteStream {
 }
 
 /// Which write of a stream comes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StreamPosition {
     /// Its intended time, nanoseconds since the start of the stream; `u64::MAX` if there is none.
     pub at_ns: u64,
