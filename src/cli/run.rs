@@ -9,9 +9,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::arm::Arm;
 use crate::error::{Error, ExitCode, Result};
 use crate::report;
-use crate::results::Migration;
+use crate::results::{self, Migration, Results};
 use crate::runner::{self, Observer, Options};
-use crate::scenario::{Overrides, Scenario, folder_name, load_points};
+use crate::scenario::{
+    MOST_AUTO_BLOCKS, Overrides, Repetitions, Scenario, folder_name, load_points,
+};
+use crate::stats::StopRule;
+use crate::units::Span;
 
 /// Arguments of `migtax run`.
 #[derive(Debug, clap::Args)]
@@ -26,6 +30,16 @@ pub struct Args {
     /// Print results.json to standard output, and nothing else there
     #[arg(long)]
     json: bool,
+    /// With --reps auto: enough when the intervals of both sides' CPU tax are within this share of
+    /// their ratio
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = parse_share)]
+    precision: f64,
+    /// With --reps auto: no block is begun that would end later than this
+    #[arg(long, value_name = "D", default_value = "5m")]
+    budget: Span,
+    /// Go on with an interrupted run in its own folder
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["scenario", "out"])]
+    resume: Option<PathBuf>,
     /// Let the software arms run under policy required
     #[arg(long)]
     allow_software: bool,
@@ -78,7 +92,14 @@ fn parse_pin(text: &str) -> std::result::Result<Pin, String> {
 /// # Errors
 /// Invalid input, before anything starts; what stops the coordinator.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let points = load_points(args.scenario.as_deref(), &args.overrides)?;
+    let resume = match &args.resume {
+        Some(run) => Some(interrupted_run(run, &args.overrides)?),
+        None => None,
+    };
+    let points = match &resume {
+        Some((_, results)) => vec![results.scenario.clone()],
+        None => load_points(args.scenario.as_deref(), &args.overrides)?,
+    };
     let pin = args.pin.clone().unwrap_or_default();
     let options = Options {
         allow_software: args.allow_software,
@@ -87,10 +108,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
         command: std::iter::once("migtax".to_owned())
             .chain(std::env::args().skip(1))
             .collect(),
+        stop: (args.overrides.reps == Some(Repetitions::Auto)).then(|| StopRule {
+            half_width: args.precision,
+            min_blocks: 6,
+            max_blocks: MOST_AUTO_BLOCKS,
+            budget_s: args.budget.as_secs_f64(),
+        }),
+        resume: resume.as_ref().map(|(_, results)| results.clone()),
     };
-    let folder = match &args.out {
-        Some(folder) => folder.clone(),
-        None => fresh_folder(Path::new("reports"), &points[0])?,
+    let folder = match (&args.out, &resume) {
+        (_, Some((folder, _))) => folder.clone(),
+        (Some(folder), _) => folder.clone(),
+        (None, None) => fresh_folder(Path::new("reports"), &points[0])?,
     };
     let points: Vec<(Scenario, PathBuf)> = match <[Scenario; 1]>::try_from(points) {
         Ok([scenario]) => vec![(scenario, folder.clone())],
@@ -135,6 +164,33 @@ pub fn run(args: Args) -> Result<ExitCode> {
         println!("{}", folder.join("index.html").display());
     }
     Ok(run.exit)
+}
+
+/// A run that can be gone on with, and its folder.
+fn interrupted_run(run: &Path, overrides: &Overrides) -> Result<(PathBuf, Results)> {
+    if *overrides != Overrides::default() {
+        return Err(Error::Invalid(
+            "--resume goes on with the run's own scenario: no other value can be given".to_owned(),
+        ));
+    }
+    let results = results::read(run)?;
+    if !results.interrupted {
+        return Err(Error::invalid(
+            "--resume",
+            run.display(),
+            "only a run that was interrupted",
+        ));
+    }
+    let file = results::file_of(run);
+    let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
+    Ok((folder, results))
+}
+
+fn parse_share(text: &str) -> std::result::Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|share| *share > 0.0 && *share <= 1.0)
+        .ok_or_else(|| "a share above 0 to 1, such as 0.05".to_owned())
 }
 
 /// A folder that does not exist yet, named by scenario and time.

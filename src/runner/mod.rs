@@ -7,6 +7,7 @@ pub mod session;
 
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
+use std::time::Instant;
 
 use crate::arm::Arm;
 use crate::error::{Error, ExitCode, Result};
@@ -15,6 +16,7 @@ use crate::runner::pair::NotMade;
 use crate::runner::process::{Envelope, Launcher, Message};
 use crate::runner::session::{Mailbox, Session};
 use crate::scenario::Scenario;
+use crate::stats;
 
 /// Memory that a run leaves to the rest of the machine.
 const RESERVE_BYTES: u64 = 256 << 20;
@@ -30,6 +32,10 @@ pub struct Options {
     pub pin_destination: Vec<usize>,
     /// The command that repeats the run, for the record.
     pub command: Vec<String>,
+    /// When to stop, if the number of blocks is open.
+    pub stop: Option<stats::StopRule>,
+    /// An interrupted run to go on with; only for a single scenario.
+    pub resume: Option<Results>,
 }
 
 /// Who watches a run.
@@ -76,20 +82,38 @@ pub fn run(
     let mut sessions = Vec::with_capacity(points.len());
     for (scenario, folder) in points {
         std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
-        sessions.push(Session::open(scenario, options, &launcher, folder)?);
+        let session = Session::open(scenario, options, &launcher, folder)?;
+        sessions.push(match &options.resume {
+            Some(earlier) => session.resume(earlier.clone())?,
+            None => session,
+        });
     }
+    // Only now: a run that can't be resumed stays as it was.
+    sessions.iter().try_for_each(Session::save)?;
     observer.planned(sessions.iter().map(Session::planned).sum());
     let mut interrupted = false;
+    let began = Instant::now();
     let most = sessions.iter().map(Session::blocks).max().unwrap_or(0);
-    'blocks: for number in 0..most {
-        for session in sessions.iter_mut().filter(|s| number < s.blocks()) {
-            match session.block(number, &mailbox, observer) {
+    'blocks: for index in 0..most {
+        for session in sessions.iter_mut().filter(|s| index < s.blocks()) {
+            match session.block(index, &mailbox, observer) {
                 Ok(()) => {}
                 Err(NotMade::Interrupted) => {
                     interrupted = true;
                     break 'blocks;
                 }
                 Err(NotMade::Error(error)) => return Err(error),
+            }
+        }
+        if let Some(rule) = &options.stop {
+            let elapsed_s = began.elapsed().as_secs_f64();
+            let enough: Vec<bool> = sessions
+                .iter_mut()
+                .map(|session| session.is_enough(rule, elapsed_s))
+                .collect();
+            // Every point of a matrix, so that all have the same blocks.
+            if enough.iter().all(|enough| *enough) {
+                break;
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::arm::Arm;
 use crate::compare;
 use crate::error::{Error, Result};
 use crate::machine::{self, Monitor};
-use crate::results::{self, ArmInfo, PolicyDecision, Results, SCHEMA_VERSION, Warning};
+use crate::results::{self, ArmInfo, Metric, PolicyDecision, Results, SCHEMA_VERSION, Warning};
 use crate::runner::pair::{self, Made, NotMade, Task};
 use crate::runner::policy::{self, Rules};
 use crate::runner::process::{Envelope, Launcher};
@@ -32,6 +32,9 @@ pub struct Session<'a> {
     results: Results,
     /// The arms that run, and whether they are sealed.
     runnable: Vec<(Arm, bool)>,
+    /// Blocks to make: their numbers, which fix order and start offset, and what they are counted
+    /// as; warm-up is not counted.
+    schedule: Vec<(u32, Option<u32>)>,
     /// Warnings that don't follow from the results themselves.
     extra: Vec<Warning>,
     monitor: Monitor,
@@ -52,10 +55,10 @@ fn start_offset_ns(seed: u64, number: u32) -> u64 {
 }
 
 impl<'a> Session<'a> {
-    /// Asks the hosts what they can do, decides by policy, and saves results without migrations.
+    /// Asks the hosts what they can do and decides by policy.
     ///
     /// # Errors
-    /// If hosts can't be started or the folder can't be written.
+    /// If hosts can't be started.
     pub fn open(
         scenario: &'a Scenario,
         options: &'a Options,
@@ -101,44 +104,85 @@ impl<'a> Session<'a> {
         }
         results.host.versions = versions;
         let runnable = results.arms.iter().filter_map(runs).collect();
-        let session = Session {
+        Ok(Session {
             scenario,
             options,
             launcher,
             folder: folder.to_owned(),
             results,
             runnable,
+            schedule: schedule(scenario, 0, scenario.measure.repetitions),
             extra: Vec::new(),
             monitor: Monitor::start(),
-        };
-        session.save()?;
-        Ok(session)
+        })
     }
 
-    /// Migrations that the scenario asks for, warm-up included.
+    /// Goes on with an interrupted run, with blocks of their own numbers: a block that was
+    /// interrupted stays as it is, since its arms would no longer have met the same minutes.
+    ///
+    /// # Errors
+    /// If the run is complete, was made on another machine, or policy now decides differently.
+    pub fn resume(mut self, earlier: Results) -> Result<Session<'a>> {
+        if let Some(difference) = machine::same_host(&earlier.host, &self.results.host) {
+            return Err(Error::Incomparable(format!(
+                "--resume on another machine: {difference}"
+            )));
+        }
+        if earlier.arms != self.results.arms {
+            return Err(Error::Incomparable(
+                "--resume: the arms' libraries, features or policy have changed".to_owned(),
+            ));
+        }
+        let mut made = BTreeMap::<u32, usize>::new();
+        for migration in &earlier.migrations {
+            *made.entry(migration.block).or_default() += 1;
+        }
+        let whole = made
+            .values()
+            .filter(|arms| **arms == self.runnable.len())
+            .count() as u32;
+        let missing = self.scenario.measure.repetitions.saturating_sub(whole);
+        if missing == 0 {
+            return Err(Error::invalid(
+                "--resume",
+                whole,
+                "the run has all its blocks",
+            ));
+        }
+        let first = made.keys().last().map_or(0, |last| last + 1);
+        self.schedule = schedule(self.scenario, first, missing);
+        self.results.started_at = earlier.started_at;
+        self.results.command = earlier.command;
+        self.results.host.tracker = earlier.host.tracker;
+        self.results.migrations = earlier.migrations;
+        Ok(self)
+    }
+
+    /// Migrations to be made, warm-up included.
     pub fn planned(&self) -> u32 {
-        let measure = &self.scenario.measure;
-        (measure.warmup + measure.repetitions) * self.runnable.len() as u32
+        (self.schedule.len() * self.runnable.len()) as u32
     }
 
-    /// Blocks that the scenario asks for, warm-up included.
-    pub fn blocks(&self) -> u32 {
-        self.scenario.measure.warmup + self.scenario.measure.repetitions
+    /// Blocks to be made, warm-up included.
+    pub fn blocks(&self) -> usize {
+        self.schedule.len()
     }
 
-    /// Makes one block: every arm once, in an order of its own. Blocks below the warm-up's number
-    /// are not counted.
+    /// Makes the block at `index` of the schedule: every arm once, in an order of its own.
     ///
     /// # Errors
     /// If it was interrupted, or the coordinator can't go on.
+    ///
+    /// # Panics
+    /// If there is no such block.
     pub fn block(
         &mut self,
-        number: u32,
+        index: usize,
         mailbox: &Mailbox<'_>,
         observer: &mut dyn Observer,
     ) -> std::result::Result<(), NotMade> {
         let seed = self.scenario.guest.seed;
-        let block = number.checked_sub(self.scenario.measure.warmup);
+        let (number, block) = self.schedule[index];
         for (arm, sealed) in stats::shuffled(&self.runnable, seed, number) {
             observer.begins(arm, block);
             let task = Task {
@@ -157,6 +201,22 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether enough blocks were made, by a rule for runs whose number of blocks is open. The
+    /// run then has as many repetitions as blocks were counted.
+    pub fn is_enough(&mut self, rule: &stats::StopRule, elapsed_s: f64) -> bool {
+        let counted = self.results.migrations.iter().map(|m| m.block + 1);
+        let Some(blocks) = counted.max() else {
+            return false;
+        };
+        let taxes = compare::comparisons(&self.scenario.measure.arms, &self.results.migrations);
+        let widest = [Metric::SourceCpuPerGib, Metric::DestinationCpuPerGib]
+            .into_iter()
+            .map(|metric| compare::widest_half_width(&taxes, metric))
+            .try_fold(0.0, |widest: f64, width| Some(widest.max(width?)));
+        self.results.scenario.measure.repetitions = blocks;
+        rule.after(blocks, elapsed_s, widest) != stats::Decision::Continue
     }
 
     /// Derives comparisons and warnings, saves, and gives the results out.
@@ -196,9 +256,21 @@ impl<'a> Session<'a> {
         self.results.migrations.push(migration);
     }
 
-    fn save(&self) -> Result<(), Error> {
+    /// Saves what there is.
+    ///
+    /// # Errors
+    /// If the folder can't be written.
+    pub fn save(&self) -> Result<()> {
         results::write(&self.results, &self.folder)
     }
+}
+
+/// Warm-up, then `count` blocks that are counted from `first` on.
+fn schedule(scenario: &Scenario, first: u32, count: u32) -> Vec<(u32, Option<u32>)> {
+    let warmup = scenario.measure.warmup;
+    let uncounted = (0..warmup).map(|number| (number, None));
+    let counted = (first..first + count).map(|block| (warmup + block, Some(block)));
+    uncounted.chain(counted).collect()
 }
 
 /// Whether policy lets an arm run, and then whether sealed.

@@ -14,7 +14,7 @@ mod overrides;
 
 pub use check::{MAX_MEMORY, MAX_RECORD, MAX_STREAMS, MAX_VCPUS};
 pub use load::{DEFAULT_NAME, EMBEDDED, embedded, folder_name, load, load_points, parse};
-pub use overrides::Overrides;
+pub use overrides::{MOST_AUTO_BLOCKS, Overrides, Repetitions};
 
 use std::collections::BTreeMap;
 

@@ -7,15 +7,44 @@ use crate::arm::Arm;
 use crate::units::{Bandwidth, Rate, Size, Span};
 use crate::workload::Arrival;
 
+/// Measured blocks at most where their number is left open.
+pub const MOST_AUTO_BLOCKS: u32 = 200;
+
+/// How many measured blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repetitions {
+    /// As many as it takes, up to [`MOST_AUTO_BLOCKS`].
+    Auto,
+    /// So many.
+    Count(u32),
+}
+
+impl std::str::FromStr for Repetitions {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Repetitions::Auto),
+            _ => text
+                .parse()
+                .map(Repetitions::Count)
+                .map_err(|_| "a number of repetitions, or auto".to_owned()),
+        }
+    }
+}
+
 /// Flags that replace values of the scenario. Each has the meaning, and the range, of its field.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct Overrides {
     /// Arms to run, separated by commas [measure.arms]
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     pub arms: Option<Vec<Arm>>,
-    /// Measured blocks; each holds every arm once [measure.repetitions]
+    /// Measured blocks; each holds every arm once; auto: as many as --precision or --budget take
+    /// [measure.repetitions]
+    #[arg(long, value_name = "N|auto")]
+    pub reps: Option<Repetitions>,
+    /// Blocks run first and not counted [measure.warmup]
     #[arg(long, value_name = "N")]
-    pub reps: Option<u32>,
+    pub warmup: Option<u32>,
     /// Guest memory, such as 1GiB [guest.memory]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Size>,
@@ -57,7 +86,12 @@ impl Scenario {
             }
         }
         set(&mut self.measure.arms, &o.arms);
-        set(&mut self.measure.repetitions, &o.reps);
+        let blocks = o.reps.map(|reps| match reps {
+            Repetitions::Count(count) => count,
+            Repetitions::Auto => MOST_AUTO_BLOCKS,
+        });
+        set(&mut self.measure.repetitions, &blocks);
+        set(&mut self.measure.warmup, &o.warmup);
         set(&mut self.guest.memory, &o.memory);
         set(&mut self.workload.rate, &o.rate);
         if let (Some(_), Arrival::Trace { speed, .. }) = (o.rate, &mut self.workload.arrival) {

@@ -447,3 +447,79 @@ fn an_interrupted_run_keeps_what_it_has_and_leaves_no_process() {
         "the table of what there is was printed"
     );
 }
+
+#[test]
+fn an_interrupted_run_is_resumed_where_it_stopped() {
+    let (_folder, path) = scenario_file(&IDLE.replace("repetitions = 1", "repetitions = 40"));
+    let out = tempfile::tempdir().unwrap();
+    let mut child = migtax()
+        .args(["run", &path, "--arms", "plain,copy", "--out"])
+        .arg(out.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while migtax::results::read(out.path()).map_or(0, |r| r.migrations.len()) < 3 {
+        assert!(Instant::now() < deadline, "no migration was saved");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // SAFETY: a signal to this test's own child.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let before = migtax::results::read(out.path()).unwrap();
+    let resume = |flags: &[&str]| {
+        let output = migtax()
+            .args(["run", "--resume"])
+            .arg(out.path())
+            .args(flags)
+            .output();
+        output.unwrap().status.code()
+    };
+    assert_eq!(
+        resume(&["--reps", "3"]),
+        Some(2),
+        "the scenario is the run's own"
+    );
+    assert_eq!(
+        migtax::results::read(out.path()).unwrap(),
+        before,
+        "nothing is lost by that"
+    );
+    assert_eq!(resume(&[]), Some(0));
+    let after = migtax::results::read(out.path()).unwrap();
+    assert!(!after.interrupted);
+    assert_eq!(
+        after.migrations[..before.migrations.len()],
+        before.migrations
+    );
+    let mut blocks = std::collections::BTreeMap::<u32, Vec<Arm>>::new();
+    for migration in &after.migrations {
+        blocks
+            .entry(migration.block)
+            .or_default()
+            .push(migration.arm);
+    }
+    let whole = blocks.values().filter(|arms| arms.len() == 2).count();
+    assert_eq!(whole, 40);
+    assert!(
+        blocks.len() - whole <= 1,
+        "at most the interrupted block is partial"
+    );
+    assert_eq!(resume(&[]), Some(2), "a complete run can't be resumed");
+}
+
+#[test]
+fn open_repetitions_end_with_the_budget_or_the_precision() {
+    let flags = ["--arms", "plain,copy", "--reps", "auto", "--warmup", "0"];
+    let short = run(IDLE, &[&flags[..], &["--budget", "500ms"]].concat());
+    assert_eq!(short.code, 0);
+    let blocks = short.results.scenario.measure.repetitions;
+    assert_eq!(short.results.migrations.len(), 2 * blocks as usize);
+    assert!((1..200).contains(&blocks));
+    let rough = run(
+        IDLE,
+        &[&flags[..], &["--precision", "1", "--budget", "1h"]].concat(),
+    );
+    let blocks = rough.results.scenario.measure.repetitions;
+    assert!((6..200).contains(&blocks), "{blocks}");
+}
