@@ -6,6 +6,7 @@
 //! socket, and page content arrives in guest memory straight from the socket.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::arm::Backend;
 use crate::crypto::key::MigrationSecret;
@@ -116,6 +117,8 @@ pub struct Draft {
     payload: usize,
     sealed: Vec<u8>,
     sealed_len: usize,
+    /// See [`injected_seal_slowdown`].
+    drag: Option<f64>,
     /// Whether [`Draft::seal_timed`] is to time itself.
     pub timed: bool,
     outcome: Result<u64, RecordError>,
@@ -147,6 +150,7 @@ impl Draft {
             payload: 0,
             sealed,
             sealed_len: 0,
+            drag: injected_seal_slowdown(),
             timed: false,
             outcome: Ok(0),
         })
@@ -183,7 +187,14 @@ impl Draft {
             .expect("a draft is framed before it is sealed");
         let (prefix, body) = self.sealed.split_at_mut(PREFIX_LEN);
         prefix.copy_from_slice(&self.aad[PREAMBLE_LEN..]);
+        let began = self.drag.map(|_| Instant::now());
         let len = sealer.seal(slot, &self.aad, &self.head, &self.segments, body)?;
+        if let (Some(began), Some(drag)) = (began, self.drag) {
+            let until = began.elapsed().mul_f64(1.0 + drag);
+            while began.elapsed() < until {
+                std::hint::spin_loop();
+            }
+        }
         self.sealed_len = PREFIX_LEN + len;
         Ok(())
     }
@@ -347,6 +358,18 @@ impl Outbound {
         draft.transmit(connection)?;
         Ok(())
     }
+}
+
+/// The environment variable that makes sealing slower by a share, such as 0.1: with it the gate is
+/// tested against a slowdown of known size. Results made under it carry a warning.
+pub const SLOWDOWN_VARIABLE: &str = "MIGTAX_INJECT_SEAL_SLOWDOWN";
+
+/// By how much sealing is to be slowed down, if it is.
+pub fn injected_seal_slowdown() -> Option<f64> {
+    let text = std::env::var(SLOWDOWN_VARIABLE).ok()?;
+    text.parse()
+        .ok()
+        .filter(|share: &f64| *share > 0.0 && *share <= 10.0)
 }
 
 /// An empty buffer whose memory is faulted in: a page fault in the downtime would count.

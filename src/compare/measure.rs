@@ -1,5 +1,6 @@
 //! What can be compared, with its direction: which way is better is part of the definition.
 
+use crate::arm::Arm;
 use crate::results::{Metric, Migration};
 
 use super::{per_gib, throughput};
@@ -109,10 +110,13 @@ impl Measure {
     }
 
     /// The figure of one migration, in [`Measure::unit`]; `None` where the migration has none:
-    /// no payload, no round, a stage that took no CPU, no write recorded.
+    /// no payload, no round, a stage that took no CPU or that the arm does not have (`plain` seals
+    /// nothing, the null cipher of `copy` opens nothing), no write recorded.
     pub fn value(self, m: &Migration) -> Option<f64> {
         let cpu = |seconds| per_gib(seconds, m.payload_bytes);
         let value = match self {
+            Measure::SealCpuPerGib if m.arm == Arm::Plain => None,
+            Measure::OpenCpuPerGib if m.arm.is_baseline() => None,
             Measure::SealCpuPerGib => cpu(m.cpu.source.seal_s),
             Measure::OpenCpuPerGib => cpu(m.cpu.destination.open_s),
             Measure::ApplyCpuPerGib => cpu(m.cpu.destination.apply_s),

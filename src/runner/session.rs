@@ -11,6 +11,7 @@ use crate::arm::Arm;
 use crate::compare;
 use crate::error::{Error, Result};
 use crate::machine::{self, Monitor};
+use crate::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
 use crate::results::{self, ArmInfo, Metric, PolicyDecision, Results, SCHEMA_VERSION, Warning};
 use crate::runner::pair::{self, Made, NotMade, Task};
 use crate::runner::policy::{self, Rules};
@@ -112,7 +113,7 @@ impl<'a> Session<'a> {
             results,
             runnable,
             schedule: schedule(scenario, 0, scenario.measure.repetitions),
-            extra: Vec::new(),
+            extra: injected_slowdown().into_iter().collect(),
             monitor: Monitor::start(),
         })
     }
@@ -271,6 +272,19 @@ fn schedule(scenario: &Scenario, first: u32, count: u32) -> Vec<(u32, Option<u32
     let uncounted = (0..warmup).map(|number| (number, None));
     let counted = (first..first + count).map(|block| (warmup + block, Some(block)));
     uncounted.chain(counted).collect()
+}
+
+/// What must not be overlooked in results that were made to look slow.
+fn injected_slowdown() -> Option<Warning> {
+    let share = injected_seal_slowdown()?;
+    Some(Warning {
+        code: "injected_slowdown".to_owned(),
+        message: format!(
+            "sealing was made slower by {:.1}% on purpose",
+            share * 100.0
+        ),
+        remedy: format!("unset {SLOWDOWN_VARIABLE} for real figures"),
+    })
 }
 
 /// Whether policy lets an arm run, and then whether sealed.
