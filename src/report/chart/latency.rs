@@ -126,6 +126,8 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64
     let y = Scale::new(Kind::Log, low / 1.5, high * 1.5, (plot.bottom, plot.top));
     let picture = &mut sheet.picture;
     axes::y_axis(picture, &plot, &y, 5, "latency", |ns| compact(ns / 1e9));
+    // Where the label before ends: one that would run into it is left out.
+    let mut free = f64::NEG_INFINITY;
     for tick in 0..=(end.floor() as i32) {
         let at = x.at(f64::from(tick));
         picture.line((at, plot.top), (at, plot.bottom), 1.0, Ink::Grid);
@@ -136,8 +138,15 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64
         } else {
             (at, Anchor::Middle)
         };
-        let below = (place, plot.bottom + 14.0);
-        picture.text(below, SMALL, anchor, Ink::Muted, &text);
+        let first = match anchor {
+            Anchor::End => place - 2.0 * half,
+            _ => place - half,
+        };
+        if first > free {
+            let below = (place, plot.bottom + 14.0);
+            picture.text(below, SMALL, anchor, Ink::Muted, &text);
+            free = first + 2.0 * half + 6.0;
+        }
     }
     picture.line(
         (plot.left, plot.bottom),
