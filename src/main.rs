@@ -7,6 +7,7 @@ use migtax::cli::Cli;
 use migtax::error;
 
 fn main() -> ExitCode {
+    end_quietly_on_a_closed_pipe();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -27,4 +28,17 @@ fn main() -> ExitCode {
             error.exit_code().into()
         }
     }
+}
+
+/// `migtax ... | head` is no fault of the program. SIGPIPE itself stays ignored: the coordinator
+/// writes to the pipes of hosts that may have died.
+fn end_quietly_on_a_closed_pipe() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to stdout") {
+            std::process::exit(error::ExitCode::CannotRun as i32);
+        }
+        report(info);
+    }));
 }

@@ -153,7 +153,7 @@ fn dispersion(area: &Area<'_>, m: &Measurement) -> Drawn {
         .configure_mesh()
         .x_desc("window, s")
         .y_desc("index of dispersion of writes")
-        .x_label_formatter(&|x| format!("{x:.3}"))
+        .x_label_formatter(&|x| format!("{}", (x * 1e6).round() / 1e6))
         .light_line_style(WHITE)
         .draw()?;
     let measured = curve.iter().map(|c| (c.0, c.1.max(LEAST)));

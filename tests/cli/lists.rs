@@ -94,3 +94,17 @@ fn a_recorded_scenario_reads_back() {
     assert_eq!(scenario, made.results.scenario);
     scenario.check().unwrap();
 }
+
+/// A reader that goes away, such as `head`, is no reason to panic.
+#[test]
+fn a_closed_pipe_ends_the_command_quietly() {
+    let mut child = migtax()
+        .args(["list", "scenarios"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
