@@ -73,6 +73,8 @@ pub struct StageMeter<const N: usize> {
     loop_start_ns: u64,
     record_start_ns: u64,
     last_ns: u64,
+    /// Laps of the present record.
+    reads: u64,
     sampling: bool,
 }
 
@@ -108,6 +110,7 @@ impl<const N: usize> StageMeter<N> {
             loop_start_ns: 0,
             record_start_ns: 0,
             last_ns: 0,
+            reads: 0,
             sampling: false,
         }
     }
@@ -126,6 +129,7 @@ impl<const N: usize> StageMeter<N> {
     pub fn record(&mut self) {
         self.sampling = self.until_sample == 0;
         if self.sampling {
+            self.reads = 0;
             self.record_start_ns = thread_cpu_ns();
             self.last_ns = self.record_start_ns;
         } else {
@@ -133,9 +137,11 @@ impl<const N: usize> StageMeter<N> {
         }
     }
 
-    /// The record's stage `stage` is done; what follows belongs to the next stage.
+    /// The record's stage `stage` is done; what follows belongs to the next stage. A stage may come
+    /// several times.
     pub fn lap(&mut self, stage: usize) {
         if self.sampling {
+            self.reads += 1;
             let now = thread_cpu_ns();
             self.sampled_ns[stage] += (now - self.last_ns).saturating_sub(self.read_cost_ns);
             self.last_ns = now;
@@ -169,7 +175,7 @@ impl<const N: usize> StageMeter<N> {
             self.sampled_other_ns += (now - self.last_ns).saturating_sub(self.read_cost_ns);
             self.sampled_bytes += bytes;
             self.samples += 1;
-            let reads = (N as u64 + 2) * self.read_cost_ns;
+            let reads = (self.reads + 2) * self.read_cost_ns;
             let record_ns = (now - self.record_start_ns).max(1);
             let stride = (reads as f64 / (COST_SHARE * record_ns as f64)).ceil() as u64;
             self.until_sample = self.gap(stride.clamp(1, MAX_STRIDE));

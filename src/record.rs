@@ -215,15 +215,28 @@ impl Draft {
         std::mem::replace(&mut self.outcome, Ok(0))
     }
 
-    /// The socket stage.
+    /// The record as it goes to the socket, in pieces.
+    pub fn parts(&self) -> impl Iterator<Item = Segment> + '_ {
+        let own: [&[u8]; 2] = match self.sealer {
+            None => [&self.aad[PREAMBLE_LEN..], &self.head],
+            Some(_) => [&self.sealed[..self.sealed_len], &[]],
+        };
+        let guest: &[Segment] = match self.sealer {
+            None => &self.segments,
+            Some(_) => &[],
+        };
+        // SAFETY: the draft is borrowed for as long as the iterator lives, and not written to.
+        own.into_iter()
+            .map(|bytes| unsafe { Segment::new(bytes.as_ptr(), bytes.len()) })
+            .chain(guest.iter().copied())
+    }
+
+    /// The socket stage of a single record.
     ///
     /// # Errors
     /// If the stream breaks.
     pub fn transmit(&self, connection: &mut Connection) -> Result<(), TransportError> {
-        match self.sealer {
-            None => connection.send_vectored(&self.aad[PREAMBLE_LEN..], &self.head, &self.segments),
-            Some(_) => connection.send(&self.sealed[..self.sealed_len]),
-        }
+        connection.send_parts(self.parts())
     }
 }
 

@@ -125,22 +125,22 @@ impl Connection {
     /// # Errors
     /// If the stream breaks or the peer is silent for too long.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
-        self.send_vectored(bytes, &[], &[])
+        // SAFETY: `bytes` is borrowed for the call.
+        self.send_parts(std::iter::once(unsafe {
+            Segment::new(bytes.as_ptr(), bytes.len())
+        }))
     }
 
-    /// Sends `prefix`, `head`, then the segments, with as few system calls as the kernel allows.
+    /// Sends parts, one after the other, with as few system calls as the kernel allows.
     ///
     /// # Errors
     /// If the stream breaks or the peer is silent for too long.
-    pub fn send_vectored(
+    pub fn send_parts(
         &mut self,
-        prefix: &[u8],
-        head: &[u8],
-        segments: &[Segment],
+        parts: impl Iterator<Item = Segment>,
     ) -> Result<(), TransportError> {
         let mut entries = std::mem::take(&mut self.scratch.0);
-        entries.extend([prefix, head].map(|bytes| iovec(bytes.as_ptr(), bytes.len())));
-        entries.extend(segments.iter().map(|s| iovec(s.start(), s.len())));
+        entries.extend(parts.map(|part| iovec(part.start(), part.len())));
         let done = self.send_entries(&mut entries);
         entries.clear();
         self.scratch.0 = entries;
@@ -151,9 +151,8 @@ impl Connection {
         left = advance(left, 0);
         while !left.is_empty() {
             let mut message = message(left);
-            // SAFETY: every entry names memory that outlives the call: `prefix` and `head` are
-            // borrowed by the caller, and guest memory stays mapped for as long as its threads
-            // run. The kernel only reads it.
+            // SAFETY: every entry came from a `Segment`, whose maker promised that its memory is
+            // readable for as long as it is used. The kernel only reads it.
             let count = unsafe {
                 libc::sendmsg(
                     self.socket.as_raw_fd(),

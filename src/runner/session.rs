@@ -17,7 +17,7 @@ use crate::runner::pair::{self, Made, NotMade, Task};
 use crate::runner::policy::{self, Rules};
 use crate::runner::process::{Envelope, Launcher};
 use crate::runner::{Observer, Options};
-use crate::scenario::Scenario;
+use crate::scenario::{ClockKind, Scenario};
 use crate::stats;
 
 /// Each block starts somewhere in the first seconds of the stream, so that a run does not always
@@ -184,6 +184,11 @@ impl<'a> Session<'a> {
     ) -> std::result::Result<(), NotMade> {
         let seed = self.scenario.guest.seed;
         let (number, block) = self.schedule[index];
+        let offset_number = match self.scenario.measure.clock {
+            ClockKind::Live => number,
+            // Counts are exact: a second block shows that they are, not how another start differs.
+            ClockKind::Virtual => 0,
+        };
         for (arm, sealed) in stats::shuffled(&self.runnable, seed, number) {
             observer.begins(arm, block);
             let task = Task {
@@ -191,7 +196,7 @@ impl<'a> Session<'a> {
                 arm,
                 sealed,
                 block: block.unwrap_or(0),
-                start_offset_ns: start_offset_ns(seed, number),
+                start_offset_ns: start_offset_ns(seed, offset_number),
                 pin: (&self.options.pin_source, &self.options.pin_destination),
             };
             let made = pair::migrate(self.launcher, &task, mailbox.sender, mailbox.inbox)?;

@@ -111,8 +111,8 @@ impl Lane {
         shared: Arc<Shared>,
     ) -> Result<Lane, RecordError> {
         let workers = shared.pool.as_ref().map_or(1, |p| p.current_num_threads());
-        let batch = || -> Result<Vec<Draft>, RecordError> {
-            (0..workers).map(|_| Draft::new(framing)).collect()
+        let batch = |records| -> Result<Vec<Draft>, RecordError> {
+            (0..records).map(|_| Draft::new(framing)).collect()
         };
         connection.send(&framing.preamble.encode())?;
         Ok(Lane {
@@ -121,8 +121,8 @@ impl Lane {
             inbound: Inbound::new(framing, Direction::ToSource)?,
             meter: StageMeter::new(TRANSMIT),
             batches: match workers {
-                1 => [batch()?, Vec::new()],
-                _ => [batch()?, batch()?],
+                1 => [batch(group(framing.bounds.record))?, Vec::new()],
+                _ => [batch(workers)?, batch(workers)?],
             },
             stream: framing.preamble.stream,
             shared,
@@ -242,27 +242,42 @@ impl Lane {
         if self.shared.pool.is_some() {
             self.send_batches(round, cursor)
         } else {
-            self.send_one_by_one(round, cursor)
+            self.send_in_groups(round, cursor)
         }
     }
 
-    fn send_one_by_one(&mut self, round: u32, mut cursor: Cursor) -> Result<Totals, RecordError> {
+    /// Prepares and seals a few records, then hands them to the socket in one call: fewer, larger
+    /// calls wake the destination less often, which is dear on the sender's side.
+    fn send_in_groups(&mut self, round: u32, mut cursor: Cursor) -> Result<Totals, RecordError> {
         let mut totals = Totals::default();
-        let draft = &mut self.batches[0][0];
+        let drafts = &mut self.batches[0];
         loop {
             self.meter.record();
-            if !prepare(&self.shared, &mut cursor, draft, &mut totals) {
+            let (mut ready, mut payload) = (0, 0);
+            for draft in drafts.iter_mut() {
+                if !prepare(&self.shared, &mut cursor, draft, &mut totals) {
+                    break;
+                }
+                self.outbound
+                    .frame_pages(draft, round, &self.shared.memory)?;
+                self.meter.lap(PREPARE);
+                draft.seal()?;
+                self.meter.lap(SEAL);
+                ready += 1;
+                payload += draft.payload() as u64;
+            }
+            if ready == 0 {
                 self.meter.cancel();
                 return Ok(totals);
             }
-            self.outbound
-                .frame_pages(draft, round, &self.shared.memory)?;
-            self.meter.lap(PREPARE);
-            draft.seal()?;
-            self.meter.lap(SEAL);
-            transmit(&self.shared, draft, &mut self.connection)?;
+            let ready = &drafts[..ready];
+            if let Some(pacer) = &self.shared.pacer {
+                pacer.wait(ready.iter().map(|draft| draft.wire_len() as u64).sum());
+            }
+            self.connection
+                .send_parts(ready.iter().flat_map(Draft::parts))?;
             self.meter.lap(TRANSMIT);
-            self.meter.done(draft.payload() as u64);
+            self.meter.done(payload);
         }
     }
 
@@ -310,6 +325,16 @@ impl Lane {
             sealed = prepared;
         }
     }
+}
+
+/// Bytes that are handed to the socket in one call, by measurement: 256 KiB, 1 MiB and 4 MiB moved
+/// 4.0, 5.3 and 5.0 GiB/s in `plain`.
+const SOCKET_CALL: usize = 1 << 20;
+
+/// Records in one socket call.
+fn group(record: usize) -> usize {
+    // Each draft has a cipher context of its own in locked memory.
+    (SOCKET_CALL / record).clamp(1, 16)
 }
 
 /// The prepare stage: fills a draft with the next pages, zero pages apart. False if none is left.
