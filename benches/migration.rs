@@ -11,7 +11,7 @@ use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use migtax::arm::Arm;
 use migtax::crypto;
 use migtax::results::OutcomeStatus;
-use migtax::runner::pair::{Task, migrate};
+use migtax::runner::pair::{Route, Task, migrate};
 use migtax::runner::process::Launcher;
 use migtax::scenario::Scenario;
 use migtax::units::{Rate, Size, Span};
@@ -25,6 +25,7 @@ fn main() {
     scenario.guest.memory = Size(64 << 20);
     scenario.workload.rate = Rate(0);
     scenario.measure.window = Span(Duration::ZERO);
+    let route = Route::default();
     let launcher = Launcher::of(env!("CARGO_BIN_EXE_migtax"));
     let (sender, inbox) = channel();
     let mut group = criterion.benchmark_group("migration");
@@ -45,6 +46,7 @@ fn main() {
             block: 0,
             start_offset_ns: 0,
             pin: (&[], &[]),
+            route: &route,
         };
         group.bench_function(BenchmarkId::from_parameter(arm), |bencher| {
             bencher.iter_custom(|times| {

@@ -81,6 +81,10 @@ pub struct HostInfo {
     pub frequency_mhz: Option<f64>,
     /// Cost of one thread CPU clock read, nanoseconds.
     pub thread_clock_read_ns: f64,
+    /// The command that started the destination on a machine of its own; none where both hosts
+    /// ran on this one.
+    #[serde(default)]
+    pub destination: Option<String>,
     /// The dirty tracker that the migrations used; empty before the first.
     #[serde(default)]
     pub tracker: String,

@@ -145,6 +145,7 @@ fn host() -> HostInfo {
         other_cpu_share: 0.0,
         spin_spread: 0.01,
         frequency_mhz: None,
+        destination: None,
         tracker: "userfaultfd".to_owned(),
         thread_clock_read_ns: 400.0,
         versions: std::collections::BTreeMap::new(),

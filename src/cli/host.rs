@@ -1,16 +1,27 @@
 //! `migtax host`: one side of a migration, told what to do by the coordinator.
 
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
 use clap::Subcommand;
 
-use crate::arm::Arm;
+use crate::arm::{AWS_LC_MASK_VARIABLE, Arm};
 use crate::error::{Error, ExitCode, Result};
 use crate::host::control::{Control, emit, read_spec, unbuffered_input};
-use crate::host::{Event, capabilities};
+use crate::host::{Event, HostSpec, capabilities};
 use crate::{destination, source};
 
 /// Arguments of `migtax host`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// The arm that this host is started for: aws-lc's view of the CPU is masked as it needs
+    /// [default for capabilities: aws-lc, with the features that the environment leaves it]
+    #[arg(long, global = true, value_name = "ARM")]
+    arm: Option<Arm>,
+    /// Behave as a host without AES instructions
+    #[arg(long, global = true)]
+    hide_aes: bool,
     #[command(subcommand)]
     role: HostRole,
 }
@@ -22,11 +33,7 @@ enum HostRole {
     /// Receive the guest and take it over
     Destination,
     /// Print what this host can do, as JSON
-    Capabilities {
-        /// The arm to speak for; aws-lc's features are those that the environment leaves it
-        #[arg(long, default_value = "aws-lc", value_name = "ARM")]
-        arm: Arm,
-    },
+    Capabilities,
 }
 
 /// Plays the role.
@@ -34,11 +41,15 @@ enum HostRole {
 /// # Errors
 /// If the spec is none or can't be carried out; the coordinator is told too.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    if let Some(arm) = args.arm {
+        put_on_mask(arm)?;
+    }
     let is_source = match args.role {
         HostRole::Source => true,
         HostRole::Destination => false,
-        HostRole::Capabilities { arm } => {
-            let text = serde_json::to_string_pretty(&capabilities(arm))
+        HostRole::Capabilities => {
+            let arm = args.arm.unwrap_or(Arm::AwsLc);
+            let text = serde_json::to_string_pretty(&capabilities(arm, args.hide_aes))
                 .map_err(|error| Error::CannotRun(error.to_string()))?;
             println!("{text}");
             return Ok(ExitCode::Done);
@@ -51,6 +62,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         std::process::exit(ExitCode::CannotRun as i32);
     }));
     let played = read_spec(&mut &*unbuffered_input()).and_then(|(spec, secret)| {
+        check_spec(args, &spec)?;
         let control = Control::listen();
         if is_source {
             source::run(&spec, secret, &control)
@@ -64,4 +76,42 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         });
     }
     played.map(|()| ExitCode::Done)
+}
+
+/// The spec is for the arm that this host was started for, and needs nothing that it hides.
+fn check_spec(args: &Args, spec: &HostSpec) -> Result<()> {
+    if let Some(arm) = args.arm
+        && arm != spec.arm
+    {
+        let allowed = format!("this host was started for {arm}");
+        return Err(Error::invalid("spec.arm", spec.arm, allowed));
+    }
+    let hidden = spec.arm.required_features();
+    if args.hide_aes && spec.sealed && !hidden.is_empty() {
+        return Err(Error::invalid(
+            "spec.arm",
+            spec.arm,
+            format!("this host hides {}", hidden.join(", ")),
+        ));
+    }
+    Ok(())
+}
+
+/// aws-lc reads its mask when the process starts: if the environment holds another one than the
+/// arm's, the process starts itself anew. So it is where ssh has passed no environment.
+fn put_on_mask(arm: Arm) -> Result<()> {
+    let mask = arm.aws_lc_mask();
+    let present = std::env::var_os(AWS_LC_MASK_VARIABLE);
+    if present.as_deref() == mask.map(OsStr::new) {
+        return Ok(());
+    }
+    let program =
+        std::env::current_exe().map_err(|error| Error::io("finding this executable", error))?;
+    let mut again = Command::new(program);
+    again.args(std::env::args_os().skip(1));
+    match mask {
+        Some(mask) => again.env(AWS_LC_MASK_VARIABLE, mask),
+        None => again.env_remove(AWS_LC_MASK_VARIABLE),
+    };
+    Err(Error::io(format!("starting anew for {arm}"), again.exec()))
 }

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use crate::arm::Arm;
 use crate::error::{ExitCode, Result};
-use crate::runner::process::Launcher;
+use crate::runner::process::{Launcher, Role};
 use crate::scenario;
 use crate::tracking;
 
@@ -63,7 +63,7 @@ fn arms() -> Result<()> {
     let launcher = Launcher::this_build()?;
     for arm in Arm::ALL {
         // Asked of a process that was started for the arm, since aws-lc's masks act only there.
-        let host = launcher.capabilities(arm)?;
+        let host = launcher.capabilities(Role::Source, arm)?;
         let state = if let Some(failure) = host.known_answer_failure {
             format!("unsupported: {failure}")
         } else if !host.missing_features.is_empty() {

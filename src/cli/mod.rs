@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod gate;
 pub mod host;
 pub mod list;
+mod place;
 mod record;
 pub mod report;
 pub mod run;

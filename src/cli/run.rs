@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::arm::Arm;
+use crate::cli::place::Place;
 use crate::error::{Error, ExitCode, Result};
 use crate::report;
 use crate::results::{self, Migration, Results};
@@ -43,48 +44,8 @@ pub struct Args {
     /// Let the software arms run under policy required
     #[arg(long)]
     allow_software: bool,
-    /// CPUs to keep the hosts to, such as source=0,destination=1
-    #[arg(long, value_name = "ROLE=CPUS", value_parser = parse_pin)]
-    pin: Option<Pin>,
-}
-
-/// CPUs for each role.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Pin {
-    source: Vec<usize>,
-    destination: Vec<usize>,
-}
-
-fn parse_pin(text: &str) -> std::result::Result<Pin, String> {
-    let allowed =
-        || format!("\"{text}\": CPUs for each role, joined by +, such as source=0,destination=1+2");
-    let mut pin = Pin::default();
-    for part in text.split(',') {
-        let (role, cpus) = part.split_once('=').ok_or_else(allowed)?;
-        let cpus: Vec<usize> = cpus
-            .split('+')
-            .map(|cpu| cpu.parse().map_err(|_| allowed()))
-            .collect::<std::result::Result<_, _>>()?;
-        let slot = match role {
-            "source" => &mut pin.source,
-            "destination" => &mut pin.destination,
-            _ => return Err(allowed()),
-        };
-        *slot = cpus;
-    }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    match pin
-        .source
-        .iter()
-        .chain(&pin.destination)
-        .find(|cpu| **cpu >= cores)
-    {
-        Some(cpu) => Err(format!(
-            "CPU {cpu}: this process may use 0 to {}",
-            cores - 1
-        )),
-        None => Ok(pin),
-    }
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Runs.
@@ -100,11 +61,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Some((_, results)) => vec![results.scenario.clone()],
         None => load_points(args.scenario.as_deref(), &args.overrides)?,
     };
-    let pin = args.pin.clone().unwrap_or_default();
-    let options = Options {
+    let mut options = Options {
         allow_software: args.allow_software,
-        pin_source: pin.source,
-        pin_destination: pin.destination,
         command: std::iter::once("migtax".to_owned())
             .chain(std::env::args().skip(1))
             .collect(),
@@ -115,7 +73,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
             budget_s: args.budget.as_secs_f64(),
         }),
         resume: resume.as_ref().map(|(_, results)| results.clone()),
+        ..Options::default()
     };
+    args.place.put_into(&mut options)?;
     let folder = match (&args.out, &resume) {
         (_, Some((folder, _))) => folder.clone(),
         (Some(folder), _) => folder.clone(),

@@ -46,7 +46,10 @@ fn repetitions(results: &Results, found: &mut Vec<Warning>) {
         let level = 100.0 * (1.0 - libm::exp2(1.0 - n as f64));
         found.push(warning(
             "few_repetitions",
-            format!("{n} blocks: intervals reach {level:.1}%, not 95%"),
+            format!(
+                "{n} block{}: intervals reach {level:.1}%, not 95%",
+                if n == 1 { "" } else { "s" }
+            ),
             format!(
                 "--reps {THIN_BLOCKS} or more; 10 make narrower intervals, --reps auto decides"
             ),

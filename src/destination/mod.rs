@@ -41,7 +41,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         .local_addr()
         .map_err(|error| Error::io("listening", error))?;
     emit(&Event::Ready {
-        capabilities: Box::new(crate::host::capabilities(spec.arm)),
+        capabilities: Box::new(crate::host::capabilities(spec.arm, false)),
         fill_s,
         tracker: None,
         address: Some(address.to_string()),

@@ -191,9 +191,19 @@ pub struct DestinationReport {
     pub resident_beyond_guest_bytes: u64,
 }
 
-/// What this process can do and engages, for `arm`.
-pub fn capabilities(arm: Arm) -> Capabilities {
+/// What this process can do and engages, for `arm`; with `hide_aes` as a host that lacks what the
+/// hardware arms need.
+pub fn capabilities(arm: Arm, hide_aes: bool) -> Capabilities {
     let backend = arm.backend();
+    let hidden = match hide_aes {
+        true => Arm::AwsLc.required_features(),
+        false => &[],
+    };
+    let missing = match crypto::supported(arm) {
+        _ if hide_aes => arm.required_features().to_vec(),
+        Ok(()) => Vec::new(),
+        Err(missing) => missing,
+    };
     Capabilities {
         protocol: PROTOCOL,
         migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -201,13 +211,11 @@ pub fn capabilities(arm: Arm) -> Capabilities {
         backend_version: crypto::backend_version(backend),
         cpu_features: crate::cpu::features()
             .into_iter()
+            .filter(|feature| !hidden.contains(feature))
             .map(str::to_owned)
             .collect(),
         engaged_features: crypto::engaged_features(backend),
-        missing_features: match crypto::supported(arm) {
-            Ok(()) => Vec::new(),
-            Err(missing) => missing.into_iter().map(str::to_owned).collect(),
-        },
+        missing_features: missing.into_iter().map(str::to_owned).collect(),
         known_answer_failure: crypto::known_answer_test(backend)
             .err()
             .map(|error| error.to_string()),

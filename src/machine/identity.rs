@@ -74,6 +74,7 @@ pub fn host_info() -> HostInfo {
         governor: trimmed("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         hypervisor: flags.contains(&"hypervisor"),
         load_before,
+        destination: None,
         tracker: String::new(),
         steal_share: 0.0,
         other_cpu_share: 0.0,
@@ -88,10 +89,11 @@ pub fn host_info() -> HostInfo {
 /// values. `None` if they were.
 ///
 /// The same machine means the same CPU model and features, cores, memory (to 1/64, since the
-/// kernel's own share varies), kernel release and CPU accounting mode, governor, and both or
-/// neither virtual. Load, steal and crate versions may differ: they are what runs compare.
+/// kernel's own share varies), kernel release and CPU accounting mode, governor, both or neither
+/// virtual, and the same command for a destination elsewhere. Load, steal and crate versions may differ: they are what runs compare.
 pub fn same_host(a: &HostInfo, b: &HostInfo) -> Option<String> {
     let text = |v: &Option<String>| v.clone().unwrap_or_else(|| "unreadable".to_owned());
+    let destination = |v: &Option<String>| v.clone().unwrap_or_else(|| "this machine".to_owned());
     let pairs = [
         ("cpu_model", a.cpu_model.clone(), b.cpu_model.clone()),
         (
@@ -107,6 +109,11 @@ pub fn same_host(a: &HostInfo, b: &HostInfo) -> Option<String> {
             b.cpu_accounting.clone(),
         ),
         ("governor", text(&a.governor), text(&b.governor)),
+        (
+            "destination",
+            destination(&a.destination),
+            destination(&b.destination),
+        ),
         (
             "hypervisor",
             a.hypervisor.to_string(),

@@ -63,7 +63,7 @@ pub fn console_table(results: &Results) -> String {
             );
         }
     }
-    for text in wrap(view::LOOPBACK_NOTE, WIDTH) {
+    for text in wrap(view::sides_note(results), WIDTH) {
         line(&mut out, &text);
     }
     for warning in &results.warnings {

@@ -50,7 +50,7 @@ pub fn summary(results: &Results) -> String {
     }
     let _ = writeln!(out, "\n{}", tables::taxes(results).markdown());
     let _ = writeln!(out, "{}", tables::overview(results).markdown());
-    let _ = writeln!(out, "{}", md(view::LOOPBACK_NOTE));
+    let _ = writeln!(out, "{}", md(view::sides_note(results)));
     out
 }
 

@@ -16,6 +16,18 @@ pub const LOOPBACK_NOTE: &str = "With both hosts on one machine the kernel does 
 receive work on the sender's time, so each side's absolute socket CPU is mixed. Differences \
 between arms, and the cipher stages (seal, open), are attributable.";
 
+/// The same for hosts on machines of their own.
+const APART_NOTE: &str = "The destination ran on a machine of its own: each side's CPU is its own, \
+and the two sides may differ in more than their work.";
+
+/// What must be known to read CPU by side.
+pub fn sides_note(results: &Results) -> &'static str {
+    match results.host.destination {
+        None => LOOPBACK_NOTE,
+        Some(_) => APART_NOTE,
+    }
+}
+
 /// Which migrations an arm's figures come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Basis {
@@ -95,10 +107,10 @@ impl<'a> ArmView<'a> {
     pub fn outcome(&self) -> String {
         if self.migrations.is_empty() {
             return match self.info.policy_decision {
-                _ if !self.info.supported => "unsupported",
                 PolicyDecision::Refused => "refused by policy",
                 PolicyDecision::Disabled => "not run: policy disabled",
                 PolicyDecision::Unsupported => "unsupported",
+                _ if !self.info.supported => "unsupported",
                 _ => "not run",
             }
             .to_owned();

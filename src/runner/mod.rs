@@ -13,7 +13,7 @@ use crate::arm::Arm;
 use crate::error::{Error, ExitCode, Result};
 use crate::results::{Migration, OutcomeStatus, PolicyDecision, Results};
 use crate::runner::pair::NotMade;
-use crate::runner::process::{Envelope, Launcher, Message};
+use crate::runner::process::{Envelope, Launcher, Message, Role};
 use crate::runner::session::{Mailbox, Session};
 use crate::scenario::Scenario;
 use crate::stats;
@@ -36,6 +36,13 @@ pub struct Options {
     pub stop: Option<stats::StopRule>,
     /// An interrupted run to go on with; only for a single scenario.
     pub resume: Option<Results>,
+    /// How the destination is started, if not as this executable: a command that may reach
+    /// another machine.
+    pub destination: Option<Vec<String>>,
+    /// How the source reaches the destination.
+    pub route: pair::Route,
+    /// Hosts that are told to hide their AES instructions.
+    pub hide_aes: Vec<Role>,
 }
 
 /// Who watches a run.
@@ -69,10 +76,15 @@ pub fn run(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Run> {
+    // Both hosts hold the whole guest, this machine those that run on it.
+    let guests_here = if options.destination.is_some() { 1 } else { 2 };
     for (scenario, _) in points {
-        check_memory(scenario)?;
+        check_memory(scenario, guests_here)?;
     }
-    let launcher = Launcher::this_build()?;
+    let mut launcher = Launcher::this_build()?.hiding_aes(&options.hide_aes);
+    if let Some(command) = &options.destination {
+        launcher = launcher.with_destination(command.clone());
+    }
     let (sender, inbox) = channel();
     let _signals = signals(sender.clone())?;
     let mailbox = Mailbox {
@@ -142,13 +154,12 @@ fn exit_code(results: &[Results], interrupted: bool) -> ExitCode {
     }
 }
 
-/// Both hosts hold the whole guest.
-fn check_memory(scenario: &Scenario) -> Result<()> {
+fn check_memory(scenario: &Scenario, guests: u64) -> Result<()> {
     let need = scenario
         .guest
         .memory
         .0
-        .saturating_mul(2)
+        .saturating_mul(guests)
         .saturating_add(RESERVE_BYTES);
     let mut system = sysinfo::System::new()
         .map_err(|error| Error::CannotRun(format!("reading this machine's memory: {error}")))?;
@@ -162,7 +173,11 @@ fn check_memory(scenario: &Scenario) -> Result<()> {
         "guest.memory",
         scenario.guest.memory,
         format!(
-            "source and destination need {} together, this machine has {} available",
+            "{} {}, this machine has {} available",
+            match guests {
+                1 => "the source needs",
+                _ => "source and destination together need",
+            },
             mib(need),
             mib(have)
         ),

@@ -29,6 +29,52 @@ pub struct Task<'a> {
     pub start_offset_ns: u64,
     /// CPUs to keep the source and the destination to.
     pub pin: (&'a [usize], &'a [usize]),
+    /// How the source reaches the destination.
+    pub route: &'a Route,
+}
+
+/// How the source reaches the destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where the destination listens; port 0 for any.
+    pub listen: String,
+    /// Where the source connects, if not where the destination says that it listens. Without a
+    /// port, the destination's own.
+    pub connect: Option<String>,
+}
+
+impl Default for Route {
+    /// Over loopback.
+    fn default() -> Self {
+        Route {
+            listen: "127.0.0.1:0".to_owned(),
+            connect: None,
+        }
+    }
+}
+
+impl Route {
+    /// Where the source connects to a destination that listens at `listening`.
+    fn address(&self, listening: &str) -> String {
+        match &self.connect {
+            None => listening.to_owned(),
+            Some(address) if has_port(address) => address.clone(),
+            Some(host) => {
+                let port = listening.rsplit(':').next().unwrap_or_default();
+                format!("{host}:{port}")
+            }
+        }
+    }
+}
+
+/// Whether an address ends in a port; an IPv6 address with one stands in brackets.
+pub fn has_port(address: &str) -> bool {
+    match address.rsplit_once(':') {
+        Some((host, port)) => {
+            port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
+        }
+        None => false,
+    }
 }
 
 /// A migration as made, and what else the coordinator learned.
@@ -84,7 +130,7 @@ pub fn migrate(
         scenario: task.scenario.clone(),
         migration_id: format!("{:032x}", u128::from_le_bytes(id)),
         start_offset_ns: task.start_offset_ns,
-        listen: "127.0.0.1:0".to_owned(),
+        listen: task.route.listen.clone(),
         pin: pin.to_vec(),
     };
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
@@ -96,6 +142,8 @@ pub fn migrate(
         serial,
         began,
         patience: patience(task.scenario),
+        fence_limit: task.scenario.migration.peer_timeout.0,
+        route: task.route,
         seen: Seen::default(),
     };
     drop(secret);
@@ -138,6 +186,9 @@ struct Exchange<'a> {
     serial: u64,
     began: Instant,
     patience: Duration,
+    /// How long a destination may take to end when it is fenced.
+    fence_limit: Duration,
+    route: &'a Route,
     seen: Seen,
 }
 
@@ -234,7 +285,7 @@ impl Exchange<'_> {
         {
             seen.connected = true;
             self.source.tell(&Command::Connect {
-                address: address.clone(),
+                address: self.route.address(address),
             });
         }
         if seen.unacknowledged && !seen.fenced {
@@ -243,8 +294,10 @@ impl Exchange<'_> {
                 self.source.tell(&Command::TakenOver);
             } else {
                 seen.fenced = true;
-                self.destination.end();
-                self.source.tell(&Command::Fenced);
+                // Else nobody knows, and the source keeps its guest paused.
+                if self.destination.fence(self.fence_limit) {
+                    self.source.tell(&Command::Fenced);
+                }
             }
             seen.unacknowledged = false;
         }
@@ -420,5 +473,28 @@ fn blank(task: &Task<'_>) -> Migration {
             write_latency_ns: Latency::default(),
             ..Guest::default()
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_connects_where_the_route_says() {
+        for (connect, listening, address) in [
+            (None, "127.0.0.1:5", "127.0.0.1:5"),
+            (Some("10.0.0.2"), "0.0.0.0:77", "10.0.0.2:77"),
+            (Some("10.0.0.2:9"), "0.0.0.0:77", "10.0.0.2:9"),
+            (Some("[::1]"), "[::]:77", "[::1]:77"),
+            (Some("[::1]:9"), "[::]:77", "[::1]:9"),
+            (Some("far"), "0.0.0.0:77", "far:77"),
+        ] {
+            let route = Route {
+                connect: connect.map(str::to_owned),
+                ..Route::default()
+            };
+            assert_eq!(route.address(listening), address);
+        }
     }
 }

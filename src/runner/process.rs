@@ -5,11 +5,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command as Process, Stdio};
 use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
 
 use crate::arm::{AWS_LC_MASK_VARIABLE, Arm};
 use crate::crypto::MigrationSecret;
 use crate::error::{Error, Result};
-use crate::host::{Capabilities, Command, Event, HostSpec};
+use crate::host::{Capabilities, Command, Event, HostSpec, PROTOCOL};
 
 /// Which role a host plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +49,13 @@ pub type Envelope = (u64, Message);
 /// How host processes are started.
 #[derive(Debug, Clone)]
 pub struct Launcher {
-    /// The command, up to `host`.
-    command: Vec<String>,
+    /// The command for each role, up to `host`.
+    source: Vec<String>,
+    destination: Vec<String>,
+    /// The destination's command reaches another machine.
+    remote: bool,
+    /// Roles that are told to hide their AES instructions.
+    hidden: Vec<Role>,
 }
 
 impl Launcher {
@@ -72,14 +78,47 @@ impl Launcher {
     /// Another build's executable.
     pub fn of(executable: &str) -> Launcher {
         Launcher {
-            command: vec![executable.to_owned()],
+            source: vec![executable.to_owned()],
+            destination: vec![executable.to_owned()],
+            remote: false,
+            hidden: Vec::new(),
         }
     }
 
-    /// A process for `arm`: the mask of aws-lc's view of the CPU is set before it starts.
-    fn process(&self, arm: Arm) -> Process {
-        let mut process = Process::new(&self.command[0]);
-        process.args(&self.command[1..]).arg("host");
+    /// The destination is started by a command that may reach another machine, such as
+    /// `ssh host migtax`: what it starts is ended through its standard input.
+    pub fn with_destination(mut self, command: Vec<String>) -> Launcher {
+        self.destination = command;
+        self.remote = true;
+        self
+    }
+
+    /// Hosts of these roles hide their AES instructions.
+    pub fn hiding_aes(mut self, roles: &[Role]) -> Launcher {
+        self.hidden = roles.to_vec();
+        self
+    }
+
+    /// Whether both hosts are started and treated alike.
+    pub fn is_uniform(&self) -> bool {
+        !self.remote && (self.hidden.is_empty() || self.hidden.len() == 2)
+    }
+
+    /// A process for `arm`: the mask of aws-lc's view of the CPU is set before it starts. Where
+    /// the environment does not reach the host (ssh passes none), `--arm` lets it set the mask and
+    /// start itself anew.
+    fn process(&self, role: Role, arm: Arm) -> Process {
+        let command = match role {
+            Role::Source => &self.source,
+            Role::Destination => &self.destination,
+        };
+        let mut process = Process::new(&command[0]);
+        process
+            .args(&command[1..])
+            .args(["host", "--arm", arm.name()]);
+        if self.hidden.contains(&role) {
+            process.arg("--hide-aes");
+        }
         match arm.aws_lc_mask() {
             Some(mask) => process.env(AWS_LC_MASK_VARIABLE, mask),
             None => process.env_remove(AWS_LC_MASK_VARIABLE),
@@ -90,24 +129,37 @@ impl Launcher {
         process
     }
 
-    /// What a host for `arm` can do.
+    /// What the host of a role can do for `arm`.
     ///
     /// # Errors
-    /// If it can't be started or does not answer as a host does.
-    pub fn capabilities(&self, arm: Arm) -> Result<Capabilities> {
-        let output = self
-            .process(arm)
-            .args(["capabilities", "--arm", arm.name()])
+    /// If it can't be started or does not answer as a host of this protocol does.
+    pub fn capabilities(&self, role: Role, arm: Arm) -> Result<Capabilities> {
+        let mut process = self.process(role, arm);
+        let program = process.get_program().to_string_lossy().into_owned();
+        let output = process
+            .arg("capabilities")
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()
-            .map_err(|error| Error::io(format!("starting {}", self.command[0]), error))?;
-        serde_json::from_slice(&output.stdout).map_err(|error| {
-            Error::CannotRun(format!(
-                "the host for {arm} did not tell its capabilities ({error}; {})",
-                output.status
-            ))
-        })
+            .map_err(|error| Error::io(format!("starting {program}"), error))?;
+        let capabilities: Capabilities =
+            serde_json::from_slice(&output.stdout).map_err(|error| {
+                Error::CannotRun(format!(
+                    "the {} host for {arm} did not tell its capabilities ({error}; {})",
+                    role.name(),
+                    output.status
+                ))
+            })?;
+        if capabilities.protocol != PROTOCOL {
+            return Err(Error::CannotRun(format!(
+                "the {} host is migtax {} with protocol {}, this one speaks {PROTOCOL}: use the \
+                 same build on both sides",
+                role.name(),
+                capabilities.migtax_version,
+                capabilities.protocol
+            )));
+        }
+        Ok(capabilities)
     }
 
     /// Starts a host, tells it its spec (and secret) and listens to it.
@@ -122,7 +174,7 @@ impl Launcher {
         (serial, inbox): (u64, &Sender<Envelope>),
     ) -> Result<HostProcess> {
         let mut child = self
-            .process(spec.arm)
+            .process(role, spec.arm)
             .arg(role.name())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -130,7 +182,12 @@ impl Launcher {
             .map_err(|error| Error::io(format!("starting the {} host", role.name()), error))?;
         let stdin = child.stdin.take();
         let output = child.stdout.take();
-        let mut host = HostProcess { role, child, stdin };
+        let mut host = HostProcess {
+            role,
+            child,
+            stdin,
+            remote: self.remote && role == Role::Destination,
+        };
         let inbox = inbox.clone();
         // It ends when the host's output does.
         std::thread::spawn(move || {
@@ -161,6 +218,7 @@ pub struct HostProcess {
     role: Role,
     child: Child,
     stdin: Option<ChildStdin>,
+    remote: bool,
 }
 
 impl HostProcess {
@@ -197,6 +255,27 @@ impl HostProcess {
             Ok(status) => format!("the {} host process ended: {status}", self.role.name()),
             Err(error) => format!("the {} host process is lost: {error}", self.role.name()),
         }
+    }
+
+    /// Ends it so that it surely runs no guest any more; false if that can't be known within
+    /// `limit`. Killing what reaches another machine says nothing about the host there: its input
+    /// ends, which ends it, and the command that reaches it tells when that has happened.
+    pub fn fence(&mut self, limit: Duration) -> bool {
+        self.stdin = None;
+        let deadline = Instant::now() + limit;
+        while self.remote {
+            match self.child.try_wait() {
+                // ssh's own code for a connection that failed, and a signal, say nothing about
+                // the host.
+                Ok(Some(status)) => return !matches!(status.code(), None | Some(255)),
+                Ok(None) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Ok(None) | Err(_) => return false,
+            }
+        }
+        self.end();
+        true
     }
 
     /// Ends it now, if it has not ended by itself.

@@ -10,12 +10,15 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use crate::arm::Arm;
 use crate::compare;
 use crate::error::{Error, Result};
+use crate::host::Capabilities;
 use crate::machine::{self, Monitor};
 use crate::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
-use crate::results::{self, ArmInfo, Metric, PolicyDecision, Results, SCHEMA_VERSION, Warning};
+use crate::results::{
+    self, ArmInfo, HostInfo, Metric, PolicyDecision, Results, SCHEMA_VERSION, Warning,
+};
 use crate::runner::pair::{self, Made, NotMade, Task};
 use crate::runner::policy::{self, Rules};
-use crate::runner::process::{Envelope, Launcher};
+use crate::runner::process::{Envelope, Launcher, Role};
 use crate::runner::{Observer, Options};
 use crate::scenario::{ClockKind, Scenario};
 use crate::stats;
@@ -75,7 +78,13 @@ impl<'a> Session<'a> {
             // Until the end: a coordinator that is killed leaves it so.
             interrupted: true,
             command: options.command.clone(),
-            host: machine::host_info(),
+            host: HostInfo {
+                destination: options
+                    .destination
+                    .as_ref()
+                    .map(|command| command.join(" ")),
+                ..machine::host_info()
+            },
             scenario: scenario.clone(),
             arms: Vec::new(),
             migrations: Vec::new(),
@@ -88,9 +97,16 @@ impl<'a> Session<'a> {
             allow_software: options.allow_software,
         };
         let mut versions = BTreeMap::new();
+        let mut extra: Vec<Warning> = injected_slowdown().into_iter().collect();
         for &arm in &scenario.measure.arms {
-            let capabilities = launcher.capabilities(arm)?;
-            let decided = policy::decide(arm, rules, &capabilities, &capabilities);
+            let capabilities = launcher.capabilities(Role::Source, arm)?;
+            let destination = if launcher.is_uniform() {
+                capabilities.clone()
+            } else {
+                launcher.capabilities(Role::Destination, arm)?
+            };
+            let decided = policy::decide(arm, rules, &capabilities, &destination);
+            extra.extend(differing(arm, &capabilities, &destination));
             versions.extend(capabilities.versions);
             results.arms.push(ArmInfo {
                 name: arm,
@@ -113,7 +129,7 @@ impl<'a> Session<'a> {
             results,
             runnable,
             schedule: schedule(scenario, 0, scenario.measure.repetitions),
-            extra: injected_slowdown().into_iter().collect(),
+            extra,
             monitor: Monitor::start(),
         })
     }
@@ -198,6 +214,7 @@ impl<'a> Session<'a> {
                 block: block.unwrap_or(0),
                 start_offset_ns: start_offset_ns(seed, offset_number),
                 pin: (&self.options.pin_source, &self.options.pin_destination),
+                route: &self.options.route,
             };
             let made = pair::migrate(self.launcher, &task, mailbox.sender, mailbox.inbox)?;
             observer.made(&made.migration);
@@ -289,6 +306,24 @@ fn injected_slowdown() -> Option<Warning> {
             share * 100.0
         ),
         remedy: format!("unset {SLOWDOWN_VARIABLE} for real figures"),
+    })
+}
+
+/// An arm that is not the same code on both hosts: its figures are those of a pair.
+fn differing(arm: Arm, source: &Capabilities, destination: &Capabilities) -> Option<Warning> {
+    let both = source.missing_features.is_empty() && destination.missing_features.is_empty();
+    let same = source.engaged_features == destination.engaged_features
+        && source.migtax_version == destination.migtax_version;
+    (both && !same).then(|| Warning {
+        code: "hosts_differ".to_owned(),
+        message: format!(
+            "{arm}: the source (migtax {}) engages {}, the destination (migtax {}) {}",
+            source.migtax_version,
+            source.engaged_features.join(" "),
+            destination.migtax_version,
+            destination.engaged_features.join(" ")
+        ),
+        remedy: "use hosts of one CPU model and one build, or read each side by itself".to_owned(),
     })
 }
 

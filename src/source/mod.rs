@@ -70,7 +70,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         vcpus: guest.vcpus,
     };
     emit(&Event::Ready {
-        capabilities: Box::new(crate::host::capabilities(spec.arm)),
+        capabilities: Box::new(crate::host::capabilities(spec.arm, false)),
         fill_s,
         tracker: Some(machine.tracker.kind().to_string()),
         address: None,

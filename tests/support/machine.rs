@@ -22,6 +22,7 @@ pub fn host() -> HostInfo {
         spin_spread: 0.03,
         frequency_mhz: None,
         thread_clock_read_ns: 400.0,
+        destination: None,
         tracker: "userfaultfd".to_owned(),
         versions: BTreeMap::from([
             ("aes-gcm".to_owned(), "0.11.1".to_owned()),

@@ -39,7 +39,7 @@ pub fn screen(results: &Results) -> String {
     let _ = writeln!(
         out,
         "<p class=\"note\">Ratios to plain within blocks, medians with intervals. {}</p>",
-        html(view::LOOPBACK_NOTE)
+        html(view::sides_note(results))
     );
     warnings(&mut out, results);
     out

@@ -33,7 +33,7 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
     let _ = writeln!(
         body,
         "<p class=\"note\">Headings lead to definitions; click the arrow in one to sort. {}</p>",
-        html(view::LOOPBACK_NOTE)
+        html(view::sides_note(results))
     );
     for table in [
         tables::taxes(results),

@@ -1,0 +1,146 @@
+//! Where the hosts of a run are: CPUs, another machine, addresses.
+
+use crate::error::{Error, Result};
+use crate::runner::Options;
+use crate::runner::pair::{Route, has_port};
+use crate::runner::process::Role;
+
+/// Flags that say where the hosts run and how they reach each other.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Place {
+    /// CPUs to keep the hosts to, such as source=0,destination=1
+    #[arg(long, value_name = "ROLE=CPUS", value_parser = parse_pin)]
+    pin: Option<Pin>,
+    /// How to start migtax where the guest goes, such as "ssh -o BatchMode=yes host2 migtax";
+    /// quoted as in a shell
+    #[arg(long, value_name = "COMMAND", value_parser = parse_command)]
+    destination: Option<Words>,
+    /// Where the destination listens [default: 127.0.0.1:0, with --destination 0.0.0.0:0]
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<std::net::SocketAddr>,
+    /// Where the source connects, if not where the destination says that it listens
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = parse_connect)]
+    connect: Option<String>,
+    /// Hosts that behave as if their CPUs had no AES instructions
+    #[arg(long, value_name = "HOSTS", value_parser = parse_hosts)]
+    hide_aes: Option<Hosts>,
+}
+
+impl Place {
+    /// Puts them into a run's options.
+    ///
+    /// # Errors
+    /// If a destination elsewhere can't be reached by what is given.
+    pub fn put_into(&self, options: &mut Options) -> Result<()> {
+        let pin = self.pin.clone().unwrap_or_default();
+        check_cpus(&pin.source)?;
+        if self.destination.is_none() {
+            check_cpus(&pin.destination)?;
+        }
+        options.pin_source = pin.source;
+        options.pin_destination = pin.destination;
+        options.destination = self.destination.clone().map(|words| words.0);
+        options.hide_aes = self.hide_aes.clone().unwrap_or_default().0;
+        let elsewhere = "0.0.0.0:0".parse().expect("an address");
+        let listen = match (self.listen, &self.destination) {
+            (Some(listen), _) => listen,
+            (None, Some(_)) => elsewhere,
+            (None, None) => {
+                options.route.connect = self.connect.clone();
+                return Ok(());
+            }
+        };
+        if listen.ip().is_unspecified() && self.connect.is_none() {
+            return Err(Error::invalid(
+                "--listen",
+                listen,
+                "an address of the destination's own, or --connect HOST to say where it is reached",
+            ));
+        }
+        options.route = Route {
+            listen: listen.to_string(),
+            connect: self.connect.clone(),
+        };
+        Ok(())
+    }
+}
+
+/// CPUs for each role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Pin {
+    source: Vec<usize>,
+    destination: Vec<usize>,
+}
+
+fn parse_pin(text: &str) -> std::result::Result<Pin, String> {
+    let allowed =
+        || format!("\"{text}\": CPUs for each role, joined by +, such as source=0,destination=1+2");
+    let mut pin = Pin::default();
+    for part in text.split(',') {
+        let (role, cpus) = part.split_once('=').ok_or_else(allowed)?;
+        let cpus: Vec<usize> = cpus
+            .split('+')
+            .map(|cpu| cpu.parse().map_err(|_| allowed()))
+            .collect::<std::result::Result<_, _>>()?;
+        let slot = match role {
+            "source" => &mut pin.source,
+            "destination" => &mut pin.destination,
+            _ => return Err(allowed()),
+        };
+        *slot = cpus;
+    }
+    Ok(pin)
+}
+
+/// CPUs of this machine; what a destination elsewhere has, it checks itself.
+fn check_cpus(cpus: &[usize]) -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    match cpus.iter().find(|cpu| **cpu >= cores) {
+        Some(cpu) => {
+            let allowed = format!("CPUs that this process may use: 0 to {}", cores - 1);
+            Err(Error::invalid("--pin", cpu, allowed))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A command in words.
+#[derive(Debug, Clone)]
+struct Words(Vec<String>);
+
+fn parse_command(text: &str) -> std::result::Result<Words, String> {
+    match shlex::split(text) {
+        Some(words) if !words.is_empty() => Ok(Words(words)),
+        _ => Err("a command in words, with every quote closed".to_owned()),
+    }
+}
+
+fn parse_connect(text: &str) -> std::result::Result<String, String> {
+    let host = match has_port(text) {
+        true => text.rsplit_once(':').map_or("", |(host, _)| host),
+        false => text,
+    };
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    let odd = |c: char| c.is_whitespace() || c == '/' || (c == ':' && !bracketed);
+    if host.is_empty() || host.contains(odd) {
+        return Err(
+            "a host name or address, and a port if it is not the destination's own: \
+                    host2, 192.0.2.7:5000, [2001:db8::7]:5000"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
+/// Roles.
+#[derive(Debug, Clone, Default)]
+struct Hosts(Vec<Role>);
+
+fn parse_hosts(text: &str) -> std::result::Result<Hosts, String> {
+    match text {
+        "source" => Ok(Hosts(vec![Role::Source])),
+        "destination" => Ok(Hosts(vec![Role::Destination])),
+        "both" => Ok(Hosts(vec![Role::Source, Role::Destination])),
+        _ => Err("source, destination or both".to_owned()),
+    }
+}
