@@ -272,7 +272,7 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
                 Some(Command::Fenced) => ended(
                     OutcomeStatus::Failed,
                     Some(format!(
-                        "source: {reason}; the destination was ended before it took over"
+                        "source: {reason}; the destination was ended before its takeover was known"
                     )),
                     true,
                 ),
