@@ -3,6 +3,7 @@
 pub mod cursor;
 pub mod driver;
 pub mod lane;
+pub mod order;
 pub mod streams;
 pub mod timeline;
 
