@@ -137,3 +137,32 @@ impl Queue {
         len
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::transport::{Connection, TransportError};
+
+    #[test]
+    fn what_was_sent_arrives_in_order_and_nothing_else() {
+        let [mut near, mut far] = Connection::in_memory(3, 4);
+        near.send(b"more than the room at first").unwrap();
+        let mut some = [0; 9];
+        far.receive(&mut some, "a test").unwrap();
+        assert_eq!(&some, b"more than");
+        near.send(b"!").unwrap();
+        far.send(b"back").unwrap();
+        let mut rest = [0; 19];
+        far.receive(&mut rest, "a test").unwrap();
+        assert_eq!(&rest, b" the room at first!");
+        let mut back = [0; 4];
+        near.receive(&mut back, "a test").unwrap();
+        assert_eq!(&back, b"back");
+        assert_eq!((near.sent(), far.received()), (28, 28));
+        let error = far.receive(&mut [0], "a test").unwrap_err();
+        let TransportError::Closed { stream, peer, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!((stream, peer), (3, "source"));
+        assert!(near.handle().is_err(), "there is no socket");
+    }
+}

@@ -83,7 +83,7 @@ impl Case {
     /// How far repetitions are apart, relative to the least.
     pub fn spread(&self) -> f64 {
         let most = self.runs.iter().copied().max().unwrap_or(0);
-        most as f64 / self.instructions as f64 - 1.0
+        most.saturating_sub(self.instructions) as f64 / self.instructions as f64
     }
 
     fn check(&self) -> Result<(), String> {

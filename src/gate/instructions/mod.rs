@@ -93,7 +93,9 @@ fn other_case(a: &Case, b: &Case) -> Option<String> {
 }
 
 fn decide(a: &Case, b: &Case, threshold: f64) -> Row {
-    let change = b.instructions as f64 / a.instructions as f64 - 1.0;
+    // The difference first: a quotient less 1 would miss the threshold by rounding.
+    let difference = b.instructions as f64 - a.instructions as f64;
+    let change = difference / a.instructions as f64;
     let noise = a.spread() + b.spread();
     let (low, high) = (change - noise, change + noise);
     let verdict = if low > threshold {
