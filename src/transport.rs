@@ -1,14 +1,18 @@
 //! TCP streams: exact sends and receives over raw memory, with a limit on silence, and pacing.
+//! A stream within one thread may be a pair of queues in memory instead.
 //!
 //! Guest memory is named by raw pointers only: vCPUs write to it while it is sent.
 
 use std::io;
 use std::net::TcpStream;
-use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::crypto::Segment;
+
+mod carrier;
+
+use carrier::{Carrier, Memory};
 
 /// The most entries that the kernel takes in one vectored call.
 const IOV_MAX: usize = 1024;
@@ -52,10 +56,10 @@ pub enum TransportError {
     },
 }
 
-/// One TCP connection.
+/// One end of a connection.
 #[derive(Debug)]
 pub struct Connection {
-    socket: TcpStream,
+    carrier: Carrier,
     stream: u32,
     peer: &'static str,
     limit: Duration,
@@ -86,15 +90,34 @@ impl Connection {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(limit))?;
         socket.set_write_timeout(Some(limit))?;
-        Ok(Connection {
-            socket,
+        Ok(Connection::over(
+            Carrier::Socket(socket),
+            stream,
+            peer,
+            limit,
+        ))
+    }
+
+    /// Both ends, the source's first, of a connection that is queues in memory: for a source and a
+    /// destination that take turns in one thread. What was sent waits in memory, in any amount;
+    /// each direction has room for `capacity` bytes from the start. Receiving more than waits is
+    /// as if the peer had closed.
+    pub fn in_memory(stream: u32, capacity: usize) -> [Connection; 2] {
+        let [source, destination] = Memory::pair(capacity).map(Carrier::Memory);
+        [(source, "destination"), (destination, "source")]
+            .map(|(end, peer)| Connection::over(end, stream, peer, Duration::MAX))
+    }
+
+    fn over(carrier: Carrier, stream: u32, peer: &'static str, limit: Duration) -> Self {
+        Connection {
+            carrier,
             stream,
             peer,
             limit,
             sent: 0,
             received: 0,
             scratch: Scratch::default(),
-        })
+        }
     }
 
     /// The number that the stream turned out to have, once its preamble is read.
@@ -115,9 +138,12 @@ impl Connection {
     /// Another handle on the socket, to shut it down from another thread.
     ///
     /// # Errors
-    /// If the process is out of descriptors.
+    /// If the process is out of descriptors; `Unsupported` without a socket.
     pub fn handle(&self) -> io::Result<TcpStream> {
-        self.socket.try_clone()
+        match &self.carrier {
+            Carrier::Socket(socket) => socket.try_clone(),
+            Carrier::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Sends all of `bytes`.
@@ -150,16 +176,9 @@ impl Connection {
     fn send_entries(&mut self, mut left: &mut [libc::iovec]) -> Result<(), TransportError> {
         left = advance(left, 0);
         while !left.is_empty() {
-            let mut message = message(left);
             // SAFETY: every entry came from a `Segment`, whose maker promised that its memory is
-            // readable for as long as it is used. The kernel only reads it.
-            let count = unsafe {
-                libc::sendmsg(
-                    self.socket.as_raw_fd(),
-                    &raw mut message,
-                    libc::MSG_NOSIGNAL,
-                )
-            };
+            // readable for as long as it is used.
+            let count = unsafe { self.carrier.send(left) };
             if count < 0 {
                 self.failed("sending to")?;
                 continue;
@@ -201,11 +220,8 @@ impl Connection {
     ) -> Result<(), TransportError> {
         left = advance(left, 0);
         while !left.is_empty() {
-            let mut message = message(left);
             // SAFETY: the caller vouches for the memory.
-            let count = unsafe {
-                libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, libc::MSG_WAITALL)
-            };
+            let count = unsafe { self.carrier.receive(left) };
             if count < 0 {
                 self.failed("receiving from")?;
                 continue;
@@ -240,8 +256,10 @@ impl Connection {
 
     /// Ends the sending direction, so that the peer sees the end of the stream.
     pub fn finish(&self) {
-        // The peer may have closed first; then there is nothing left to end.
-        let _ = self.socket.shutdown(std::net::Shutdown::Write);
+        if let Carrier::Socket(socket) = &self.carrier {
+            // The peer may have closed first; then there is nothing left to end.
+            let _ = socket.shutdown(std::net::Shutdown::Write);
+        }
     }
 
     fn failed(&self, doing: &'static str) -> Result<(), TransportError> {

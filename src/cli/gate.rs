@@ -7,14 +7,14 @@ use clap::Args as ClapArgs;
 
 use crate::error::{Error, ExitCode, Result};
 use crate::gate::format::{Format, bencher};
-use crate::gate::{Config, Report, criterion, exact, judge_runs, selftest};
+use crate::gate::{Config, Report, criterion, exact, instructions, judge_runs, selftest};
 use crate::results::{self, Results, write_atomically};
 
 /// Compares two runs and says whether the candidate is worse.
 ///
 /// Exit codes: 0 pass or improved, 3 regressed, 4 inconclusive, 5 incomparable, 2 invalid input.
 #[derive(Debug, Clone, ClapArgs)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["candidate", "criterion", "self_test"]))]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["candidate", "criterion", "instructions", "self_test"]))]
 pub struct Args {
     /// Run folder or results.json to compare with
     #[arg(long, value_name = "RUN", requires = "candidate")]
@@ -39,6 +39,9 @@ pub struct Args {
     /// Where criterion keeps them
     #[arg(long, value_name = "DIR", default_value = "target/criterion")]
     pub criterion_dir: PathBuf,
+    /// Compare two files of instruction counts, made with cargo bench --bench instructions
+    #[arg(long, num_args = 2, value_names = ["BASE", "NEW"], conflicts_with_all = ["candidate", "criterion", "self_test"])]
+    pub instructions: Option<Vec<PathBuf>>,
     /// Measure the gate itself on simulated runs
     #[arg(long, conflicts_with = "candidate")]
     pub self_test: bool,
@@ -76,6 +79,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
             ));
         };
         let report = criterion::judge(&args.criterion_dir, baseline, candidate, &config)?;
+        return finish(&report, args.format);
+    }
+    if let Some(files) = &args.instructions {
+        let [baseline, candidate] = files.as_slice() else {
+            return Err(Error::Invalid(
+                "--instructions: two files are needed".to_owned(),
+            ));
+        };
+        let report = instructions::judge_files(baseline, candidate, &config)?;
         return finish(&report, args.format);
     }
     let Some(candidate_path) = &args.candidate else {

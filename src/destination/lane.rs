@@ -54,6 +54,21 @@ pub struct Lane {
     memory: Arc<GuestMemory>,
     takeover: Arc<Takeover>,
     stream: u32,
+    /// The round that is being received; rounds below it have ended on this stream.
+    round: u32,
+    /// Of that round, so far.
+    applied: Totals,
+}
+
+/// How far a record brought a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Its pages or device state are in place.
+    Applied,
+    /// It ended a round, which was acknowledged.
+    RoundEnded,
+    /// The guest was taken over or given up, which was acknowledged: nothing more is due.
+    Ended,
 }
 
 /// What a lane leaves behind.
@@ -82,7 +97,14 @@ impl Lane {
             memory,
             takeover,
             stream: framing.preamble.stream,
+            round: 0,
+            applied: Totals::default(),
         })
+    }
+
+    /// See [`StageMeter::sample_all`].
+    pub fn sample_all(&mut self) {
+        self.meter.sample_all();
     }
 
     /// Agrees with the source on what is migrated.
@@ -125,51 +147,56 @@ impl Lane {
     }
 
     fn receive_all(&mut self) -> Result<(), LaneError> {
-        // The round that is being received; rounds below it have ended on this stream.
-        let mut round = 0;
-        let mut applied = Totals::default();
         self.meter.enter();
-        loop {
-            self.meter.record();
-            self.inbound.receive(&mut self.connection)?;
-            self.meter.lap(RECEIVE);
-            let head = self.inbound.open()?;
-            self.meter.lap(OPEN);
-            match head.kind {
-                Kind::Pages if head.round == round => {
-                    if applied == Totals::default() {
-                        self.takeover.check_barrier(self.stream, round)?;
-                    }
-                    applied += self.apply(&head)?;
-                    self.meter.done(u64::from(head.payload));
-                    continue;
+        while self.step()? != Step::Ended {}
+        Ok(())
+    }
+
+    /// Receives one record and does what it asks for.
+    ///
+    /// # Errors
+    /// If the stream breaks, or the record is not the one that is due.
+    pub fn step(&mut self) -> Result<Step, LaneError> {
+        self.meter.record();
+        self.inbound.receive(&mut self.connection)?;
+        self.meter.lap(RECEIVE);
+        let head = self.inbound.open()?;
+        self.meter.lap(OPEN);
+        let step = match head.kind {
+            Kind::Pages if head.round == self.round => {
+                if self.applied == Totals::default() {
+                    self.takeover.check_barrier(self.stream, self.round)?;
                 }
-                Kind::RoundEnd if head.round == round => {
-                    let sent = self.totals(&head)?;
-                    if sent != [applied] {
-                        return Err(LaneError::Totals {
-                            stream: self.stream,
-                            sent,
-                            applied,
-                        });
-                    }
-                    self.takeover.round_ended(self.stream, applied);
-                    self.answer(Kind::RoundAck, round)?;
-                    applied = Totals::default();
-                    round += 1;
-                }
-                // These belong to the round that ended last.
-                Kind::DeviceState | Kind::Final | Kind::Abort
-                    if head.round + 1 == round && applied == Totals::default() =>
-                {
-                    if self.finish(&head)? {
-                        return Ok(());
-                    }
-                }
-                _ => return Err(self.inbound.unexpected(&head, "the present round").into()),
+                let applied = self.apply(&head)?;
+                self.applied += applied;
+                self.meter.done(u64::from(head.payload));
+                return Ok(Step::Applied);
             }
-            self.meter.cancel();
-        }
+            Kind::RoundEnd if head.round == self.round => {
+                let (sent, applied) = (self.totals(&head)?, self.applied);
+                if sent != [applied] {
+                    return Err(LaneError::Totals {
+                        stream: self.stream,
+                        sent,
+                        applied,
+                    });
+                }
+                self.takeover.round_ended(self.stream, applied);
+                self.answer(Kind::RoundAck, self.round)?;
+                self.applied = Totals::default();
+                self.round += 1;
+                Step::RoundEnded
+            }
+            // These belong to the round that ended last.
+            Kind::DeviceState | Kind::Final | Kind::Abort
+                if head.round + 1 == self.round && self.applied == Totals::default() =>
+            {
+                self.finish(&head)?
+            }
+            _ => return Err(self.inbound.unexpected(&head, "the present round").into()),
+        };
+        self.meter.cancel();
+        Ok(step)
     }
 
     /// The apply stage: writes a record's pages to guest memory.
@@ -204,8 +231,8 @@ impl Lane {
         Ok(totals)
     }
 
-    /// Device state, final record, abort. True when nothing more is due.
-    fn finish(&mut self, head: &Head) -> Result<bool, LaneError> {
+    /// Device state, final record, abort.
+    fn finish(&mut self, head: &Head) -> Result<Step, LaneError> {
         let stream = self.stream;
         if stream != 0 {
             return Err(self.inbound.unexpected(head, "pages").into());
@@ -216,18 +243,18 @@ impl Lane {
                 self.takeover
                     .add_device_state(self.inbound.payload(head))
                     .map_err(refused)?;
-                Ok(false)
+                Ok(Step::Applied)
             }
             Kind::Final => {
                 let sent = self.totals(head)?;
                 self.takeover.take_over(&sent).map_err(refused)?;
                 self.answer(Kind::TakeoverAck, head.round)?;
-                Ok(true)
+                Ok(Step::Ended)
             }
             _ => {
                 self.takeover.give_up();
                 self.answer(Kind::AbortAck, head.round)?;
-                Ok(true)
+                Ok(Step::Ended)
             }
         }
     }

@@ -25,6 +25,8 @@ pub struct Config {
     pub confirm: Confirm,
     /// For criterion's baselines.
     pub criterion: CriterionLimits,
+    /// For instruction counts.
+    pub instructions: InstructionLimits,
     /// What is gated, in table order.
     #[serde(rename = "metric")]
     pub metrics: Vec<MetricLimits>,
@@ -50,6 +52,14 @@ pub struct CriterionLimits {
     pub tolerance: f64,
     /// Parts into which a benchmark's samples are cut, in time order.
     pub batches: usize,
+}
+
+/// Limits for instruction counts.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstructionLimits {
+    /// Relative changes up to this one are neither for the worse nor for the better.
+    pub threshold: f64,
 }
 
 /// What an inconclusive metric does to the whole verdict.
@@ -163,6 +173,14 @@ impl Config {
             self.criterion.relative_floor,
             self.criterion.tolerance,
         )?;
+        let threshold = self.instructions.threshold;
+        if !(threshold > 0.0 && threshold < 1.0) {
+            return Err(Error::invalid(
+                "instructions.threshold",
+                threshold,
+                "above 0, below 1",
+            ));
+        }
         for (index, metric) in self.metrics.iter().enumerate() {
             let field = format!("metric {}", metric.name.name());
             if metric.direction != metric.name.direction() {
@@ -241,6 +259,11 @@ mod tests {
             ),
             ("power = 0.95", "power = 1.0", "power = 1"),
             ("batches = 10", "batches = 1", "criterion.batches = 1"),
+            (
+                "threshold = 0.005",
+                "threshold = 0.0",
+                "instructions.threshold = 0",
+            ),
             (
                 "direction = \"lower-is-better\"",
                 "direction = \"higher-is-better\"",

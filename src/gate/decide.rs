@@ -233,8 +233,8 @@ impl Question {
             change: libm::expm1(shift.estimate),
             low: relative(shift.low),
             high: relative(shift.high),
-            p_worse,
-            p_better,
+            p_worse: Some(p_worse),
+            p_better: Some(p_better),
             noise,
             detectable: self.detectable(family, strictness).map(libm::expm1),
             blocks: self.blocks(),
@@ -242,7 +242,7 @@ impl Question {
         };
         let alpha = strictness.alpha;
         let (verdict, sentence) = if p_worse <= alpha && rise >= self.floor() {
-            self.when_worse(rise, &figures)
+            self.when_worse(p_worse, rise, &figures)
         } else if p_better <= alpha && -rise >= self.floor() {
             (
                 Verdict::Improved,
@@ -271,7 +271,7 @@ impl Question {
 
     /// A significant rise: a regression, unless the arm's own figure did not rise with it. Then it
     /// is the reference that got faster, or the machine did, and the runs can't tell.
-    fn when_worse(&self, rise: f64, figures: &Figures) -> (Verdict, String) {
+    fn when_worse(&self, p_worse: f64, rise: f64, figures: &Figures) -> (Verdict, String) {
         let moved = self.moved(figures);
         if let Some(reference) = &self.reference {
             let (own, surely) = if self.sign() > 0.0 {
@@ -293,7 +293,7 @@ impl Question {
         }
         (
             Verdict::Regressed,
-            format!("{moved}, p {}", number(figures.p_worse)),
+            format!("{moved}, p {}", number(p_worse)),
         )
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Three callers share one decision ([`decide`]): two stored runs ([`runs`]), two builds measured
 //! in turns ([`builds`]), and two criterion baselines ([`criterion`]). Exact counts of the virtual
-//! clock are compared for equality ([`exact`]). [`selftest`] measures how often the decision is
+//! clock are compared for equality ([`exact`]), instruction counts with a fine threshold
+//! ([`instructions`]). [`selftest`] measures how often the decision is
 //! wrong. Everything here is a pure function of results and configuration, except for reading
 //! the files that the caller names.
 
@@ -13,6 +14,7 @@ pub mod decide;
 pub mod exact;
 pub mod format;
 mod identity;
+pub mod instructions;
 pub mod runs;
 pub mod selftest;
 pub mod verdict;

@@ -53,6 +53,8 @@ pub enum Tier {
     Outcome,
     /// Times, with their noise.
     Time,
+    /// Instructions of one thread, which hardly vary.
+    Instructions,
     /// Whether the two sides hold the same things at all.
     Identity,
 }
@@ -76,7 +78,8 @@ pub struct Row {
     pub figures: Option<Figures>,
 }
 
-/// The figures behind a time verdict. Changes are relative, signed, 0.05 for a figure 5% higher.
+/// The figures behind a verdict on times or instructions. Changes are relative, signed, 0.05 for a
+/// figure 5% higher.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Figures {
     /// Median of the arm's own figure at the baseline, in the metric's unit.
@@ -86,20 +89,23 @@ pub struct Figures {
     /// Estimate of the change that was judged: of the tax between two runs, of the arm's own
     /// figure between two builds.
     pub change: f64,
-    /// Lower one-sided bound of the change at `pass_confidence`; `None` if unbounded.
+    /// Lower one-sided bound of the change at `pass_confidence`; `None` if unbounded. Of
+    /// instructions, the least that the repetitions allow.
     pub low: Option<f64>,
-    /// Upper one-sided bound at `pass_confidence`; `None` if unbounded.
+    /// Upper one-sided bound at `pass_confidence`; `None` if unbounded. Of instructions, the most
+    /// that the repetitions allow.
     pub high: Option<f64>,
-    /// p-value of a change for the worse, adjusted over all rows.
-    pub p_worse: f64,
-    /// p-value of a change for the better, adjusted over all rows.
-    pub p_better: f64,
-    /// Robust standard deviation of the judged log-ratios.
+    /// p-value of a change for the worse, adjusted over all rows; `None` of instructions, which are
+    /// not tested for chance.
+    pub p_worse: Option<f64>,
+    /// The same of a change for the better.
+    pub p_better: Option<f64>,
+    /// Robust standard deviation of the judged log-ratios; of instructions, the repetitions' range.
     pub noise: f64,
     /// The change for the worse that this many blocks find with the configured power; `None` if
     /// none can be significant.
     pub detectable: Option<f64>,
-    /// Blocks used, baseline and candidate.
+    /// Blocks used, baseline and candidate; of instructions, repetitions.
     pub blocks: [usize; 2],
     /// Blocks (of each side) that would find a change of the tolerance; `None` above 400.
     pub blocks_needed: Option<usize>,

@@ -14,6 +14,7 @@ use crate::guest::memory::GuestMemory;
 use crate::meter::{StageMeter, StageTimes, thread_cpu_ns};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
 use crate::source::cursor::Cursor;
+use crate::source::order::{Awaited, Done, Failed, Order};
 use crate::tracking::PageRun;
 use crate::transport::{Connection, Pacer};
 use crate::units::PAGE_SIZE;
@@ -25,54 +26,6 @@ pub const PREPARE: usize = 0;
 pub const SEAL: usize = 1;
 /// See [`PREPARE`].
 pub const TRANSMIT: usize = 2;
-
-/// What a lane is told to do.
-#[derive(Debug)]
-pub enum Order {
-    /// Send this lane's share of the runs, and wait until the destination has applied them.
-    Round {
-        /// From 0.
-        round: u32,
-        /// All streams' pages.
-        runs: Arc<Vec<PageRun>>,
-    },
-    /// Send device state and the final record, and wait for the takeover.
-    TakeOver {
-        /// The stop-and-copy round.
-        round: u32,
-        /// Everything that goes with the guest beside its memory.
-        device_state: Arc<Vec<u8>>,
-        /// What each stream sent.
-        totals: Vec<Totals>,
-    },
-    /// Tell the destination that the guest stays.
-    Abort {
-        /// The last round.
-        round: u32,
-    },
-}
-
-/// What a lane did.
-#[derive(Debug)]
-pub struct Done {
-    /// Sent in this order's round.
-    pub totals: Totals,
-    /// Bytes sent on this stream since its start.
-    pub wire_bytes: u64,
-    /// Records sent on this stream since its start.
-    pub records: u64,
-    /// When the acknowledgement was authenticated.
-    pub at: Instant,
-}
-
-/// A lane that has failed and how far it had come.
-#[derive(Debug)]
-pub struct Failed {
-    /// Why.
-    pub error: RecordError,
-    /// Whether the final record may have reached the destination.
-    pub final_sent: bool,
-}
 
 /// One stream of the source.
 pub struct Lane {
@@ -130,19 +83,28 @@ impl Lane {
         })
     }
 
+    /// See [`StageMeter::sample_all`].
+    pub fn sample_all(&mut self) {
+        self.meter.sample_all();
+    }
+
     /// Agrees with the destination on what is migrated.
     ///
     /// # Errors
     /// If the stream breaks or the destination does not agree.
     pub fn greet(&mut self, hello: &[u8]) -> Result<(), RecordError> {
-        self.control(Kind::Hello, 0, hello)?;
-        self.inbound.expect(
-            &mut self.connection,
-            Kind::HelloAck,
-            0,
-            "the hello's answer",
-        )?;
+        let awaited = self.announce(hello)?;
+        self.complete(awaited)?;
         Ok(())
+    }
+
+    /// The first half of [`Lane::greet`].
+    ///
+    /// # Errors
+    /// If the stream breaks.
+    pub fn announce(&mut self, hello: &[u8]) -> Result<Awaited, RecordError> {
+        self.control(Kind::Hello, 0, hello)?;
+        Ok(Awaited::of(Kind::HelloAck, 0, "the hello's answer"))
     }
 
     /// Another handle on the socket, to shut it down from another thread.
@@ -177,20 +139,26 @@ impl Lane {
     }
 
     fn carry_out(&mut self, order: Order) -> Result<Done, RecordError> {
-        let mut totals = Totals::default();
-        match order {
+        let awaited = self.begin(order)?;
+        self.complete(awaited)
+    }
+
+    /// Sends what an order asks for; returns what the destination owes for it.
+    ///
+    /// # Errors
+    /// If the stream breaks or the cipher fails.
+    pub fn begin(&mut self, order: Order) -> Result<Awaited, RecordError> {
+        Ok(match order {
             Order::Round { round, runs } => {
                 self.meter.enter();
                 let sent = self.send_pages(round, &runs);
                 self.meter.leave();
-                totals = sent?;
+                let totals = sent?;
                 self.control(Kind::RoundEnd, round, &totals.encode())?;
-                self.inbound.expect(
-                    &mut self.connection,
-                    Kind::RoundAck,
-                    round,
-                    "the round's acknowledgement",
-                )?;
+                Awaited {
+                    totals,
+                    ..Awaited::of(Kind::RoundAck, round, "the round's acknowledgement")
+                }
             }
             Order::TakeOver {
                 round,
@@ -204,25 +172,28 @@ impl Lane {
                 // From here on the destination may take over, whatever this side sees of it.
                 self.final_sent = true;
                 self.control(Kind::Final, round, &totals)?;
-                self.inbound.expect(
-                    &mut self.connection,
-                    Kind::TakeoverAck,
-                    round,
-                    "the takeover's acknowledgement",
-                )?;
+                Awaited::of(Kind::TakeoverAck, round, "the takeover's acknowledgement")
             }
             Order::Abort { round } => {
                 self.control(Kind::Abort, round, &[])?;
-                self.inbound.expect(
-                    &mut self.connection,
-                    Kind::AbortAck,
-                    round,
-                    "the abort's acknowledgement",
-                )?;
+                Awaited::of(Kind::AbortAck, round, "the abort's acknowledgement")
             }
-        }
+        })
+    }
+
+    /// Waits for what the destination owes.
+    ///
+    /// # Errors
+    /// If the stream breaks or something else comes.
+    pub fn complete(&mut self, awaited: Awaited) -> Result<Done, RecordError> {
+        self.inbound.expect(
+            &mut self.connection,
+            awaited.kind,
+            awaited.round,
+            awaited.what,
+        )?;
         Ok(Done {
-            totals,
+            totals: awaited.totals,
             wire_bytes: self.connection.sent(),
             records: self.outbound.records(),
             at: Instant::now(),

@@ -4,6 +4,7 @@ pub mod cursor;
 pub mod driver;
 mod kept;
 pub mod lane;
+pub mod order;
 pub mod streams;
 pub mod timeline;
 

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use crate::meter::StageTimes;
 use crate::record::{Framing, RecordError};
-use crate::source::lane::{Done, Failed, Lane, Order, Shared};
+use crate::source::lane::{Lane, Shared};
+use crate::source::order::{Done, Failed, Order};
 use crate::tracking::PageRun;
 use crate::transport::Connection;
 use crate::wire::{Preamble, Totals};

@@ -1,0 +1,77 @@
+//! What a lane is told to do, and what it answers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::record::RecordError;
+use crate::tracking::PageRun;
+use crate::wire::{Kind, Totals};
+
+/// What a lane is told to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Send this lane's share of the runs, and wait until the destination has applied them.
+    Round {
+        /// From 0.
+        round: u32,
+        /// All streams' pages.
+        runs: Arc<Vec<PageRun>>,
+    },
+    /// Send device state and the final record, and wait for the takeover.
+    TakeOver {
+        /// The stop-and-copy round.
+        round: u32,
+        /// Everything that goes with the guest beside its memory.
+        device_state: Arc<Vec<u8>>,
+        /// What each stream sent.
+        totals: Vec<Totals>,
+    },
+    /// Tell the destination that the guest stays.
+    Abort {
+        /// The last round.
+        round: u32,
+    },
+}
+
+/// What a lane did.
+#[derive(Debug)]
+pub struct Done {
+    /// Sent in this order's round.
+    pub totals: Totals,
+    /// Bytes sent on this stream since its start.
+    pub wire_bytes: u64,
+    /// Records sent on this stream since its start.
+    pub records: u64,
+    /// When the acknowledgement was authenticated.
+    pub at: Instant,
+}
+
+/// What the destination owes for an order that was sent.
+#[derive(Debug)]
+pub struct Awaited {
+    pub(super) kind: Kind,
+    pub(super) round: u32,
+    pub(super) what: &'static str,
+    /// Sent in this order's round.
+    pub(super) totals: Totals,
+}
+
+impl Awaited {
+    pub(super) fn of(kind: Kind, round: u32, what: &'static str) -> Self {
+        Awaited {
+            kind,
+            round,
+            what,
+            totals: Totals::default(),
+        }
+    }
+}
+
+/// A lane that has failed and how far it had come.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: RecordError,
+    /// Whether the final record may have reached the destination.
+    pub final_sent: bool,
+}
