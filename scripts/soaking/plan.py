@@ -3,7 +3,8 @@ import dataclasses, random
 
 ARMS = ["plain", "copy", "rustcrypto-soft", "rustcrypto", "aws-lc-soft", "aws-lc-aesni", "aws-lc"]
 MIB, KIB = 1 << 20, 1 << 10
-RELAYED = ["reset", "stall", "half-close", "slow reader", "stream death", "flipped bit", "truncate", "duplicate"]
+RELAYED = ["reset", "stall", "half-close", "slow reader", "stream death", "idle stream death", "flipped bit", "truncate",
+           "duplicate"]
 KILLED = ["kill source", "kill destination", "kill coordinator", "interrupt", "terminate"]
 ELSEWHERE = ["memory limit", "read-only folder", "full disk", "port taken"]
 FAULTS = RELAYED + KILLED + ELSEWHERE
@@ -58,7 +59,7 @@ def relayed(r, kind, migrations, content, streams, timeout):
     fault = Fault(kind, migration=r.randrange(migrations), bit=r.randrange(8), length=r.randint(8, 4096))
     fault.direction = r.choices(["to destination", "to source"], [3, 1])[0]
     fault.stream = r.randrange(streams)
-    if kind == "stream death":
+    if kind.endswith("stream death"):
         fault.stream = r.randrange(1, streams)
     elif r.random() < 0.4:
         # The final record and the takeover's acknowledgement, which random bytes hardly ever hit.
@@ -84,7 +85,7 @@ def plan(seed, index, allowed):
     # stall is to be waited for.
     arms = r.sample([a for a in ARMS if kind != "stall" or not a.endswith("-soft")], r.randint(1, 3))
     memory = r.choice([16, 32, 64, 96, 128]) * MIB - r.choice([0, 0, 4 * KIB, 100 * KIB])
-    streams = r.randint(2, 4) if kind == "stream death" else r.randint(1, 4)
+    streams = r.randint(2, 4) if kind and kind.endswith("stream death") else r.randint(1, 4)
     record = r.choice([4, 12, 16, 64, 100, 256, 256, 1024, 4096, 16384]) * KIB
     workers = r.choice(['"auto"', "1", "2", "3"] if record <= 4 * MIB else ['"auto"', "1"])
     timeout = 2.0 if kind == "stall" else 5.0
@@ -135,7 +136,7 @@ window = "{r.choice([1, 20, 50])}ms"
         fault = relayed(r, kind, len(arms), max(streams, int(memory * (1 - zero))), streams, timeout)
     elif kind in KILLED:
         fault = Fault(kind, migration=r.randrange(len(arms)), when=r.choice(["time", "bytes", "bytes", "final", "ack"]),
-                      after=r.random(), offset=r.randrange(memory * 5 // 4))
+                      after=r.random(), offset=r.randrange(1 + int(memory * (1 - zero))))
     elif kind:
         fault = Fault(kind, after=r.random())
     needs_relay = kind in RELAYED or (fault and fault.when in ("bytes", "final", "ack"))

@@ -13,8 +13,18 @@ CHUNK = 256 << 10
 # Small, so that little waits in the relay while a host is already silent for its peer.
 BUFFER = 256 << 10
 TO_DESTINATION, TO_SOURCE = "to destination", "to source"
-# Faults after which the byte they struck, and all that follow, never arrive.
-CUTS = ("reset", "truncate", "half-close", "stall", "stream death")
+
+
+def reset(*ends):
+    """Closes with a reset instead of an orderly end."""
+    for end in ends:
+        try:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            # Wakes a thread that receives from it: while one does, closing has no effect.
+            end.shutdown(socket.SHUT_RD)
+        except OSError:
+            pass
+        end.close()
 
 
 class Migration:
@@ -102,6 +112,7 @@ class Stream:
                 if self.migration and direction == TO_DESTINATION:
                     self.migration.bytes += count
                 self.relay.passing(self, direction)
+                self.relay.end_idle(self, direction)
                 if not self.relay.strike(self, direction, at, data, here, there):
                     return
                 at += count
@@ -185,7 +196,7 @@ class Relay:
     def struck_offset(self, stream, direction):
         """Where in this direction of this stream the fault strikes; None if it does not."""
         fault, m = self.fault, stream.migration
-        if not fault or self.applied or not m or m.ordinal != fault.migration:
+        if not fault or self.applied or not m or m.ordinal != fault.migration or fault.kind == "idle stream death":
             return None
         if direction != fault.direction or stream.number != fault.stream:
             return None
@@ -193,6 +204,21 @@ class Relay:
             return fault.offset
         span = m.final_at if fault.where == "final" else m.ack_at
         return span[0] + fault.offset % (span[1] - span[0]) if span else None
+
+    def end_idle(self, stream, direction):
+        """A stream that is done dies while stream 0 carries the final record or its acknowledgement:
+        no byte that is needed is lost."""
+        fault, m = self.fault, stream.migration
+        if (not fault or fault.kind != "idle stream death" or self.applied or not m
+                or m.ordinal != fault.migration or direction != fault.direction):
+            return
+        if not (m.final_at if direction == TO_DESTINATION else m.ack_at):
+            return
+        other = next((s for s in self.streams if s.migration is m and s.number == fault.stream), None)
+        if other:
+            self.applied = {"kind": fault.kind, "migration": m.ordinal, "stream": other.number, "direction": direction,
+                            "offset": None, "in_takeover_ack": direction == TO_SOURCE, "after_final": True}
+            reset(other.near, other.far)
 
     def strike(self, stream, direction, at, data, here, there):
         """Sends `data` on, or what the fault makes of it. False if this direction is at its end."""
@@ -226,11 +252,7 @@ class Relay:
         if kind != "half-close":
             stream.cut.set()
         if kind in ("reset", "stream death"):
-            for end in (here, there):
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                # Wakes the other direction's thread; the closing that follows then resets.
-                end.shutdown(socket.SHUT_RD)
-                end.close()
+            reset(here, there)
         elif kind == "truncate":
             for end in (there, here):
                 end.shutdown(socket.SHUT_WR)
