@@ -502,15 +502,16 @@ impl Inbound {
             return Err(self.wire(WireError::Malformed("head longer than its record")));
         }
         let bytes = &self.body[..head_len];
+        // Damage is called damage: the checksum comes before any meaning.
+        let control = match bytes.first() {
+            Some(&kind) if kind == Kind::Pages as u8 => &[],
+            _ => &self.body[head_len..body],
+        };
+        verify_checksum(&self.aad, bytes, control).map_err(|e| self.wire(e))?;
         let head = Head::decode(bytes, &self.bounds).map_err(|e| self.wire(e))?;
         if head.payload as usize != body - head_len {
             return Err(self.wire(WireError::Malformed("payload does not match its record")));
         }
-        let control = match head.kind {
-            Kind::Pages => &[],
-            _ => &self.body[head_len..body],
-        };
-        verify_checksum(&self.aad, bytes, control).map_err(|e| self.wire(e))?;
         if head.sequence != self.sequence {
             return Err(self.wire(WireError::Sequence {
                 found: head.sequence,

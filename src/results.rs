@@ -306,6 +306,12 @@ pub struct Guest {
     /// Writes per second over the time in which the vCPUs were running, times the page size,
     /// relative to the rate asked for over the same stretch of the stream; 1 is on schedule.
     pub schedule_kept: f64,
+    /// Of a guest that stayed at the source: whether its memory in the end was its first content
+    /// with exactly the writes that its vCPUs count, executed again from the stream. None where
+    /// the guest left, or the check was not possible (too little memory for a second guest, or
+    /// several vCPUs that write whole pages, which do not commute).
+    #[serde(default)]
+    pub writes_kept: Option<bool>,
     /// Page writes times the page size per second while the vCPUs were running, bytes/s.
     pub achieved_rate: f64,
     /// The same stretch of the stream as it was asked for, bytes/s.

@@ -281,6 +281,7 @@ fn migration(
         },
         guest: Guest {
             writes: 12_800,
+            writes_kept: None,
             schedule_kept: 1.0,
             achieved_rate: 50.0 * 1024.0 * 1024.0,
             asked_rate: 50.0 * 1024.0 * 1024.0,

@@ -7,7 +7,7 @@ use crate::destination::takeover::Takeover;
 use crate::guest::memory::GuestMemory;
 use crate::meter::{StageMeter, StageTimes};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
-use crate::transport::{Connection, TransportError};
+use crate::transport::Connection;
 use crate::units::PAGE_SIZE;
 use crate::wire::{Head, Kind, Totals};
 
@@ -109,12 +109,10 @@ impl Lane {
         let outcome = self.receive_all();
         self.meter.leave();
         if let Err(error) = &outcome {
-            let closed = matches!(
-                error,
-                LaneError::Record(RecordError::Transport(TransportError::Closed { .. }))
-            );
-            // A stream that was woken because the guest's fate is decided did not fail.
-            if !(closed && self.takeover.is_decided()) {
+            let lost = matches!(error, LaneError::Record(RecordError::Transport(_)));
+            // Once the guest's fate is decided, nothing more is due: a stream that was woken, or
+            // that the source or the link ends in its own way, did not fail.
+            if !(lost && self.takeover.is_decided()) {
                 tell(error);
             }
         }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Read as _;
 
 use super::{monitor, noise};
+use crate::error::{Error, Result};
 use crate::results::HostInfo;
 
 /// CPU features that bear on ciphers and on copying memory, as `/proc/cpuinfo` names them.
@@ -83,6 +84,17 @@ pub fn host_info() -> HostInfo {
         thread_clock_read_ns: noise::thread_clock_read_ns(),
         versions: locked_versions(include_str!("../../Cargo.lock"), DATA_PATH_CRATES),
     }
+}
+
+/// Memory that this machine has left, bytes.
+///
+/// # Errors
+/// If the kernel does not say.
+pub fn available_memory() -> Result<u64> {
+    let mut system = sysinfo::System::new()
+        .map_err(|error| Error::CannotRun(format!("reading this machine's memory: {error}")))?;
+    system.refresh_memory();
+    Ok(system.available_memory())
 }
 
 /// Why two runs were not made on the same machine: the first field that differs, with both

@@ -98,6 +98,11 @@ pub const COLUMNS: &[Column] = &[
     ("verified_equal", |m| done_flag(m)),
     ("guest_writes", |m| ran(m, m.guest.writes)),
     ("guest_schedule_kept", |m| ran(m, m.guest.schedule_kept)),
+    ("guest_writes_kept", |m| {
+        m.guest
+            .writes_kept
+            .map_or(String::new(), |kept| kept.to_string())
+    }),
     ("write_latency_before_p50_ns", |m| {
         latency(
             &m.guest.write_latency_before_ns,

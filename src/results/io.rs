@@ -101,12 +101,18 @@ pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
     let mut aside = file.as_os_str().to_owned();
     aside.push(".tmp");
     let aside = PathBuf::from(aside);
-    let failed = |e| Error::writing(&aside, e);
-    let mut out = File::create(&aside).map_err(failed)?;
-    out.write_all(bytes).map_err(failed)?;
-    out.sync_all().map_err(failed)?;
-    drop(out);
-    fs::rename(&aside, file).map_err(|e| Error::writing(file, e))?;
+    let put = || {
+        let mut out = File::create(&aside)?;
+        out.write_all(bytes)?;
+        out.sync_all()?;
+        drop(out);
+        fs::rename(&aside, file)
+    };
+    put().map_err(|error| {
+        // Half of a file helps nobody, and on a full disk it is in the way.
+        let _ = fs::remove_file(&aside);
+        Error::writing(file, error)
+    })?;
     // The rename is in the folder's own data; without this a crash could undo it.
     File::open(folder)
         .and_then(|f| f.sync_all())

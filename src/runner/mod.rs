@@ -161,10 +161,7 @@ fn check_memory(scenario: &Scenario, guests: u64) -> Result<()> {
         .0
         .saturating_mul(guests)
         .saturating_add(RESERVE_BYTES);
-    let mut system = sysinfo::System::new()
-        .map_err(|error| Error::CannotRun(format!("reading this machine's memory: {error}")))?;
-    system.refresh_memory();
-    let have = system.available_memory();
+    let have = crate::machine::available_memory()?;
     if need <= have {
         return Ok(());
     }

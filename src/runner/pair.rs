@@ -14,6 +14,10 @@ use crate::scenario::Scenario;
 /// Numbers the pairs of hosts.
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
+/// How long a destination whose takeover is in doubt may take to say what it knows; half of the
+/// peer timeout if that is less, since the source waits for that long.
+const MOST_GRACE: Duration = Duration::from_secs(2);
+
 /// What one migration is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Task<'a> {
@@ -168,7 +172,8 @@ struct Seen {
     destination_ready: Option<(Instant, f64, String)>,
     connected: bool,
     took_over: bool,
-    unacknowledged: bool,
+    /// The source knows of no acknowledgement; the destination's own word is awaited until then.
+    unacknowledged_until: Option<Instant>,
     fenced: bool,
     resumed: bool,
     destination_hash: Option<String>,
@@ -195,11 +200,16 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     fn run(&mut self) -> std::result::Result<(), NotMade> {
         while !self.is_over() {
-            match self.inbox.recv_timeout(self.patience) {
+            let grace = self.seen.unacknowledged_until;
+            let limit = grace.map_or(self.patience, |until| {
+                until.saturating_duration_since(Instant::now())
+            });
+            match self.inbox.recv_timeout(limit) {
                 Ok((_, Message::Interrupted)) => return Err(NotMade::Interrupted),
                 Ok((serial, _)) if serial != self.serial => continue,
                 Ok((_, Message::Event(role, event))) => self.hear(role, *event),
                 Ok((_, Message::Gone(role))) => self.gone(role),
+                Err(RecvTimeoutError::Timeout) if grace.is_some() => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     let silent = match self.seen.source {
                         None => "source",
@@ -243,7 +253,9 @@ impl Exchange<'_> {
                     }
                 }
             }
-            Event::Unacknowledged => seen.unacknowledged = true,
+            Event::Unacknowledged => {
+                seen.unacknowledged_until = Some(now + self.fence_limit.min(MOST_GRACE) / 2);
+            }
             Event::TookOver => seen.took_over = true,
             Event::Hashed { hash } => seen.destination_hash = Some(hash),
             Event::Source(report) => seen.source = Some(*report),
@@ -288,18 +300,25 @@ impl Exchange<'_> {
                 address: self.route.address(address),
             });
         }
-        if seen.unacknowledged && !seen.fenced {
+        if let Some(until) = seen.unacknowledged_until {
             // The rule for the final acknowledgement: two running copies are worse than none.
             if seen.took_over {
                 self.source.tell(&Command::TakenOver);
-            } else {
+                seen.unacknowledged_until = None;
+            } else if seen.destination.is_some() || seen.destination_gone || Instant::now() >= until
+            {
+                seen.unacknowledged_until = None;
                 seen.fenced = true;
+                if let Some(epitaph) = self.destination.ended_by_itself()
+                    && seen.destination.is_none()
+                {
+                    seen.failure.get_or_insert(epitaph);
+                }
                 // Else nobody knows, and the source keeps its guest paused.
                 if self.destination.fence(self.fence_limit) {
                     self.source.tell(&Command::Fenced);
                 }
             }
-            seen.unacknowledged = false;
         }
         let source_ended = seen.source.is_some() || seen.source_gone;
         if let (Some(hash), false) = (&seen.destination_hash, seen.resumed)
@@ -307,11 +326,15 @@ impl Exchange<'_> {
         {
             seen.resumed = true;
             match &seen.source {
-                // Different memory fails the migration; such a guest must not run.
                 Some(report) if report.hash == *hash => {
                     self.destination.tell(&Command::Resume {
                         stream_time_ns: report.stream_time_ns,
                     });
+                }
+                // Different memory fails the migration; such a guest must not run.
+                Some(report) if report.outcome.status == OutcomeStatus::Completed => {
+                    seen.failure.get_or_insert(differing(&report.hash, hash));
+                    self.destination.end();
                 }
                 _ => self.destination.end(),
             }
@@ -424,10 +447,7 @@ fn judge(
             } else if let Some(reason) = destination_failure {
                 failed(reason)
             } else if !verified.equal {
-                failed(format!(
-                    "guest memory differs: source {}, destination {}",
-                    verified.source_hash, verified.destination_hash
-                ))
+                failed(differing(&verified.source_hash, &verified.destination_hash))
             } else {
                 outcome
             }
@@ -445,6 +465,10 @@ fn judge(
             })
         }
     }
+}
+
+fn differing(source: &str, destination: &str) -> String {
+    format!("guest memory differs: source {source}, destination {destination}")
 }
 
 fn blank(task: &Task<'_>) -> Migration {

@@ -257,6 +257,14 @@ impl HostProcess {
         }
     }
 
+    /// How it ended, in words, if it has.
+    pub fn ended_by_itself(&mut self) -> Option<String> {
+        match self.child.try_wait() {
+            Ok(Some(_)) => Some(self.epitaph()),
+            Ok(None) | Err(_) => None,
+        }
+    }
+
     /// Ends it so that it surely runs no guest any more; false if that can't be known within
     /// `limit`. Killing what reaches another machine says nothing about the host there: its input
     /// ends, which ends it, and the command that reaches it tells when that has happened.

@@ -2,6 +2,7 @@
 
 pub mod cursor;
 pub mod driver;
+mod kept;
 pub mod lane;
 pub mod streams;
 pub mod timeline;
@@ -94,7 +95,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let mut streams = match opened {
         Ok(streams) => streams,
         Err(error) => {
-            let guest = timeline.finish()?;
+            let guest = finish(spec, &machine, timeline, true)?;
             report_unopened(error.to_string(), connect_s, guest);
             return Ok(());
         }
@@ -124,12 +125,10 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         OutcomeStatus::Completed => memory::hash(&machine.memory, &device_state),
         _ => String::new(),
     };
-    let GuestEnd {
-        guest,
-        stream_time_ns,
-    } = timeline.finish()?;
+    let stays = ended.outcome.status != OutcomeStatus::Completed;
+    let end = finish(spec, &machine, timeline, stays)?;
     emit(&Event::Source(Box::new(SourceReport {
-        outcome: ended.outcome,
+        outcome: lost_writes(&end).unwrap_or(ended.outcome),
         warning: ended.warning,
         connect_s,
         total_time_s: migrated.total_ns as f64 / 1e9,
@@ -139,11 +138,36 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         records,
         cpu,
         hash,
-        guest,
-        stream_time_ns,
+        guest: end.guest,
+        stream_time_ns: end.stream_time_ns,
         resident_beyond_guest_bytes: resident,
     })));
     Ok(())
+}
+
+/// Ends the guest here; one that stayed is checked for its writes.
+fn finish(
+    spec: &HostSpec,
+    machine: &Machine,
+    timeline: Box<dyn Timeline + '_>,
+    stays: bool,
+) -> Result<GuestEnd> {
+    let mut end = timeline.finish()?;
+    if stays {
+        end.guest.writes_kept = kept::writes_kept(spec, machine, &end.executed)?;
+    }
+    Ok(end)
+}
+
+/// The worst outcome: the guest that stayed is not what its vCPUs made of it.
+fn lost_writes(end: &GuestEnd) -> Option<Outcome> {
+    (end.guest.writes_kept == Some(false)).then(|| Outcome {
+        status: OutcomeStatus::Failed,
+        reason: Some(
+            "source: the memory of the guest that stayed differs from its own record of writes"
+                .to_owned(),
+        ),
+    })
 }
 
 fn resolve(address: &str) -> Result<SocketAddr> {
@@ -248,7 +272,7 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
                 Some(Command::Fenced) => ended(
                     OutcomeStatus::Failed,
                     Some(format!(
-                        "source: {reason}; the destination was ended before it took over"
+                        "source: {reason}; the destination was ended before its takeover was known"
                     )),
                     true,
                 ),
@@ -289,10 +313,10 @@ fn cpu(migrated: &Migrated, streams: Streams) -> SourceCpu {
 
 fn report_unopened(reason: String, connect_s: f64, guest: GuestEnd) {
     emit(&Event::Source(Box::new(SourceReport {
-        outcome: Outcome {
+        outcome: lost_writes(&guest).unwrap_or(Outcome {
             status: OutcomeStatus::Failed,
             reason: Some(format!("source: {reason}")),
-        },
+        }),
         warning: None,
         connect_s,
         total_time_s: 0.0,

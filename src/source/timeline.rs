@@ -19,6 +19,8 @@ pub struct GuestEnd {
     pub guest: Guest,
     /// Stream time at the takeover, from which the destination goes on, nanoseconds.
     pub stream_time_ns: u64,
+    /// Writes that each vCPU executed here since its stream's start offset.
+    pub executed: Vec<u64>,
 }
 
 /// A clock under which one migration runs, together with the guest that lives by it.
@@ -57,7 +59,8 @@ pub struct VirtualTimeline<'a> {
     start_ns: u64,
     now_ns: u64,
     paused: bool,
-    writes: u64,
+    /// By vCPU.
+    executed: Vec<u64>,
 }
 
 impl<'a> VirtualTimeline<'a> {
@@ -79,7 +82,7 @@ impl<'a> VirtualTimeline<'a> {
             start_ns: spec.start_offset_ns,
             now_ns: 0,
             paused: false,
-            writes: 0,
+            executed: vec![0; machine.vcpus as usize],
         })
     }
 }
@@ -101,9 +104,9 @@ impl Timeline for VirtualTimeline<'_> {
             return;
         }
         let until_ns = self.start_ns + self.now_ns;
-        while let Some((_, write)) = self.stream.next_until(until_ns) {
+        while let Some((vcpu, write)) = self.stream.next_until(until_ns) {
             self.machine.execute(&write);
-            self.writes += 1;
+            self.executed[vcpu as usize] += 1;
         }
     }
 
@@ -134,15 +137,17 @@ impl Timeline for VirtualTimeline<'_> {
     fn finish(self: Box<Self>) -> Result<GuestEnd> {
         // The stream is executed to the letter, so the rate is as asked by construction.
         let seconds = self.now_ns as f64 / 1e9;
+        let writes: u64 = self.executed.iter().sum();
         let rate = if self.now_ns == 0 {
             0.0
         } else {
-            (self.writes * PAGE_SIZE as u64) as f64 / seconds
+            (writes * PAGE_SIZE as u64) as f64 / seconds
         };
         Ok(GuestEnd {
             guest: Guest {
-                writes: self.writes,
+                writes,
                 schedule_kept: 1.0,
+                writes_kept: None,
                 achieved_rate: rate,
                 asked_rate: rate,
                 write_latency_ns: Latency::default(),
@@ -150,6 +155,7 @@ impl Timeline for VirtualTimeline<'_> {
                 write_latency_after_ns: Latency::default(),
             },
             stream_time_ns: self.start_ns + self.now_ns,
+            executed: self.executed,
         })
     }
 }
@@ -244,10 +250,12 @@ impl Timeline for LiveTimeline {
         let report = match self.taken_over {
             Some(at) => self.vcpus.finish(at),
             None => {
-                // The guest stays: how it gets on after the attempt is part of its story.
-                self.vcpus.mark_phase(Phase::After);
-                self.vcpus.resume();
-                std::thread::sleep(self.window);
+                // The guest stays: how it gets on after the attempt is part of its story. Paused it
+                // is only if it may be running elsewhere; then it must not go on.
+                if self.vcpus.is_running() {
+                    self.vcpus.mark_phase(Phase::After);
+                    std::thread::sleep(self.window);
+                }
                 self.vcpus.stop()
             }
         };
@@ -267,6 +275,7 @@ impl Timeline for LiveTimeline {
             guest: Guest {
                 writes: during.writes,
                 schedule_kept,
+                writes_kept: None,
                 achieved_rate: rate(during.writes),
                 asked_rate: rate(report.asked_writes),
                 write_latency_ns: latency(&during.latency),
@@ -274,6 +283,7 @@ impl Timeline for LiveTimeline {
                 write_latency_after_ns: latency(&report.phase(Phase::After).latency),
             },
             stream_time_ns: report.stream_time_ns,
+            executed: report.executed,
         })
     }
 }

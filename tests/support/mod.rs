@@ -208,6 +208,7 @@ fn migration(dice: &mut Dice, scenario: &Scenario, arm: Arm, block: u32, drift: 
         },
         guest: Guest {
             writes: (dirty_rate * clock) as u64,
+            writes_kept: None,
             schedule_kept: 0.999,
             achieved_rate: scenario.workload.rate.0 as f64 * 0.999,
             asked_rate: scenario.workload.rate.0 as f64,

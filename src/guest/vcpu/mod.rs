@@ -216,6 +216,11 @@ impl Vcpus {
         }
     }
 
+    /// Whether they have been told to run.
+    pub fn is_running(&self) -> bool {
+        self.running_since_ns.is_some()
+    }
+
     /// Per vCPU, where its stream goes on: the next write that it has not executed.
     ///
     /// # Panics

@@ -32,6 +32,8 @@ pub struct VcpuReport {
     pub stream_time_ns: u64,
     /// Per vCPU, the next write that was not executed here.
     pub positions: Vec<StreamPosition>,
+    /// Per vCPU, how many writes it executed here, in all phases.
+    pub executed: Vec<u64>,
 }
 
 /// What they did in one phase.
@@ -94,6 +96,7 @@ impl VcpuReport {
             behind_ns: 0,
             stream_time_ns,
             positions: Vec::new(),
+            executed: Vec::new(),
         }
     }
 
@@ -102,6 +105,7 @@ impl VcpuReport {
         &self.phases[phase as usize]
     }
 
+    /// Adds what the next vCPU did.
     pub(super) fn add(&mut self, part: &ThreadReport) {
         for (sum, phase) in self.phases.iter_mut().zip(&part.phases) {
             sum.writes += phase.writes;
@@ -109,6 +113,8 @@ impl VcpuReport {
                 .add(&phase.latency)
                 .expect("all histograms have the same bounds");
         }
+        let executed = part.phases.iter().map(|phase| phase.writes).sum();
+        self.executed.push(executed);
         self.asked_writes += part.asked_writes;
         self.pending += part.pending;
     }

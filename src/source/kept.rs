@@ -1,0 +1,54 @@
+//! Whether a guest that stayed has every write that its vCPUs made, and no other.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::guest::memory::GuestMemory;
+use crate::guest::{content, write};
+use crate::host::HostSpec;
+use crate::machine::available_memory;
+use crate::scenario::WriteExtent;
+use crate::source::Machine;
+use crate::workload::{PageWrite, WriteStream};
+
+/// Writes drawn from a stream at once.
+const BATCH: usize = 4096;
+
+/// Memory that the check leaves to the rest of the machine, bytes.
+const RESERVE: u64 = 256 << 20;
+
+/// Builds the guest's memory a second time, from its first content and the writes that each vCPU
+/// counts, and compares. The vCPUs have ended. `None` if that can't be told: see
+/// [`crate::results::Guest::writes_kept`].
+///
+/// # Errors
+/// If the streams or the second memory can't be made.
+pub fn writes_kept(spec: &HostSpec, machine: &Machine, executed: &[u64]) -> Result<Option<bool>> {
+    let scenario = &spec.scenario;
+    let size = scenario.guest.memory;
+    let commute = machine.extent == WriteExtent::Word || executed.len() == 1;
+    if !commute || available_memory()? < size.0.saturating_add(RESERVE) {
+        return Ok(None);
+    }
+    let again = Arc::new(GuestMemory::new(size, false)?);
+    content::fill(&again, &scenario.guest.content, scenario.guest.seed);
+    let mut batch: Vec<PageWrite> = Vec::with_capacity(BATCH);
+    for (vcpu, count) in (0..).zip(executed) {
+        let mut stream = WriteStream::new(scenario, vcpu)?;
+        stream.skip_to(spec.start_offset_ns);
+        let mut left = *count;
+        while left > 0 {
+            batch.clear();
+            stream.fill(&mut batch, left.min(BATCH as u64) as usize);
+            if batch.is_empty() {
+                // It counts more writes than its stream has.
+                return Ok(Some(false));
+            }
+            for page_write in &batch {
+                write::execute(&again, page_write, machine.extent);
+            }
+            left -= batch.len() as u64;
+        }
+    }
+    Ok(Some(again.hash() == machine.memory.hash()))
+}

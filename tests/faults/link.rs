@@ -1,0 +1,226 @@
+//! Faults of the link, from a table.
+
+use std::sync::Mutex;
+
+use migtax::arm::Arm;
+use migtax::results::{Migration, OutcomeStatus};
+
+use crate::relay::{Fault, Phase, Relay};
+use crate::runs::{
+    arms, assert_guest_stayed, free_address, marker, names, reason, scenario, start, struck,
+};
+
+/// A fault, how long a peer may be silent under it, and what the error must say: any of these, on
+/// a sealed stream and on one in the clear.
+struct Case {
+    name: &'static str,
+    fault: Fault,
+    peer_timeout: &'static str,
+    sealed: &'static [&'static str],
+    clear: &'static [&'static str],
+}
+
+const LOST: &[&str] = &["closed by the", "reset by peer", "Broken pipe"];
+
+fn cases() -> Vec<Case> {
+    let case = |name, fault, sealed, clear| Case {
+        name,
+        fault,
+        peer_timeout: "5s",
+        sealed,
+        clear,
+    };
+    let forged: &[&str] = &["is not authentic"];
+    vec![
+        case("reset", Fault::Reset, LOST, LOST),
+        case("one stream dies", Fault::StreamDies, LOST, LOST),
+        Case {
+            peer_timeout: "1s",
+            ..case(
+                "stall",
+                Fault::Stall,
+                &["was silent for 1000 ms"],
+                &["was silent for 1000 ms"],
+            )
+        },
+        case("half-close", Fault::HalfClose, LOST, LOST),
+        case("slow reader", Fault::SlowReader, &[], &[]),
+        Case {
+            peer_timeout: "1s",
+            ..case(
+                "corrupted length",
+                Fault::CorruptLength,
+                &[
+                    "is not authentic",
+                    "out of bounds",
+                    "was silent for",
+                    "malformed record",
+                ],
+                &[
+                    "damaged record",
+                    "out of bounds",
+                    "was silent for",
+                    "malformed record",
+                ],
+            )
+        },
+        case(
+            "corrupted head",
+            Fault::CorruptHead,
+            forged,
+            &["damaged record"],
+        ),
+        case(
+            "corrupted end",
+            Fault::CorruptEnd,
+            forged,
+            &["damaged record", "guest memory differs"],
+        ),
+        case("truncated", Fault::Truncate, LOST, LOST),
+        case("duplicated", Fault::Duplicate, forged, &["record sequence"]),
+    ]
+}
+
+#[test]
+fn every_fault_of_the_link_is_named_and_the_guest_is_in_one_place_with_every_write() {
+    let cases = cases();
+    let mut work: Vec<(&Case, Phase)> = cases
+        .iter()
+        .flat_map(|case| Phase::ALL.map(|phase| (case, phase)))
+        .collect();
+    work.reverse();
+    let work = Mutex::new(work);
+    let counts = Mutex::new((0, 0));
+    // Most of them wait for something: several at once.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let Some((case, phase)) = work.lock().unwrap().pop() else {
+                        return;
+                    };
+                    let (struck, survived) = strike(case, phase);
+                    let mut counts = counts.lock().unwrap();
+                    counts.0 += struck;
+                    counts.1 += survived;
+                }
+            });
+        }
+    });
+    let (struck, completed) = counts.into_inner().unwrap();
+    println!("link faults: {struck} struck, {completed} migrations completed in spite of them");
+}
+
+/// Runs every arm with a fault at a phase; how many it struck, and how many completed.
+fn strike(case: &Case, phase: Phase) -> (u32, u32) {
+    let context = format!("{} at {phase:?}", case.name);
+    let arms = arms();
+    let destination = free_address();
+    let relay = Relay::start(destination, phase, Some(case.fault.clone()), 0);
+    let run = start(
+        &scenario(case.peer_timeout),
+        &marker(),
+        &[
+            "--arms",
+            &names(&arms),
+            "--listen",
+            &destination.to_string(),
+            "--connect",
+            &relay.address().to_string(),
+        ],
+    )
+    .end();
+    let results = run
+        .results
+        .unwrap_or_else(|| panic!("{context}: {}", run.said));
+    assert_eq!(results.migrations.len(), arms.len(), "{context}");
+    let struck = struck(&results, &relay, &context);
+    let mut completed = 0;
+    for migration in &struck {
+        let context = format!("{context}, {}: {:?}", migration.arm, migration.outcome);
+        match migration.outcome.status {
+            OutcomeStatus::Completed => {
+                assert!(migration.verified.equal, "{context}");
+                assert!(may_complete(case, phase, migration), "{context}");
+                completed += 1;
+            }
+            _ => assert_named(case, migration, &context),
+        }
+    }
+    let failed = struck.len() as u32 != completed;
+    assert_eq!(
+        run.status.code(),
+        Some(if failed { 6 } else { 0 }),
+        "{context}"
+    );
+    // A takeover whose acknowledgement was lost is told of.
+    let warned = results
+        .warnings
+        .iter()
+        .filter(|w| w.code == "lost_acknowledgement");
+    if phase != Phase::FinalAcknowledgement {
+        assert_eq!(warned.count(), 0, "{context}");
+    }
+    (struck.len() as u32, completed)
+}
+
+/// Whether a migration may complete although the fault struck.
+fn may_complete(case: &Case, phase: Phase, migration: &Migration) -> bool {
+    match (&case.fault, phase) {
+        (Fault::SlowReader, _) => true,
+        // The destination has taken over, and its report says so.
+        (_, Phase::FinalAcknowledgement) => true,
+        // In the clear a page's content has no checksum; here a later round sent it again, and the
+        // hashes say that it is right.
+        (Fault::CorruptEnd, Phase::FirstRound | Phase::LaterRound) => migration.arm == Arm::Plain,
+        _ => false,
+    }
+}
+
+fn assert_named(case: &Case, migration: &Migration, context: &str) {
+    let words = match migration.arm {
+        Arm::Plain => case.clear,
+        _ => case.sealed,
+    };
+    let said = reason(migration);
+    assert!(words.iter().any(|word| said.contains(word)), "{context}");
+    assert!(
+        said.contains("source") || said.contains("destination"),
+        "{context}"
+    );
+    if said.starts_with("guest memory differs") {
+        // Found by the hashes after the takeover: the source has given the guest away, and it
+        // never runs at the destination.
+        assert_eq!(migration.guest.writes_kept, None, "{context}");
+        assert_eq!(migration.guest.write_latency_after_ns.count, 0, "{context}");
+        return;
+    }
+    assert_guest_stayed(migration, context);
+}
+
+#[test]
+fn the_relay_alone_changes_nothing() {
+    let arms = arms();
+    for phase in Phase::ALL {
+        let destination = free_address();
+        let relay = Relay::start(destination, phase, None, 0);
+        let run = start(
+            &scenario("5s"),
+            &marker(),
+            &[
+                "--arms",
+                &names(&arms),
+                "--listen",
+                &destination.to_string(),
+                "--connect",
+                &relay.address().to_string(),
+            ],
+        )
+        .end();
+        assert_eq!(run.status.code(), Some(0), "{}", run.said);
+        let results = run.results.unwrap();
+        for migration in struck(&results, &relay, "no fault") {
+            assert_eq!(migration.outcome.status, OutcomeStatus::Completed);
+        }
+    }
+}

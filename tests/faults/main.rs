@@ -1,0 +1,11 @@
+//! What breaks on the way: a relay between the hosts that resets, stalls, damages and repeats;
+//! hosts and coordinators that are killed; a machine without room. For each fault, at each phase,
+//! on every arm: the error says what happened and where, nothing hangs, no process is left, the
+//! guest goes on in one place with every write kept, and results.json holds what was finished.
+
+mod killed;
+mod link;
+mod machine;
+mod places;
+mod relay;
+mod runs;

@@ -1,0 +1,77 @@
+//! A destination elsewhere: another environment, another network namespace.
+
+use std::process::Command;
+
+use migtax::results::OutcomeStatus;
+
+use crate::runs::{arms, marker, names, scenario, start};
+
+#[test]
+fn a_destination_that_gets_no_environment_puts_its_own_mask_on() {
+    let arms = arms();
+    // As ssh, which passes nothing of the coordinator's environment on.
+    let command = format!("env -i {}", env!("CARGO_BIN_EXE_migtax"));
+    let flags = [
+        "--arms",
+        &names(&arms),
+        "--destination",
+        &command,
+        "--connect",
+        "127.0.0.1",
+    ];
+    let ended = start(&scenario("5s"), &marker(), &flags).end();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.said);
+    let results = ended.results.unwrap();
+    assert_eq!(results.host.destination.as_deref(), Some(command.as_str()));
+    for migration in &results.migrations {
+        assert_eq!(migration.outcome.status, OutcomeStatus::Completed);
+    }
+    // The hosts would be told apart if a mask had not taken effect on one of them.
+    assert!(!results.warnings.iter().any(|w| w.code == "hosts_differ"));
+}
+
+#[test]
+fn a_guest_moves_into_another_network_namespace() {
+    let name = format!("migtax-{}", std::process::id());
+    let ip = |words: &str| {
+        let status = Command::new("ip").args(words.split(' ')).status();
+        status.is_ok_and(|status| status.success())
+    };
+    if !ip(&format!("netns add {name}")) {
+        eprintln!("skipped: this needs iproute2 and the right to make network namespaces (root)");
+        return;
+    }
+    let (here, there) = (
+        format!("mh{}", std::process::id()),
+        format!("mt{}", std::process::id()),
+    );
+    let linked = ip(&format!(
+        "link add {here} type veth peer name {there} netns {name}"
+    )) && ip(&format!("addr add 10.213.77.1/30 dev {here}"))
+        && ip(&format!("link set {here} up"))
+        && ip(&format!("-n {name} addr add 10.213.77.2/30 dev {there}"))
+        && ip(&format!("-n {name} link set {there} up"));
+    let ended = linked.then(|| {
+        let command = format!("ip netns exec {name} {}", env!("CARGO_BIN_EXE_migtax"));
+        let flags = [
+            "--arms",
+            "plain,rustcrypto-soft",
+            "--destination",
+            &command,
+            "--connect",
+            "10.213.77.2",
+        ];
+        start(&scenario("5s"), &marker(), &flags).end()
+    });
+    // The pair of links ends with the namespace.
+    assert!(ip(&format!("netns del {name}")));
+    let Some(ended) = ended else {
+        eprintln!("skipped: no pair of virtual links can be made here");
+        return;
+    };
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.said);
+    for migration in &ended.results.unwrap().migrations {
+        assert_eq!(migration.outcome.status, OutcomeStatus::Completed);
+        assert!(migration.verified.equal);
+    }
+}

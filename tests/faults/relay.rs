@@ -1,0 +1,325 @@
+//! A relay between source and destination that reads the cleartext lengths of records, so that it
+//! knows what is passing, and does something to it once in each migration.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use migtax::wire::{PREAMBLE_LEN, PREFIX_LEN, Preamble};
+
+/// Streams of each migration that the relay sees.
+pub const STREAMS: u32 = 2;
+
+/// Rounds of each migration: three of pre-copy, stop-and-copy.
+pub const ROUNDS: u32 = 4;
+
+/// Where a migration stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The source's hello.
+    Handshake,
+    /// The first record of the first round on stream 1.
+    FirstRound,
+    /// The first record of the third round on stream 1.
+    LaterRound,
+    /// The first record after the pause on stream 1.
+    StopAndCopy,
+    /// The device state, behind which the final record follows.
+    FinalRecord,
+    /// The destination's takeover acknowledgement.
+    FinalAcknowledgement,
+}
+
+impl Phase {
+    pub const ALL: [Phase; 6] = [
+        Phase::Handshake,
+        Phase::FirstRound,
+        Phase::LaterRound,
+        Phase::StopAndCopy,
+        Phase::FinalRecord,
+        Phase::FinalAcknowledgement,
+    ];
+
+    /// Stream, direction, and how many records of the destination's have passed before.
+    fn place(self) -> (u32, Way, u32) {
+        match self {
+            Phase::Handshake => (1, Way::ToDestination, 0),
+            Phase::FirstRound => (1, Way::ToDestination, 1),
+            Phase::LaterRound => (1, Way::ToDestination, 3),
+            Phase::StopAndCopy => (1, Way::ToDestination, ROUNDS),
+            Phase::FinalRecord => (0, Way::ToDestination, ROUNDS + 1),
+            Phase::FinalAcknowledgement => (0, Way::ToSource, ROUNDS + 1),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    ToDestination,
+    ToSource,
+}
+
+/// What is done to the record at hand, or to the connection that it is on.
+#[derive(Clone)]
+pub enum Fault {
+    /// Every stream is reset.
+    Reset,
+    /// This stream is reset, the others stay.
+    StreamDies,
+    /// Nothing moves on this stream any more, and nobody is told.
+    Stall,
+    /// The receiver sees the end of this direction; the other direction stays.
+    HalfClose,
+    /// The receiver gets this and all that follows in small pieces, slowly.
+    SlowReader,
+    /// A bit is flipped in the cleartext lengths.
+    CorruptLength,
+    /// A bit is flipped in the first byte after them: a head's.
+    CorruptHead,
+    /// A bit is flipped in the last byte.
+    CorruptEnd,
+    /// Half of the record arrives, then the stream ends.
+    Truncate,
+    /// The record arrives twice.
+    Duplicate,
+    /// Something happens elsewhere while the record is held. Then the record is lost together with
+    /// its stream if it is the final acknowledgement, and goes on its way otherwise.
+    Elsewhere(Arc<dyn Fn() + Send + Sync>),
+    /// Something happens elsewhere, and nothing moves on this stream any more.
+    ElsewhereAndStall(Arc<dyn Fn() + Send + Sync>),
+}
+
+/// A relay; ends with the value.
+pub struct Relay {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    destination: SocketAddr,
+    phase: Phase,
+    fault: Option<Fault>,
+    /// Migrations before this one pass unharmed.
+    first: usize,
+    /// In the order in which they came, with their ids.
+    migrations: Mutex<Vec<(u128, Arc<Migration>)>>,
+}
+
+struct Migration {
+    harmless: bool,
+    struck: AtomicBool,
+    stalled: [AtomicBool; STREAMS as usize],
+    /// Records of the destination's that have passed, by stream.
+    answered: [AtomicU32; STREAMS as usize],
+    sockets: Mutex<Vec<TcpStream>>,
+}
+
+impl Relay {
+    /// Relays to a destination, doing `fault` once in each migration from the `first` on.
+    pub fn start(
+        destination: SocketAddr,
+        phase: Phase,
+        fault: Option<Fault>,
+        first: usize,
+    ) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            destination,
+            phase,
+            fault,
+            first,
+            migrations: Mutex::default(),
+        });
+        let accepting = shared.clone();
+        std::thread::spawn(move || {
+            for socket in listener.incoming().flatten() {
+                let shared = accepting.clone();
+                // A connection that breaks is what this is about.
+                std::thread::spawn(move || shared.carry(socket));
+            }
+        });
+        Relay { address, shared }
+    }
+
+    /// Where a source is to connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the fault has struck, for each migration in the order in which they came.
+    pub fn struck(&self) -> Vec<bool> {
+        let migrations = self.shared.migrations.lock().unwrap();
+        let struck =
+            |(_, migration): &(u128, Arc<Migration>)| migration.struck.load(Ordering::SeqCst);
+        migrations.iter().map(struck).collect()
+    }
+}
+
+impl Shared {
+    fn carry(&self, mut source: TcpStream) -> io::Result<()> {
+        let mut bytes = [0; PREAMBLE_LEN];
+        source.read_exact(&mut bytes)?;
+        let preamble = Preamble::decode(&bytes).expect("sources begin with a preamble");
+        let mut destination = TcpStream::connect(self.destination)?;
+        for socket in [&source, &destination] {
+            socket.set_nodelay(true)?;
+        }
+        let migration = self.migration(preamble.migration_id);
+        {
+            let mut sockets = migration.sockets.lock().unwrap();
+            sockets.push(source.try_clone()?);
+            sockets.push(destination.try_clone()?);
+        }
+        destination.write_all(&bytes)?;
+        let stream = preamble.stream;
+        let (from_source, from_destination) = (source.try_clone()?, destination.try_clone()?);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                self.pump(
+                    &migration,
+                    stream,
+                    Way::ToDestination,
+                    from_source,
+                    destination,
+                )
+            });
+            self.pump(&migration, stream, Way::ToSource, from_destination, source);
+        });
+        Ok(())
+    }
+
+    fn migration(&self, id: u128) -> Arc<Migration> {
+        let mut migrations = self.migrations.lock().unwrap();
+        if let Some((_, known)) = migrations.iter().find(|(known, _)| *known == id) {
+            return known.clone();
+        }
+        let migration = Arc::new(Migration {
+            harmless: migrations.len() < self.first,
+            struck: AtomicBool::new(false),
+            stalled: Default::default(),
+            answered: Default::default(),
+            sockets: Mutex::default(),
+        });
+        migrations.push((id, migration.clone()));
+        migration
+    }
+
+    /// Carries records one way until either side has ended.
+    fn pump(
+        &self,
+        migration: &Migration,
+        stream: u32,
+        way: Way,
+        mut from: TcpStream,
+        mut to: TcpStream,
+    ) {
+        let mut slow = false;
+        while let Ok(mut record) = read_record(&mut from) {
+            let answered = &migration.answered[stream as usize];
+            if way == Way::ToSource {
+                answered.fetch_add(1, Ordering::SeqCst);
+            }
+            let mut copies = 1;
+            let passed = answered.load(Ordering::SeqCst) - u32::from(way == Way::ToSource);
+            let here = self.phase.place() == (stream, way, passed);
+            if here && !migration.harmless && !migration.struck.swap(true, Ordering::SeqCst) {
+                match &self.fault {
+                    None => {}
+                    Some(Fault::Reset) => {
+                        migration.sockets.lock().unwrap().iter().for_each(reset);
+                        return;
+                    }
+                    Some(Fault::StreamDies) => {
+                        reset(&from);
+                        reset(&to);
+                        return;
+                    }
+                    Some(Fault::Stall) => {
+                        // The migration's list keeps the sockets open.
+                        migration.stalled[stream as usize].store(true, Ordering::SeqCst);
+                    }
+                    Some(Fault::ElsewhereAndStall(act)) => {
+                        migration.stalled[stream as usize].store(true, Ordering::SeqCst);
+                        act();
+                    }
+                    Some(Fault::HalfClose) => {
+                        let _ = to.shutdown(Shutdown::Write);
+                        // The sender goes on for as long as it likes.
+                        let _ = io::copy(&mut from, &mut io::sink());
+                        return;
+                    }
+                    Some(Fault::SlowReader) => slow = true,
+                    Some(Fault::CorruptLength) => record[1] ^= 0x40,
+                    Some(Fault::CorruptHead) => record[PREFIX_LEN] ^= 0x01,
+                    Some(Fault::CorruptEnd) => *record.last_mut().unwrap() ^= 0x80,
+                    Some(Fault::Truncate) => {
+                        let half = record.len() / 2;
+                        let _ = to.write_all(&record[..half]);
+                        break;
+                    }
+                    Some(Fault::Duplicate) => copies = 2,
+                    Some(Fault::Elsewhere(act)) => {
+                        act();
+                        if self.phase == Phase::FinalAcknowledgement {
+                            break;
+                        }
+                    }
+                }
+            }
+            if migration.stalled[stream as usize].load(Ordering::SeqCst) {
+                return;
+            }
+            for _ in 0..copies {
+                let sent = if slow {
+                    trickle(&record, &mut to)
+                } else {
+                    to.write_all(&record)
+                };
+                if sent.is_err() {
+                    break;
+                }
+            }
+        }
+        // Ends go on: whoever still reads sees that nothing more will come.
+        for socket in [&from, &to] {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn read_record(from: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut record = vec![0; PREFIX_LEN];
+    from.read_exact(&mut record)?;
+    let body = u32::from_le_bytes(record[..4].try_into().unwrap()) as usize;
+    record.resize(PREFIX_LEN + body, 0);
+    from.read_exact(&mut record[PREFIX_LEN..])?;
+    Ok(record)
+}
+
+/// Sends in small pieces with pauses, far below any timeout.
+fn trickle(record: &[u8], to: &mut TcpStream) -> io::Result<()> {
+    for piece in record.chunks(16 << 10) {
+        std::thread::sleep(Duration::from_millis(2));
+        to.write_all(piece)?;
+    }
+    Ok(())
+}
+
+/// Resets a connection, whoever else holds its socket: connecting to no family aborts it, see
+/// connect(2).
+fn reset(socket: &TcpStream) {
+    // SAFETY: an address of no family, all zero, with its size.
+    let none: libc::sockaddr = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open, the address outlives the call.
+    unsafe {
+        libc::connect(
+            socket.as_raw_fd(),
+            &raw const none,
+            size_of::<libc::sockaddr>() as u32,
+        );
+    }
+}

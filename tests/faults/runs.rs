@@ -1,0 +1,257 @@
+//! Runs with a marker in their environment, which every process of theirs inherits, and what must
+//! hold after each.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use migtax::arm::Arm;
+use migtax::crypto;
+use migtax::results::{Migration, OutcomeStatus, Results};
+
+use crate::relay::{ROUNDS, Relay};
+
+/// No run here may take longer, on however busy a machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+const MARKER: &str = "MIGTAX_TEST_RUN";
+
+/// What is migrated, in [`crate::relay::ROUNDS`] rounds: a downtime that can't be met, then
+/// switchover; a link that is slow enough for the guest to write in each round. Fewer are made only
+/// if the vCPU gets no CPU for the length of a round.
+pub fn scenario(peer_timeout: &str) -> String {
+    format!(
+        r#"
+name = "faults"
+[guest]
+memory = "4MiB"
+device_state = "8KiB"
+[workload]
+rate = "150MiB/s"
+arrival = {{ model = "constant" }}
+placement = {{ model = "uniform", working_set = 0.5 }}
+[migration]
+streams = 2
+record = "64KiB"
+link = "800Mbit/s"
+downtime_limit = "1ns"
+max_rounds = 3
+time_limit = "1h"
+on_stall = "switchover"
+peer_timeout = "{peer_timeout}"
+[measure]
+repetitions = 1
+warmup = 0
+window = "100ms"
+"#
+    )
+}
+
+/// `plain` and every encrypted arm that this machine can run.
+pub fn arms() -> Vec<Arm> {
+    let wanted = Arm::ALL.into_iter().filter(|arm| *arm != Arm::Copy);
+    wanted
+        .filter(|arm| crypto::supported(*arm).is_ok())
+        .collect()
+}
+
+/// Names for `--arms`.
+pub fn names(arms: &[Arm]) -> String {
+    let names: Vec<&str> = arms.iter().map(|arm| arm.name()).collect();
+    names.join(",")
+}
+
+/// An address at which nobody listens; a port given out once is not given out again for a while.
+pub fn free_address() -> SocketAddr {
+    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut given = GIVEN.lock().unwrap();
+        if !given.contains(&address.port()) {
+            given.push(address.port());
+            return address;
+        }
+    }
+}
+
+/// A run that goes on.
+pub struct Running {
+    pub child: Child,
+    pub marker: String,
+    pub out: PathBuf,
+    folder: tempfile::TempDir,
+    began: Instant,
+}
+
+/// A run that has ended.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub results: Option<Results>,
+    pub said: String,
+    _folder: tempfile::TempDir,
+}
+
+/// A marker for a run, so that faults can find its processes.
+pub fn marker() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!(
+        "{}-{}",
+        std::process::id(),
+        NUMBER.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+/// Starts a run of a scenario's text.
+pub fn start(text: &str, marker: &str, flags: &[&str]) -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    start_in(folder, &out, text, marker, flags)
+}
+
+/// Starts a run whose folder is `out`.
+pub fn start_in(
+    folder: tempfile::TempDir,
+    out: &Path,
+    text: &str,
+    marker: &str,
+    flags: &[&str],
+) -> Running {
+    let path = folder.path().join("scenario.toml");
+    fs::write(&path, text).unwrap();
+    let said = fs::File::create(folder.path().join("stderr")).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_migtax"))
+        .arg("run")
+        .arg(path)
+        .arg("--out")
+        .arg(out)
+        .args(flags)
+        .env(MARKER, marker)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(said)
+        .spawn()
+        .unwrap();
+    Running {
+        child,
+        marker: marker.to_owned(),
+        out: out.to_owned(),
+        folder,
+        began: Instant::now(),
+    }
+}
+
+impl Running {
+    /// Waits for the coordinator's end and for that of every process it has started.
+    pub fn end(mut self) -> Ended {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if self.began.elapsed() > LIMIT {
+                let _ = self.child.kill();
+                panic!("the run hangs: {}", self.said());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        // The coordinator reaps its hosts before it ends, and a killed one leaves hosts that see
+        // their input end; either way they are gone soon.
+        while let Some(left) = processes(&self.marker).first() {
+            assert!(
+                self.began.elapsed() < LIMIT,
+                "process {left} was left behind: {}",
+                self.said()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let results = self.out.join("results.json");
+        Ended {
+            status,
+            results: results
+                .exists()
+                .then(|| migtax::results::read(&results).unwrap()),
+            said: self.said(),
+            _folder: self.folder,
+        }
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default()
+    }
+}
+
+/// Every process of a run that has not ended.
+pub fn processes(marker: &str) -> Vec<i32> {
+    let wanted = format!("{MARKER}={marker}");
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        // Empty for a zombie: that one has ended.
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut entries = environment.split(|byte| *byte == 0);
+        entries.any(|entry| entry == wanted.as_bytes())
+    })
+    .collect()
+}
+
+/// Sends a signal to a run's host of that role, or to its coordinator (`run`).
+pub fn signal(marker: &str, role: &str, signal: i32) {
+    let mut found = false;
+    for pid in processes(marker) {
+        let cmdline = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if cmdline
+            .split(|byte| *byte == 0)
+            .any(|word| word == role.as_bytes())
+        {
+            // SAFETY: a signal to a process of this test's own run.
+            found |= unsafe { libc::kill(pid, signal) } == 0;
+        }
+    }
+    assert!(found, "no {role} to signal");
+}
+
+/// The migrations in which a relay's fault struck. The others came to an end in fewer rounds.
+pub fn struck<'a>(results: &'a Results, relay: &Relay, context: &str) -> Vec<&'a Migration> {
+    let struck = relay.struck();
+    assert_eq!(results.migrations.len(), struck.len(), "{context}");
+    let (hit, missed): (Vec<_>, Vec<_>) = results
+        .migrations
+        .iter()
+        .zip(struck)
+        .partition(|(_, struck)| *struck);
+    for (migration, _) in missed {
+        let context = format!("{context}, {}, not struck", migration.arm);
+        assert_eq!(
+            migration.outcome.status,
+            OutcomeStatus::Completed,
+            "{context}"
+        );
+        assert!((migration.rounds.len() as u32) < ROUNDS, "{context}");
+    }
+    assert!(!hit.is_empty(), "{context}");
+    hit.into_iter().map(|(migration, _)| migration).collect()
+}
+
+/// The reason of a migration that did not simply complete.
+pub fn reason(migration: &Migration) -> &str {
+    migration.outcome.reason.as_deref().unwrap_or_default()
+}
+
+/// A migration that failed: its guest went on at the source and has every write.
+pub fn assert_guest_stayed(migration: &Migration, context: &str) {
+    let Migration { outcome, guest, .. } = migration;
+    assert_eq!(
+        outcome.status,
+        OutcomeStatus::Failed,
+        "{context}: {outcome:?}"
+    );
+    assert_eq!(guest.writes_kept, Some(true), "{context}: {outcome:?}");
+    assert!(
+        guest.write_latency_after_ns.count > 0,
+        "{context}: the guest did not go on: {outcome:?}"
+    );
+}
