@@ -162,7 +162,7 @@ impl Lane {
                 }
                 // These belong to the round that ended last.
                 Kind::DeviceState | Kind::Final | Kind::Abort
-                    if head.round + 1 == round && applied == Totals::default() =>
+                    if round.checked_sub(1) == Some(head.round) && applied == Totals::default() =>
                 {
                     if self.finish(&head)? {
                         return Ok(());
