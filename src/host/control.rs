@@ -60,6 +60,14 @@ pub fn read_spec(input: &mut impl Read) -> Result<(HostSpec, Option<MigrationSec
             format!("this host speaks {PROTOCOL}; use the same build on both sides"),
         ));
     }
+    // A spec that contradicts itself must not end up as a migration in the clear.
+    if spec.sealed && spec.arm.is_baseline() {
+        return Err(Error::invalid(
+            "spec.sealed",
+            spec.sealed,
+            format_args!("false, since {} seals nothing", spec.arm),
+        ));
+    }
     spec.scenario.check()?;
     let secret = if spec.sealed {
         let mut text = [0; HEX_LINE_LEN];
