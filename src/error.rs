@@ -1,6 +1,6 @@
 //! What can stop a command, and the exit code that each kind has in the public contract.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
 /// Exit codes of the `migtax` command. The numbers are part of the public contract.
@@ -31,17 +31,18 @@ impl From<ExitCode> for std::process::ExitCode {
     }
 }
 
-/// An error that ends a command. Its text is one line: what was wrong, where, what is allowed.
+/// An error that ends a command. Its text is one line: what was wrong, where, what is allowed. It
+/// may repeat what was given, so control characters are shown as spaces.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The user gave something that can't be: names the field, the value and what is allowed.
-    #[error("{0}")]
+    #[error("{}", OneLine(.0))]
     Invalid(String),
     /// Runs that may not be compared, and why.
-    #[error("incomparable: {0}")]
+    #[error("incomparable: {}", OneLine(.0))]
     Incomparable(String),
     /// The operating system refused something the coordinator needs.
-    #[error("{context}: {source}")]
+    #[error("{}: {source}", OneLine(.context))]
     Io {
         /// What was being done.
         context: String,
@@ -49,8 +50,23 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Something else stopped the coordinator.
-    #[error("{0}")]
+    #[error("{}", OneLine(.0))]
     CannotRun(String),
+}
+
+/// Text without line ends and other control characters: errors go to terminals and logs.
+struct OneLine<'a>(&'a str);
+
+impl Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, part) in self.0.split(char::is_control).enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(part)?;
+        }
+        Ok(())
+    }
 }
 
 /// Shorthand for a result with this crate's [`Error`].
@@ -60,6 +76,15 @@ impl Error {
     /// An [`Error::Invalid`] in the house form: the field, its value, what is allowed.
     pub fn invalid(field: impl Display, value: impl Display, allowed: impl Display) -> Self {
         Error::Invalid(format!("{field} = {value}: {allowed}"))
+    }
+
+    /// An [`Error::Invalid`] with the line of `text` that the TOML reader stumbled on.
+    pub fn toml(text: &str, error: &toml::de::Error) -> Self {
+        let start = error.span().map_or(0, |span| span.start.min(text.len()));
+        let before = &text.as_bytes()[..start];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let message: Vec<&str> = error.message().split_whitespace().collect();
+        Error::Invalid(format!("line {line}: {}", message.join(" ")))
     }
 
     /// An [`Error::Io`] that says what was being done.
@@ -92,6 +117,41 @@ impl Error {
             Error::Invalid(_) => ExitCode::InvalidInput,
             Error::Incomparable(_) => ExitCode::Incomparable,
             Error::Io { .. } | Error::CannotRun(_) => ExitCode::CannotRun,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_error_repeats_stays_on_its_line() {
+        let error = Error::invalid("na\nme", "\u{1b}[2J\r", "one line");
+        assert_eq!(error.to_string(), "na me =  [2J : one line");
+        let error = Error::io("cannot read a\tb", std::io::Error::other("why"));
+        assert_eq!(error.to_string(), "cannot read a b: why");
+    }
+
+    #[test]
+    fn the_line_of_a_toml_error_is_that_of_its_place() {
+        for (text, line) in [
+            ("a = ", 1),
+            ("a = 1\n\na = 2", 3),
+            ("b = 1\n= 2\n", 2),
+            ("", 1),
+        ] {
+            #[derive(Debug, serde::Deserialize)]
+            struct Wanted {
+                #[serde(rename = "a")]
+                _a: u32,
+            }
+            let error = toml::from_str::<Wanted>(text).unwrap_err();
+            let said = Error::toml(text, &error).to_string();
+            assert!(
+                said.starts_with(&format!("line {line}: ")),
+                "{text:?}: {said}"
+            );
         }
     }
 }

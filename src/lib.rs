@@ -14,6 +14,7 @@ pub mod error;
 pub mod gate;
 pub mod guest;
 pub mod host;
+pub mod input;
 pub mod machine;
 pub mod meter;
 pub mod precopy;

@@ -10,7 +10,7 @@ mod io;
 use serde::{Deserialize, Serialize};
 
 pub use check::check;
-pub use io::{FILE_NAME, file_of, parse, read, write, write_atomically};
+pub use io::{FILE_NAME, LARGEST_BYTES, file_of, parse, read, write, write_atomically};
 
 use crate::arm::Arm;
 use crate::scenario::Scenario;

@@ -315,11 +315,18 @@ impl Head {
             zero_runs: u32::from_le_bytes(array(&bytes[20..24])),
             payload: u32::from_le_bytes(array(&bytes[24..28])),
         };
+        if bytes[1..4] != [0; 3] {
+            return Err(WireError::Malformed("reserved bytes"));
+        }
         if head.data_runs as usize > bounds.data_runs()
             || head.zero_runs as usize > bounds.zero_runs()
             || bytes.len() != head_len(head.data_runs as usize + head.zero_runs as usize)
         {
             return Err(WireError::Malformed("number of runs"));
+        }
+        let runs_end = HEAD_LEN + 8 * (head.data_runs as usize + head.zero_runs as usize);
+        if bytes[runs_end..].iter().any(|byte| *byte != 0) {
+            return Err(WireError::Malformed("padding"));
         }
         if head.payload as usize > bounds.payload() {
             return Err(WireError::Malformed("payload length"));

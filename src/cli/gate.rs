@@ -1,6 +1,5 @@
 //! `migtax gate`: verdict and exit code for CI.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
@@ -8,6 +7,7 @@ use clap::Args as ClapArgs;
 use crate::error::{Error, ExitCode, Result};
 use crate::gate::format::{Format, bencher};
 use crate::gate::{Config, Report, criterion, exact, instructions, judge_runs, selftest};
+use crate::input;
 use crate::results::{self, Results, write_atomically};
 
 /// Compares two runs and says whether the candidate is worse.
@@ -155,7 +155,7 @@ fn finish(report: &Report, format: Format) -> Result<ExitCode> {
 /// A newer schema is a matter of comparison here, not of a damaged file.
 fn read(run: &Path) -> Result<Results> {
     results::read(run).map_err(|error| {
-        let newer = fs::read(results::file_of(run))
+        let newer = input::read(&results::file_of(run), results::LARGEST_BYTES)
             .ok()
             .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
             .and_then(|value| value.get("schema_version")?.as_u64())

@@ -189,7 +189,8 @@ impl Lane {
             }
             // These belong to the round that ended last.
             Kind::DeviceState | Kind::Final | Kind::Abort
-                if head.round + 1 == self.round && self.applied == Totals::default() =>
+                if self.round.checked_sub(1) == Some(head.round)
+                    && self.applied == Totals::default() =>
             {
                 self.finish(&head)?
             }

@@ -1,15 +1,18 @@
 //! What is gated and how sure the gate must be: `datasets/gate.toml`.
 
-use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use crate::compare::{Direction, Measure};
 use crate::error::{Error, Result};
+use crate::input;
 
 /// The configuration that is built in.
 pub const DEFAULT: &str = include_str!("../../datasets/gate.toml");
+
+/// A larger file is none.
+const LARGEST_BYTES: u64 = 1 << 20;
 
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -118,18 +121,17 @@ impl Config {
         let Some(file) = file else {
             return Ok(Config::built_in());
         };
-        let text = fs::read_to_string(file).map_err(|e| Error::reading(file, e))?;
+        let text = String::from_utf8(input::read(file, LARGEST_BYTES)?)
+            .map_err(|_| Error::Invalid(format!("{}: not a text file in UTF-8", file.display())))?;
         Config::parse(&text).map_err(|e| Error::Invalid(format!("{}: {e}", file.display())))
     }
 
-    fn parse(text: &str) -> Result<Config> {
-        let config: Config = toml::from_str(text).map_err(|e| {
-            let line = e
-                .span()
-                .map_or(0, |span| text[..span.start].lines().count());
-            let message = e.message().replace('\n', "; ");
-            Error::Invalid(format!("line {line}: {message}"))
-        })?;
+    /// Reads and checks the text of a configuration file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], as [`Config::read`] gives it, without the file's name.
+    pub fn parse(text: &str) -> Result<Config> {
+        let config: Config = toml::from_str(text).map_err(|e| Error::toml(text, &e))?;
         config.check()?;
         Ok(config)
     }

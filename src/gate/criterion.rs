@@ -13,10 +13,14 @@ use super::runs::strictness;
 use super::verdict::{Report, Row, Tier, Verdict};
 use crate::compare::Direction;
 use crate::error::{Error, Result};
+use crate::input;
 use crate::stats;
 
 /// Folders deeper than this are not criterion's.
 const DEEPEST: u32 = 6;
+
+/// A larger file is not criterion's.
+const LARGEST_BYTES: u64 = 64 << 20;
 
 /// `benchmark.json`, in the part that names the benchmark.
 #[derive(Deserialize)]
@@ -128,17 +132,9 @@ fn collect(
             continue;
         }
         if path.file_name().is_some_and(|f| f == name) && path.join("benchmark.json").is_file() {
-            let benchmark: Benchmark = json(&path.join("benchmark.json"))?;
-            let sample: Sample = json(&path.join("sample.json"))?;
-            let values = batch(&sample, batches).ok_or_else(|| {
-                Error::Invalid(format!(
-                    "{}: {} samples, {} times: at least {batches} of each, all above 0",
-                    path.join("sample.json").display(),
-                    sample.iters.len(),
-                    sample.times.len()
-                ))
-            })?;
-            found.insert(benchmark.full_id, values);
+            let benchmark = from_file(&path.join("benchmark.json"), benchmark_name)?;
+            let values = from_file(&path.join("sample.json"), |json| batches_of(json, batches))?;
+            found.insert(benchmark, values);
         } else if depth > 0 {
             collect(&path, name, batches, depth - 1, found)?;
         }
@@ -146,10 +142,38 @@ fn collect(
     Ok(())
 }
 
-fn json<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<T> {
-    let bytes = fs::read(file).map_err(|e| Error::reading(file, e))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| Error::Invalid(format!("{}: not criterion's: {e}", file.display())))
+fn from_file<T>(file: &Path, parse: impl Fn(&[u8]) -> Result<T>) -> Result<T> {
+    parse(&input::read(file, LARGEST_BYTES)?)
+        .map_err(|e| Error::Invalid(format!("{}: {e}", file.display())))
+}
+
+/// The benchmark that the text of a `benchmark.json` names.
+///
+/// # Errors
+/// [`Error::Invalid`] in one line, without the file's name.
+pub fn benchmark_name(json: &[u8]) -> Result<String> {
+    let benchmark: Benchmark = serde_json::from_slice(json).map_err(not_criterions)?;
+    Ok(benchmark.full_id)
+}
+
+/// Nanoseconds per iteration in each of `batches` parts of the samples in the text of a
+/// `sample.json`, in time order: finite and above 0.
+///
+/// # Errors
+/// [`Error::Invalid`] in one line, without the file's name.
+pub fn batches_of(json: &[u8], batches: usize) -> Result<Vec<f64>> {
+    let sample: Sample = serde_json::from_slice(json).map_err(not_criterions)?;
+    batch(&sample, batches).ok_or_else(|| {
+        Error::Invalid(format!(
+            "{} samples, {} times: at least {batches} of each, all above 0, as are their quotients",
+            sample.iters.len(),
+            sample.times.len()
+        ))
+    })
+}
+
+fn not_criterions(error: serde_json::Error) -> Error {
+    Error::Invalid(format!("not criterion's: {error}"))
 }
 
 /// Nanoseconds per iteration: the median of each batch of successive samples.
@@ -168,8 +192,11 @@ fn batch(sample: &Sample, batches: usize) -> Option<Vec<f64>> {
         .zip(&sample.iters)
         .map(|(time, iterations)| time / iterations)
         .collect();
+    // Far apart enough, two valid numbers have no valid quotient, nor mean.
+    per_iteration.iter().all(valid).then_some(())?;
     (0..batches)
         .map(|i| stats::median(&per_iteration[i * n / batches..(i + 1) * n / batches]))
+        .map(|median| median.filter(valid))
         .collect()
 }
 
@@ -197,6 +224,17 @@ mod tests {
         });
         fs::write(path.join("benchmark.json"), id.to_string()).unwrap();
         fs::write(path.join("estimates.json"), "{}").unwrap();
+    }
+
+    #[test]
+    fn quotients_beyond_all_numbers_are_refused() {
+        for (iters, times) in [("1e-300", "1e300"), ("1e300", "1e-300")] {
+            let list = |value: &str| vec![value; 20].join(",");
+            let (iters, times) = (list(iters), list(times));
+            let json = format!("{{\"iters\": [{iters}], \"times\": [{times}]}}");
+            let error = batches_of(json.as_bytes(), 10).unwrap_err().to_string();
+            assert!(error.contains("quotients"), "{error}");
+        }
     }
 
     #[test]

@@ -4,21 +4,27 @@
 //! reviewed file in the repository as well as between runs. Equal means equal: a run that sends
 //! fewer bytes has changed too, and the file's difference shows what.
 
+mod each_once;
+
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use self::each_once::each_once;
 use super::identity::scenario_difference;
 use super::verdict::{Report, Row, Tier, Verdict};
 use crate::arm::Arm;
 use crate::error::{Error, Result};
+use crate::input;
 use crate::results::{Migration, Results, write_atomically};
 use crate::scenario::{ClockKind, Scenario};
 
 /// Version of the baseline file's format.
 const FORMAT_VERSION: u32 = 1;
+
+/// A larger file is none.
+const LARGEST_BYTES: u64 = 64 << 20;
 
 /// What the virtual clock makes exact in one round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,8 +64,9 @@ pub type CountsByArm = BTreeMap<Arm, std::result::Result<Counts, String>>;
 /// The reviewed file: counts of every arm of every scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Baseline {
+pub struct Baseline {
     format_version: u32,
+    #[serde(deserialize_with = "each_once")]
     scenarios: BTreeMap<String, Entry>,
 }
 
@@ -67,6 +74,7 @@ struct Baseline {
 #[serde(deny_unknown_fields)]
 struct Entry {
     scenario: Scenario,
+    #[serde(deserialize_with = "each_once")]
     arms: BTreeMap<Arm, Counts>,
 }
 
@@ -337,17 +345,27 @@ pub fn update_file(file: &Path, run: &Results) -> Result<Vec<String>> {
 }
 
 fn read(file: &Path) -> Result<Baseline> {
-    let bytes = fs::read(file).map_err(|e| Error::reading(file, e))?;
-    let baseline: Baseline = serde_json::from_slice(&bytes)
-        .map_err(|e| Error::Invalid(format!("{}: not exact counts: {e}", file.display())))?;
-    if baseline.format_version != FORMAT_VERSION {
-        return Err(Error::invalid(
-            format!("{}: format_version", file.display()),
-            baseline.format_version,
-            format!("this build reads {FORMAT_VERSION}"),
-        ));
+    let bytes = input::read(file, LARGEST_BYTES)?;
+    Baseline::parse(&bytes).map_err(|e| Error::Invalid(format!("{}: {e}", file.display())))
+}
+
+impl Baseline {
+    /// Reads the text of a reviewed file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] in one line, without the file's name.
+    pub fn parse(json: &[u8]) -> Result<Baseline> {
+        let baseline: Baseline = serde_json::from_slice(json)
+            .map_err(|e| Error::Invalid(format!("not exact counts: {e}")))?;
+        if baseline.format_version != FORMAT_VERSION {
+            return Err(Error::invalid(
+                "format_version",
+                baseline.format_version,
+                format!("this build reads {FORMAT_VERSION}"),
+            ));
+        }
+        Ok(baseline)
     }
-    Ok(baseline)
 }
 
 #[cfg(test)]

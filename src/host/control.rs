@@ -15,6 +15,29 @@ use crate::host::{Command, Event, HostSpec, PROTOCOL};
 
 /// A spec line longer than this is refused.
 const MAX_SPEC: usize = 1 << 20;
+/// A command or event longer than this is refused. The longest is the report of a source that made
+/// 100000 rounds, about 30 MB.
+const MAX_LINE: u64 = 64 << 20;
+
+/// The next line of the control channel, without its end; `None` when there is no more.
+///
+/// # Errors
+/// What the input says; [`io::ErrorKind::InvalidData`] for a line of more than 64 MiB.
+pub fn next_line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    input.take(MAX_LINE + 1).read_until(b'\n', &mut line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if line.is_empty() {
+        return Ok(None);
+    } else if line.len() as u64 > MAX_LINE {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("a line of more than {MAX_LINE} bytes"),
+        ));
+    }
+    Ok(Some(line))
+}
 
 /// Standard input without the library's shared buffer, in which the secret would stay.
 pub fn unbuffered_input() -> ManuallyDrop<File> {
@@ -60,6 +83,14 @@ pub fn read_spec(input: &mut impl Read) -> Result<(HostSpec, Option<MigrationSec
             format!("this host speaks {PROTOCOL}; use the same build on both sides"),
         ));
     }
+    // A spec that contradicts itself must not end up as a migration in the clear.
+    if spec.sealed && spec.arm.is_baseline() {
+        return Err(Error::invalid(
+            "spec.sealed",
+            spec.sealed,
+            format_args!("false, since {} seals nothing", spec.arm),
+        ));
+    }
     spec.scenario.check()?;
     let secret = if spec.sealed {
         let mut text = [0; HEX_LINE_LEN];
@@ -82,9 +113,10 @@ impl Control {
         let held = hold.clone();
         // Detached: it ends with the process.
         std::thread::spawn(move || {
-            for line in BufReader::new(&*unbuffered_input()).lines() {
-                let Ok(line) = line else { break };
-                match serde_json::from_str(&line) {
+            let input = unbuffered_input();
+            let mut input = BufReader::new(&*input);
+            while let Ok(Some(line)) = next_line(&mut input) {
+                match serde_json::from_slice(&line) {
                     Ok(command) => {
                         if sender.send(command).is_err() {
                             return;
@@ -119,4 +151,22 @@ pub fn emit(event: &Event) {
     line.push(b'\n');
     let mut out = io::stdout().lock();
     let _ = out.write_all(&line).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_have_an_end_and_a_limit() {
+        let mut input = &b"one\n\n\xfftwo"[..];
+        let mut next = || next_line(&mut input).unwrap();
+        assert_eq!(next().as_deref(), Some(&b"one"[..]));
+        assert_eq!(next().as_deref(), Some(&b""[..]));
+        assert_eq!(next().as_deref(), Some(&b"\xfftwo"[..]));
+        assert_eq!(next(), None);
+        let mut endless = BufReader::new(io::repeat(b'x'));
+        let error = next_line(&mut endless).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
 }

@@ -33,8 +33,14 @@ pub fn allocate(spec: &HostSpec) -> Result<(Arc<GuestMemory>, f64)> {
 /// If the migration id is not one, or a sealed arm has no secret.
 pub fn framing(spec: &HostSpec, secret: Option<MigrationSecret>) -> Result<Framing> {
     let migration = &spec.scenario.migration;
-    let migration_id = u128::from_str_radix(&spec.migration_id, 16)
-        .map_err(|_| Error::invalid("spec.migration_id", &spec.migration_id, "128 bits in hex"))?;
+    // By itself the standard library's reader takes a sign as well.
+    let digits = |text: &String| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let migration_id = Some(&spec.migration_id)
+        .filter(|text| digits(text))
+        .and_then(|text| u128::from_str_radix(text, 16).ok())
+        .ok_or_else(|| {
+            Error::invalid("spec.migration_id", &spec.migration_id, "128 bits in hex")
+        })?;
     let backend = spec.backend();
     let secret = match (backend, secret) {
         (Backend::None, _) => None,

@@ -8,12 +8,13 @@ use serde::Deserialize;
 
 use super::{Results, SCHEMA_VERSION, check};
 use crate::error::{Error, Result};
+use crate::input;
 
 /// The name of the results file in a run folder.
 pub const FILE_NAME: &str = "results.json";
 
 /// Larger files are refused: ten thousand migrations take about 40 MB.
-const LARGEST_BYTES: u64 = 1 << 30;
+pub const LARGEST_BYTES: u64 = 1 << 30;
 
 /// The results file that a RUN argument means: itself, or the one in a run folder.
 pub fn file_of(run: &Path) -> PathBuf {
@@ -32,17 +33,7 @@ pub fn file_of(run: &Path) -> PathBuf {
 /// parts that don't add up.
 pub fn read(run: &Path) -> Result<Results> {
     let file = file_of(run);
-    let length = fs::metadata(&file)
-        .map_err(|e| Error::reading(&file, e))?
-        .len();
-    if length > LARGEST_BYTES {
-        return Err(Error::invalid(
-            file.display(),
-            format!("{length} bytes"),
-            format!("at most {LARGEST_BYTES}"),
-        ));
-    }
-    let bytes = fs::read(&file).map_err(|e| Error::reading(&file, e))?;
+    let bytes = input::read(&file, LARGEST_BYTES)?;
     parse(&bytes).map_err(|error| match error {
         Error::Invalid(text) => Error::Invalid(format!("{}: {text}", file.display())),
         other => other,

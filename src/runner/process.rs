@@ -1,7 +1,7 @@
 //! Host processes as the coordinator sees them: started with the arm's environment, told their
 //! spec, listened to, and ended without leaving anything behind.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command as Process, Stdio};
 use std::sync::mpsc::Sender;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::arm::{AWS_LC_MASK_VARIABLE, Arm};
 use crate::crypto::MigrationSecret;
 use crate::error::{Error, Result};
+use crate::host::control::next_line;
 use crate::host::{Capabilities, Command, Event, HostSpec, PROTOCOL};
 
 /// Which role a host plays.
@@ -189,27 +190,40 @@ impl Launcher {
             remote: self.remote && role == Role::Destination,
         };
         let inbox = inbox.clone();
-        // It ends when the host's output does.
         std::thread::spawn(move || {
-            let lines = output.map(|output| BufReader::new(output).lines());
-            for line in lines.into_iter().flatten() {
-                let Ok(line) = line else { break };
-                let event = serde_json::from_str(&line).unwrap_or_else(|error| Event::Refused {
-                    reason: format!("the host said something that is no event: {error}"),
+            if let Some(output) = output {
+                // Nobody may be waiting any more.
+                listen(role, BufReader::new(output), |message| {
+                    let _ = inbox.send((serial, message));
                 });
-                if inbox
-                    .send((serial, Message::Event(role, Box::new(event))))
-                    .is_err()
-                {
-                    return;
-                }
             }
-            // Nobody may be waiting any more.
-            let _ = inbox.send((serial, Message::Gone(role)));
         });
         host.tell_spec(spec, secret);
         Ok(host)
     }
+}
+
+/// Hands on what a host says, and that it is gone: when its output ends, and not before, even if
+/// what it says is no longer followed.
+fn listen(role: Role, mut output: impl BufRead, tell: impl Fn(Message)) {
+    let heard = |event| tell(Message::Event(role, Box::new(event)));
+    let no_event = |error: &dyn std::fmt::Display| Event::Refused {
+        reason: format!("the host said something that is no event: {error}"),
+    };
+    loop {
+        match next_line(&mut output) {
+            Ok(None) => break,
+            Ok(Some(line)) => {
+                heard(serde_json::from_slice(&line).unwrap_or_else(|error| no_event(&error)));
+            }
+            Err(error) => {
+                heard(no_event(&error));
+                let _ = io::copy(&mut output, &mut io::sink());
+                break;
+            }
+        }
+    }
+    tell(Message::Gone(role));
 }
 
 /// A running host. Dropping it ends it.
@@ -298,5 +312,39 @@ impl HostProcess {
 impl Drop for HostProcess {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_event_fails_the_migration_and_does_not_end_the_host() {
+        let heard = |output: &mut dyn Read| {
+            let messages = RefCell::new(Vec::new());
+            listen(Role::Source, BufReader::new(output), |message| {
+                messages.borrow_mut().push(match message {
+                    Message::Event(_, event) => match *event {
+                        Event::Refused { reason } => reason,
+                        other => format!("{other:?}"),
+                    },
+                    other => format!("{other:?}"),
+                });
+            });
+            messages.into_inner()
+        };
+        let messages = heard(&mut &b"\"took_over\"\n\xff\n\"took_over\"\n"[..]);
+        assert_eq!(messages.len(), 4, "{messages:?}");
+        assert!(messages[0] == "TookOver" && messages[2] == "TookOver");
+        assert!(messages[1].contains("no event"), "{messages:?}");
+        assert_eq!(messages[3], "Gone(Source)");
+        let endless = heard(&mut io::repeat(b'x').take(80 << 20));
+        assert_eq!(endless.len(), 2, "{endless:?}");
+        assert!(endless[0].contains("a line of more than"), "{endless:?}");
+        assert_eq!(endless[1], "Gone(Source)");
     }
 }

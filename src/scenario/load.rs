@@ -178,12 +178,7 @@ fn refuse_varied(before: &Scenario, after: &Scenario, overrides: &Overrides) -> 
 }
 
 fn read_points(text: &str, folder: Option<&Path>) -> Result<Vec<Scenario>> {
-    let table: Table = toml::from_str(text).map_err(|e| {
-        let line = e.span().map_or(1, |span| {
-            1 + text[..span.start.min(text.len())].matches('\n').count()
-        });
-        Error::Invalid(format!("line {line}: {}", one_line(e.message())))
-    })?;
+    let table: Table = toml::from_str(text).map_err(|e| Error::toml(text, &e))?;
     if table.contains_key("point") {
         return Err(Error::Invalid(
             "point: made by the expansion of a matrix, never written in a file".to_owned(),

@@ -1,5 +1,7 @@
 //! Tests of [`super`], in a file of their own for length.
 
+use std::fs;
+
 use super::*;
 use crate::simulate::{Simulation, raw};
 
@@ -100,4 +102,20 @@ fn the_reviewed_file_is_written_compared_and_its_changes_told() {
     assert!(changes[0].contains("became 00"), "{changes:?}");
     fs::write(&file, "{}").unwrap();
     assert!(judge_against_file(&file, &run(), "c".into()).is_err());
+}
+
+#[test]
+fn counts_that_stand_there_twice_are_refused() {
+    let text = include_str!("../../../datasets/exact.json");
+    Baseline::parse(text.as_bytes()).unwrap();
+    let (head, scenario) = text.split_once("\"scenarios\": {").unwrap();
+    let scenario = scenario.trim_end().trim_end_matches('}').trim_end();
+    let scenario = scenario.trim_end_matches('}');
+    let twice = format!("{head}\"scenarios\": {{{scenario},{scenario}}}}}");
+    let error = Baseline::parse(twice.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("stands there twice"), "{error}");
+    let twice = text.replacen("\"copy\": {", "\"plain\": {", 1);
+    assert_ne!(twice, text);
+    let error = Baseline::parse(twice.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("Plain stands there twice"), "{error}");
 }

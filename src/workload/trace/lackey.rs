@@ -104,7 +104,7 @@ impl State {
     #[inline]
     fn line(&mut self, line: &[u8]) -> Result<()> {
         match line {
-            [b'I', ..] => self.instructions += 1,
+            [b'I', b' ', b' ', ..] => self.instructions += 1,
             [b' ', b'S' | b'M', b' ', rest @ ..]
                 if (self.skip..self.end).contains(&self.instructions) =>
             {

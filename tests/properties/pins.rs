@@ -1,0 +1,114 @@
+//! What fuzzing found, one test each.
+
+use migtax::arm::Arm;
+use migtax::error::Error;
+use migtax::host::control::read_spec;
+use migtax::host::memory::framing;
+use migtax::host::{HostSpec, PROTOCOL};
+use migtax::scenario;
+use migtax::tracking::PageRun;
+use migtax::wire::{Bounds, Head, Kind, WireError};
+use migtax::workload::trace::reduce_lackey;
+
+use crate::stream;
+
+/// The final record named the round before the first one, which is the last number there is: the
+/// destination took over a guest of which it had received nothing.
+#[test]
+fn nothing_is_taken_over_before_the_first_round() {
+    let input = [&[2], stream::refused_takeover().as_slice()].concat();
+    assert!(!stream::check(&input));
+}
+
+/// Reserved bytes and padding that were not zero passed.
+#[test]
+fn a_head_has_one_form() {
+    let bounds = Bounds {
+        guest_pages: 8,
+        record: 4096,
+    };
+    let mut bytes = Vec::new();
+    let head = Head {
+        kind: Kind::Pages,
+        round: 0,
+        sequence: 0,
+        data_runs: 0,
+        zero_runs: 1,
+        payload: 0,
+    };
+    head.encode(&[], &[PageRun { first: 2, pages: 3 }], &mut bytes);
+    assert_eq!(Head::decode(&bytes, &bounds), Ok(head));
+    for (at, what) in [
+        (1, "reserved bytes"),
+        (3, "reserved bytes"),
+        (40, "padding"),
+        (47, "padding"),
+    ] {
+        bytes[at] = 1;
+        assert_eq!(
+            Head::decode(&bytes, &bounds),
+            Err(WireError::Malformed(what))
+        );
+        bytes[at] = 0;
+    }
+}
+
+fn spec(change: impl Fn(&mut HostSpec)) -> HostSpec {
+    let mut spec = HostSpec {
+        protocol: PROTOCOL,
+        arm: Arm::Plain,
+        sealed: false,
+        scenario: scenario::load(None).unwrap(),
+        migration_id: "5eed".to_owned(),
+        start_offset_ns: 0,
+        listen: "127.0.0.1:0".to_owned(),
+        pin: Vec::new(),
+    };
+    change(&mut spec);
+    spec
+}
+
+/// A spec that asks a baseline to seal was carried out in the clear.
+#[test]
+fn a_baseline_can_not_be_told_to_seal() {
+    for arm in [Arm::Plain, Arm::Copy] {
+        let spec = spec(|spec| {
+            spec.arm = arm;
+            spec.sealed = true;
+        });
+        let mut line = serde_json::to_vec(&spec).unwrap();
+        line.push(b'\n');
+        let error = read_spec(&mut line.as_slice()).map(drop).unwrap_err();
+        assert!(matches!(error, Error::Invalid(_)));
+        assert!(
+            error.to_string().starts_with("spec.sealed = true"),
+            "{error}"
+        );
+    }
+}
+
+/// A sign passed as a part of the migration's number.
+#[test]
+fn a_migration_id_is_digits() {
+    assert!(framing(&spec(|_| ()), None).is_ok());
+    for id in [
+        "+5eed",
+        "-1",
+        "",
+        "5e ed",
+        "5eed5eed5eed5eed5eed5eed5eed5eed5",
+    ] {
+        let spec = spec(|spec| spec.migration_id = id.to_owned());
+        let error = framing(&spec, None).map(drop).unwrap_err();
+        assert!(error.to_string().contains("128 bits in hex"), "{error}");
+    }
+}
+
+/// Any line that begins with an I was counted as an instruction.
+#[test]
+fn a_word_is_no_instruction() {
+    for line in ["I", "Illegal instruction", "I 4,3"] {
+        let error = reduce_lackey(line.as_bytes(), 1, 1, 0, u64::MAX).unwrap_err();
+        assert!(error.to_string().contains(line), "{error}");
+    }
+}

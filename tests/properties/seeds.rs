@@ -1,0 +1,289 @@
+//! The first inputs of each corpus, made from the formats' own writers and the committed data sets.
+//!
+//! They are written once, and again when a format changes:
+//! `cargo test --test properties -- --ignored seeds`.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use migtax::arm::Arm;
+use migtax::guest::vcpu::StreamPosition;
+use migtax::host::memory::pack_device_state;
+use migtax::host::{Command, Event, HostSpec, PROTOCOL, capabilities};
+use migtax::results::OutcomeStatus;
+use migtax::scenario::{self, Scenario};
+use migtax::simulate::{self, Simulation};
+use migtax::tracking::PageRun;
+use migtax::units::{PAGE_SIZE, Span};
+use migtax::wire::{Head, Kind, Preamble, Prefix, Totals};
+use migtax::workload::trace::TraceWriter;
+
+use crate::stream;
+
+#[test]
+#[ignore = "writes files of the repository"]
+fn seeds() {
+    let all: [(&str, Vec<Vec<u8>>); 10] = [
+        ("record", record()),
+        ("stream", streams()),
+        ("spec", spec()),
+        ("trace", traces()),
+        ("lackey", lackey()),
+        ("scenario", scenarios()),
+        ("results", results()),
+        ("gate_policy", gate_policy()),
+        ("exact", exact()),
+        ("criterion", criterion()),
+    ];
+    for (target, inputs) in all {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fuzz/corpus")
+            .join(target);
+        fs::create_dir_all(&folder).unwrap();
+        for (index, input) in inputs.iter().enumerate() {
+            fs::write(folder.join(format!("seed-{index:02}")), input).unwrap();
+        }
+    }
+}
+
+fn record() -> Vec<Vec<u8>> {
+    let bounds = [1023u64.to_le_bytes().as_slice(), &63u16.to_le_bytes()].concat();
+    let head = |kind, payload, data: &[PageRun], zero: &[PageRun]| {
+        let mut bytes = Vec::new();
+        let head = Head {
+            kind,
+            round: 3,
+            sequence: 9,
+            data_runs: data.len() as u32,
+            zero_runs: zero.len() as u32,
+            payload,
+        };
+        head.encode(data, zero, &mut bytes);
+        [&[2], bounds.as_slice(), &bytes].concat()
+    };
+    let run = |first, pages| PageRun { first, pages };
+    let data = [run(0, 1), run(5, 3), run(1000, 24)];
+    let prefix = Prefix {
+        body: 32 + 16 + PAGE_SIZE as u32 + 16,
+        head: 48,
+    };
+    let totals = Totals {
+        records: 3,
+        pages: 40,
+        zero_pages: 7,
+    };
+    let preamble = Preamble {
+        migration_id: 0x5eed,
+        stream: 1,
+        streams: 4,
+    };
+    let position = StreamPosition { at_ns: 5, after: 1 };
+    vec![
+        [&[0], preamble.encode().as_slice()].concat(),
+        [&[1], bounds.as_slice(), &prefix.encode()].concat(),
+        head(Kind::Pages, 28 * PAGE_SIZE as u32, &data, &[run(9, 900)]),
+        head(Kind::Pages, 0, &[], &[run(0, 1024)]),
+        head(Kind::Final, 24, &[], &[]),
+        [&[3], totals.encode().as_slice()].concat(),
+        [
+            &[4, 2],
+            pack_device_state(&[position; 2], b"blob").as_slice(),
+        ]
+        .concat(),
+    ]
+}
+
+fn streams() -> Vec<Vec<u8>> {
+    let [clear, sealed] = stream::samples();
+    vec![
+        [&[0], clear.as_slice()].concat(),
+        [&[2], clear.as_slice()].concat(),
+        [&[1], sealed.as_slice()].concat(),
+        [&[2], stream::refused_takeover().as_slice()].concat(),
+    ]
+}
+
+fn spec() -> Vec<Vec<u8>> {
+    let of = |arm: Arm, sealed, scenario: Scenario| {
+        let spec = HostSpec {
+            protocol: PROTOCOL,
+            arm,
+            sealed,
+            scenario,
+            migration_id: "00112233445566778899aabbccddeeff".to_owned(),
+            start_offset_ns: 1_500_000,
+            listen: "127.0.0.1:0".to_owned(),
+            pin: vec![0, 1],
+        };
+        let mut line = serde_json::to_vec(&spec).unwrap();
+        line.push(b'\n');
+        if sealed {
+            line.extend_from_slice(&b"5e".repeat(32));
+            line.push(b' ');
+            line.extend_from_slice(&b"ed".repeat(8));
+            line.push(b'\n');
+        }
+        line
+    };
+    let short = |name| {
+        let mut scenario = scenario::load(Some(name)).unwrap();
+        scenario.analysis = String::new();
+        scenario
+    };
+    let messages = [
+        serde_json::to_vec(&Command::Connect {
+            address: "127.0.0.1:4321".to_owned(),
+        }),
+        serde_json::to_vec(&Command::Fenced),
+        serde_json::to_vec(&Command::Resume { stream_time_ns: 77 }),
+        serde_json::to_vec(&Event::TookOver),
+        serde_json::to_vec(&Event::Refused {
+            reason: "no memory".to_owned(),
+        }),
+        serde_json::to_vec(&Event::Ready {
+            capabilities: Box::new(capabilities(Arm::Plain, false)),
+            fill_s: 0.25,
+            tracker: Some("bitmap".to_owned()),
+            address: None,
+        }),
+    ];
+    let mut inputs = vec![
+        of(Arm::Plain, false, short("default")),
+        of(Arm::AwsLc, true, short("bursty")),
+        of(Arm::Rustcrypto, false, short("gc-like")),
+        of(Arm::AwsLcSoft, true, short("oltp-like")),
+    ];
+    inputs.extend(messages.map(Result::unwrap));
+    inputs
+}
+
+fn traces() -> Vec<Vec<u8>> {
+    let trace = |quantum_ns, writes: &[(u64, u64)], end_ns, text: &str| {
+        let mut writer = TraceWriter::new(quantum_ns);
+        for (at_ns, page) in writes {
+            writer.push(*at_ns, *page);
+        }
+        writer.finish(end_ns, text).unwrap()
+    };
+    let sweep: Vec<_> = (0..200).map(|n| (n / 40 * 1000, n % 70)).collect();
+    vec![
+        trace(1000, &[(0, 3), (10, 4), (2500, 3)], 5000, "three writes"),
+        trace(1, &[(0, 0)], 1, ""),
+        trace(500, &sweep, 9000, "a sweep"),
+        trace(
+            1_000_000,
+            &[(86_399_000_000_000, u64::MAX >> 12)],
+            86_400_000_000_000,
+            "a day",
+        ),
+    ]
+}
+
+fn lackey() -> Vec<Vec<u8>> {
+    vec![
+        b"==7== Lackey\nI  04001000,3\n S 1ffeffe7e0,8\nI  04001003,5\n L 04222ba8,8\n M 04222ba8,4\n\
+          I  04001008,1\n S 04000ffe,16\n==7== \n"
+            .to_vec(),
+        b"I  0,1\n S 0,4096\nI  1,1\n".to_vec(),
+        b" S 10,8".to_vec(),
+    ]
+}
+
+fn scenarios() -> Vec<Vec<u8>> {
+    // Prose teaches a fuzzer nothing.
+    let terse = |text: &str| {
+        let mut table: toml::Table = text.parse().unwrap();
+        table.remove("analysis");
+        toml::to_string(&table).unwrap().into_bytes()
+    };
+    scenario::EMBEDDED
+        .iter()
+        .map(|(_, text)| terse(text))
+        .collect()
+}
+
+fn results() -> Vec<Vec<u8>> {
+    let run = |blocks, arms: &[Arm]| {
+        let mut run = simulate::results(&Simulation {
+            blocks,
+            arms: arms.to_vec(),
+            ..Simulation::default()
+        });
+        run.scenario.analysis = String::new();
+        run.host.cpu_features.truncate(2);
+        run
+    };
+    let mut failed = run(1, &[Arm::Plain, Arm::RustcryptoSoft]);
+    for (migration, status) in failed
+        .migrations
+        .iter_mut()
+        .zip([OutcomeStatus::Failed, OutcomeStatus::NotConverged])
+    {
+        migration.outcome.status = status;
+        migration.outcome.reason = Some("round limit".to_owned());
+    }
+    failed.comparisons.clear();
+    let mut virtual_clock = run(1, &[Arm::Copy, Arm::AwsLc]);
+    virtual_clock.scenario.measure.clock = scenario::ClockKind::Virtual;
+    virtual_clock.scenario.measure.window = Span(Duration::ZERO);
+    [
+        run(1, &[Arm::Plain, Arm::AwsLc]),
+        run(2, &[Arm::Plain, Arm::Copy]),
+        run(1, &[Arm::Plain]),
+        failed,
+        virtual_clock,
+    ]
+    .iter()
+    .map(|run| serde_json::to_vec(run).unwrap())
+    .collect()
+}
+
+fn gate_policy() -> Vec<Vec<u8>> {
+    let text = migtax::gate::config::DEFAULT;
+    let terse: String = text
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim_end())
+        .filter(|line| !line.is_empty())
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let one_metric = terse
+        .split_inclusive("\n[[metric]]")
+        .take(2)
+        .collect::<String>();
+    let one_metric = one_metric.trim_end_matches("[[metric]]").to_owned();
+    vec![
+        text.as_bytes().to_vec(),
+        terse.into_bytes(),
+        one_metric.into_bytes(),
+    ]
+}
+
+fn exact() -> Vec<Vec<u8>> {
+    let whole: serde_json::Value =
+        serde_json::from_str(include_str!("../../datasets/exact.json")).unwrap();
+    let mut one_arm = whole.clone();
+    for entry in one_arm["scenarios"].as_object_mut().unwrap().values_mut() {
+        let arms = entry["arms"].as_object_mut().unwrap();
+        arms.retain(|name, _| name == "plain");
+    }
+    vec![
+        serde_json::to_vec(&whole).unwrap(),
+        serde_json::to_vec(&one_arm).unwrap(),
+        br#"{"format_version":1,"scenarios":{}}"#.to_vec(),
+    ]
+}
+
+fn criterion() -> Vec<Vec<u8>> {
+    let iters: Vec<f64> = (1..=12).map(|n| f64::from(n) * 10.0).collect();
+    let times: Vec<f64> = iters.iter().map(|n| n * 250.5).collect();
+    let sample = serde_json::json!({"sampling_mode": "Linear", "iters": iters, "times": times});
+    let benchmark = serde_json::json!({
+        "group_id": "aead", "function_id": "seal", "value_str": null, "throughput": null,
+        "full_id": "aead/seal", "directory_name": "aead/seal", "title": "aead/seal",
+    });
+    vec![
+        sample.to_string().into_bytes(),
+        benchmark.to_string().into_bytes(),
+    ]
+}

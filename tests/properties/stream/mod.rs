@@ -1,0 +1,170 @@
+//! A whole stream, as the destination receives it: records of one lane up to the takeover.
+//!
+//! Input: one byte of modes, then the bytes of stream 0 after its preamble. In the clear, what the
+//! destination does is held against a second, plainer reading of the protocol; sealed, the only
+//! bytes that may be accepted are those of the one genuine stream.
+
+mod genuine;
+mod plain;
+mod socket;
+
+use std::io::Write;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use migtax::arm::Backend;
+use migtax::crypto::MigrationSecret;
+use migtax::crypto::sequence::KeyLimits;
+use migtax::destination::lane::Lane;
+use migtax::destination::takeover::Takeover;
+use migtax::guest::memory::GuestMemory;
+use migtax::record::Framing;
+use migtax::transport::Connection;
+use migtax::units::{PAGE_SIZE, Size};
+use migtax::wire::{Bounds, Kind, Preamble};
+
+use crate::refusal::one_line;
+
+const PAGES: usize = 16;
+const MOST_STATE: usize = 40;
+const HELLO: &[u8] = b"sixteen pages";
+/// Fits the buffers of a socket, so that it can be sent before anybody receives.
+const LONGEST: usize = 48 << 10;
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Modes: sealed; in the clear, sequence numbers and checksums put right.
+const SEALED: u8 = 1;
+const REPAIRED: u8 = 2;
+
+/// What became of the guest, and what the destination said.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    taken_over: bool,
+    given_up: bool,
+    memory: Vec<u8>,
+    /// Only once the guest was taken over.
+    state: Vec<u8>,
+    answers: Vec<(Kind, u32)>,
+}
+
+/// Whether the guest was taken over.
+pub fn check(input: &[u8]) -> bool {
+    let Some((mode, wire)) = input.split_first() else {
+        return false;
+    };
+    if wire.len() > LONGEST {
+        return false;
+    }
+    if mode & SEALED != 0 {
+        let (found, reply) = receive(&sealed(), wire);
+        let expected = &genuine::stream().outcomes[genuine::stream().leading(wire)];
+        assert_eq!(found.taken_over, expected.taken_over);
+        assert!(found.memory == expected.memory, "guest memory differs");
+        assert_eq!(found.state, expected.state);
+        assert_eq!(
+            reply.len(),
+            expected.answers.len() * genuine::stream().answer_len
+        );
+        return found.taken_over;
+    }
+    let mut wire = wire.to_vec();
+    if mode & REPAIRED != 0 {
+        plain::repair(&mut wire);
+    }
+    let (mut found, reply) = receive(&clear(), &wire);
+    found.answers = plain::answers(&reply);
+    let expected = plain::read(&wire);
+    assert_eq!(found.answers, expected.answers);
+    assert_eq!(
+        (found.taken_over, found.given_up),
+        (expected.taken_over, expected.given_up)
+    );
+    assert!(found.memory == expected.memory, "guest memory differs");
+    assert_eq!(found.state, expected.state);
+    found.taken_over
+}
+
+fn clear() -> Framing {
+    Framing {
+        backend: Backend::None,
+        secret: None,
+        limits: KeyLimits::for_streams(1),
+        bounds: Bounds {
+            guest_pages: PAGES as u64,
+            record: 2 * PAGE_SIZE,
+        },
+        preamble: Preamble {
+            migration_id: 0x5eed,
+            stream: 0,
+            streams: 1,
+        },
+    }
+}
+
+fn sealed() -> Framing {
+    let mut line = [b"5e".repeat(32), b" ".to_vec(), b"ed".repeat(8)].concat();
+    let secret = MigrationSecret::from_hex_line(&mut line).expect("a key in hexadecimal");
+    Framing {
+        backend: Backend::Rustcrypto,
+        secret: Some(Arc::new(secret)),
+        ..clear()
+    }
+}
+
+/// Guest memory, made once: to map it takes longer than everything else here.
+fn guest() -> Arc<GuestMemory> {
+    static GUEST: OnceLock<Arc<GuestMemory>> = OnceLock::new();
+    let size = Size((PAGES * PAGE_SIZE) as u64);
+    GUEST
+        .get_or_init(|| Arc::new(GuestMemory::new(size, false).expect("64 KiB")))
+        .clone()
+}
+
+/// Lets a destination's lane receive `wire`: what became of the guest, and the bytes that came back.
+fn receive(framing: &Framing, wire: &[u8]) -> (Outcome, Vec<u8>) {
+    let memory = guest();
+    memory.zero_pages(0, PAGES as u64);
+    let takeover = Arc::new(Takeover::new(1, MOST_STATE));
+    let (here, mut there) = socket::pair();
+    there.write_all(wire).expect("it fits the socket's buffers");
+    there
+        .shutdown(std::net::Shutdown::Write)
+        .expect("connected");
+    let connection = Connection::new(here, 0, "source", SILENCE).expect("a socket");
+    takeover.add_socket(connection.handle().expect("a descriptor"));
+    let lane = Lane::open(connection, framing, memory.clone(), takeover.clone());
+    let mut lane = lane.expect("a cipher");
+    match lane.greet(HELLO) {
+        Ok(()) => {
+            lane.run(one_line);
+        }
+        Err(error) => one_line(&error),
+    }
+    let taken_over = takeover.is_taken_over();
+    let mut content = vec![0; PAGES * PAGE_SIZE];
+    memory.copy_out(0, &mut content);
+    let outcome = Outcome {
+        taken_over,
+        given_up: takeover.is_decided() && !taken_over,
+        memory: content,
+        state: if taken_over {
+            takeover.device_state()
+        } else {
+            Vec::new()
+        },
+        answers: Vec::new(),
+    };
+    (outcome, socket::drain(&mut there))
+}
+
+/// The sample migration, in the clear and sealed.
+#[cfg(test)]
+pub fn samples() -> [Vec<u8>; 2] {
+    [clear(), sealed()].map(|framing| genuine::sample(&framing).concat())
+}
+
+/// A stream that must not be taken over.
+#[cfg(test)]
+pub fn refused_takeover() -> Vec<u8> {
+    genuine::refused_takeover(&clear()).concat()
+}
