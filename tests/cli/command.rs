@@ -64,9 +64,12 @@ pub fn is_host(pid: i32) -> bool {
 
 fn role(pid: i32) -> Option<String> {
     let cmdline = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let words: Vec<&[u8]> = cmdline.split(|byte| *byte == 0).collect();
+    let words: Vec<&[u8]> = cmdline
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .collect();
     match words[..] {
-        [_, b"host", role, ..] => Some(String::from_utf8_lossy(role).into_owned()),
+        [_, b"host", .., role] => Some(String::from_utf8_lossy(role).into_owned()),
         _ => None,
     }
 }
