@@ -38,6 +38,7 @@ fn within_bounds(config: &Config) {
     assert!(share(config.power, 1.0) && config.power >= 0.5);
     assert!(share(config.pass_confidence, 1.0) && config.pass_confidence >= 0.5);
     assert!((4..=50).contains(&config.criterion.batches));
+    assert!(share(config.instructions.threshold, 1.0));
     let sane = |floor: f64, tolerance: f64| 0.0 <= floor && floor < tolerance && tolerance <= 10.0;
     assert!(sane(
         config.criterion.relative_floor,
@@ -72,7 +73,8 @@ fn written(config: &Config) -> String {
     let mut out = format!(
         "false_alarm = {:?}\npower = {:?}\npass_confidence = {:?}\n\
          [confirm]\nfirst = {:?}\nagain = {:?}\n\
-         [criterion]\nrelative_floor = {:?}\ntolerance = {:?}\nbatches = {}\n",
+         [criterion]\nrelative_floor = {:?}\ntolerance = {:?}\nbatches = {}\n\
+         [instructions]\nthreshold = {:?}\n",
         config.false_alarm,
         config.power,
         config.pass_confidence,
@@ -81,6 +83,7 @@ fn written(config: &Config) -> String {
         config.criterion.relative_floor,
         config.criterion.tolerance,
         config.criterion.batches,
+        config.instructions.threshold,
     );
     for metric in &config.metrics {
         let direction = match metric.direction {
