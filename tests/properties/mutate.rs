@@ -46,12 +46,15 @@ impl Mutator {
         (self.random.next_u64() % end as u64) as usize
     }
 
-    /// One of `corpus` with one to four mutations.
+    /// One of `corpus` with one mutation or more, half of the time one.
     pub fn input(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
         let mut input = corpus[self.below(corpus.len())].clone();
-        for _ in 0..=self.below(4) {
+        loop {
             let other = &corpus[self.below(corpus.len())];
             self.mutate(&mut input, other);
+            if self.below(2) == 0 {
+                break;
+            }
         }
         input.truncate(LONGEST);
         input
