@@ -66,7 +66,10 @@ const ALLOWED: &[(&str, &str)] = &[
     ),
     ("migration.peer_timeout", "a duration from 1ms to 1h"),
     ("migration.seal_workers", "\"auto\" or 1 to 64"),
-    ("migration.rekey_bytes", "a size not below migration.record"),
+    (
+        "migration.rekey_bytes",
+        "at least 2 x migration.streams x (migration.record + 128KiB)",
+    ),
     ("migration.rekey_records", "a whole number from 1"),
     ("measure.arms", "at least one arm, each once"),
     ("measure.repetitions", "1 to 10000"),
@@ -82,6 +85,9 @@ pub(super) fn allowed(field: &str) -> Option<&'static str> {
         .find(|(name, _)| *name == field)
         .map(|(_, text)| *text)
 }
+
+/// More than the head of a record takes, bytes: see [`crate::wire::Bounds::head`].
+const LARGEST_HEAD: u64 = 128 << 10;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -234,8 +240,10 @@ impl MigrationSpec {
         if let Workers::Count(n) = self.seal_workers {
             require((1..=64).contains(&n), "migration.seal_workers", n)?;
         }
+        // Each stream and direction has an equal share, and a record must fit it, its head included.
+        let shares = 2 * u64::from(self.streams);
         require(
-            self.rekey_bytes >= self.record,
+            self.rekey_bytes.0 / shares >= self.record.0 + LARGEST_HEAD,
             "migration.rekey_bytes",
             self.rekey_bytes,
         )?;
