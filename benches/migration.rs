@@ -11,8 +11,9 @@ use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use migtax::arm::Arm;
 use migtax::crypto;
 use migtax::results::OutcomeStatus;
-use migtax::runner::pair::{Route, Task, migrate};
+use migtax::runner::pair::{Task, migrate};
 use migtax::runner::process::Launcher;
+use migtax::runner::route::Route;
 use migtax::scenario::Scenario;
 use migtax::units::{Rate, Size, Span};
 

@@ -22,7 +22,6 @@ use pass::Pass;
 
 /// What callgrind counts in the tests below, in a process of its own. By itself it is a test too.
 #[test]
-#[ignore = "the tests that count run it under callgrind"]
 fn a_migration() {
     let mut pass = Pass::new(Arm::Copy);
     pass.migrate(migtax_counted);
@@ -38,7 +37,7 @@ fn counted(environment: &[(&str, String)]) -> Option<Count> {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("callgrind.out");
     let program = std::env::current_exe().unwrap();
-    let arguments = ["--exact", "a_migration", "--ignored", "--test-threads=1"];
+    let arguments = ["--exact", "a_migration", "--test-threads=1"];
     Some(callgrind::count(&program, &arguments, environment, &out).unwrap())
 }
 

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::runner::Options;
-use crate::runner::pair::{Route, has_port};
 use crate::runner::process::Role;
+use crate::runner::route::{Route, has_port};
 
 /// Flags that say where the hosts run and how they reach each other.
 #[derive(Debug, Clone, clap::Args)]

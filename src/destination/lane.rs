@@ -44,6 +44,13 @@ pub enum LaneError {
     },
 }
 
+impl LaneError {
+    /// Whether the stream ended or broke, rather than carrying something that was not due.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, LaneError::Record(RecordError::Transport(_)))
+    }
+}
+
 /// One stream of the destination.
 pub struct Lane {
     connection: Connection,
@@ -127,20 +134,16 @@ impl Lane {
 
     /// Receives until the guest has been taken over, given up, or the stream breaks; tells of a
     /// failure before it wakes the other streams, so that theirs come after it.
-    pub fn run(mut self, tell: impl FnOnce(&LaneError)) -> Ended {
+    pub fn run(mut self, tell: impl FnOnce(LaneError)) -> Ended {
         let outcome = self.receive_all();
         self.meter.leave();
-        if let Err(error) = &outcome {
-            let lost = matches!(error, LaneError::Record(RecordError::Transport(_)));
-            // Once the guest's fate is decided, nothing more is due: a stream that was woken, or
-            // that the source or the link ends in its own way, did not fail.
-            if !(lost && self.takeover.is_decided()) {
-                tell(error);
-            }
+        let failed = outcome.is_err();
+        if let Err(error) = outcome {
+            tell(error);
         }
         // Whatever the outcome, nothing more will be received on any stream.
         self.takeover
-            .end_streams(outcome.is_err() && !self.takeover.is_decided());
+            .end_streams(failed && !self.takeover.is_decided());
         Ended {
             times: self.meter.times(),
         }

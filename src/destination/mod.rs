@@ -55,7 +55,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     drop(listener);
     let cpu_began = process_cpu_ns();
     let (ended, mut failure) = match opened {
-        Ok(lanes) => receive(lanes),
+        Ok(lanes) => receive(lanes, &takeover),
         Err(reason) => (Vec::new(), Some(reason)),
     };
     let resident = memory::resident_beyond(&guest_memory);
@@ -69,9 +69,6 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         resident_beyond_guest_bytes: resident,
     };
     if report.taken_over {
-        // Stream 0 decided with everything applied; how a stream with nothing left to do then broke
-        // does not matter, whichever thread noticed first.
-        failure = None;
         emit(&Event::TookOver);
         let state = takeover.device_state();
         report.hash = memory::hash(&guest_memory, &state);
@@ -176,8 +173,10 @@ fn accept(
     }
 }
 
-/// Runs the lanes to their end; the first failure, by the time at which it was noticed.
-fn receive(lanes: Vec<Lane>) -> (Vec<Ended>, Option<String>) {
+/// Runs the lanes to their end; the first failure, by the time at which it was noticed. Once the
+/// guest's fate is decided, everything that was due has come: how a stream with nothing left to
+/// carry then ended is no failure, whichever thread noticed first.
+fn receive(lanes: Vec<Lane>, takeover: &Takeover) -> (Vec<Ended>, Option<String>) {
     let (sender, failures) = std::sync::mpsc::channel();
     let threads: Vec<_> = lanes
         .into_iter()
@@ -187,9 +186,9 @@ fn receive(lanes: Vec<Lane>) -> (Vec<Ended>, Option<String>) {
             std::thread::Builder::new()
                 .name(format!("stream-{stream}"))
                 .spawn(move || {
-                    lane.run(|error: &LaneError| {
+                    lane.run(|error: LaneError| {
                         // The receiver outlives the lanes.
-                        let _ = sender.send(error.to_string());
+                        let _ = sender.send(error);
                     })
                 })
         })
@@ -203,7 +202,10 @@ fn receive(lanes: Vec<Lane>) -> (Vec<Ended>, Option<String>) {
             Err(error) => unstarted = Some(format!("starting a stream's thread: {error}")),
         }
     }
-    (ended, failures.recv().ok().or(unstarted))
+    let failure = failures
+        .iter()
+        .find(|error| !(error.is_loss() && takeover.is_decided()));
+    (ended, failure.map(|error| error.to_string()).or(unstarted))
 }
 
 /// The guest runs on here: waits for the coordinator's word, then lets the vCPUs run for the

@@ -86,6 +86,9 @@ pub fn host_info() -> HostInfo {
     }
 }
 
+/// Memory that guests leave to the rest of the machine, bytes.
+pub const RESERVE_BYTES: u64 = 256 << 20;
+
 /// Memory that this machine has left, bytes.
 ///
 /// # Errors

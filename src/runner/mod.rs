@@ -1,8 +1,10 @@
 //! The coordinator: policy, one-time keys, arms and repetitions in interleaved blocks.
 
+mod outcome;
 pub mod pair;
 pub mod policy;
 pub mod process;
+pub mod route;
 pub mod session;
 
 use std::path::PathBuf;
@@ -11,15 +13,13 @@ use std::time::Instant;
 
 use crate::arm::Arm;
 use crate::error::{Error, ExitCode, Result};
+use crate::machine;
 use crate::results::{Migration, OutcomeStatus, PolicyDecision, Results};
 use crate::runner::pair::NotMade;
 use crate::runner::process::{Envelope, Launcher, Message, Role};
 use crate::runner::session::{Mailbox, Session};
 use crate::scenario::Scenario;
 use crate::stats;
-
-/// Memory that a run leaves to the rest of the machine.
-const RESERVE_BYTES: u64 = 256 << 20;
 
 /// What a run needs beside its scenario.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +40,7 @@ pub struct Options {
     /// another machine.
     pub destination: Option<Vec<String>>,
     /// How the source reaches the destination.
-    pub route: pair::Route,
+    pub route: route::Route,
     /// Hosts that are told to hide their AES instructions.
     pub hide_aes: Vec<Role>,
 }
@@ -160,8 +160,8 @@ fn check_memory(scenario: &Scenario, guests: u64) -> Result<()> {
         .memory
         .0
         .saturating_mul(guests)
-        .saturating_add(RESERVE_BYTES);
-    let have = crate::machine::available_memory()?;
+        .saturating_add(machine::RESERVE_BYTES);
+    let have = machine::available_memory()?;
     if need <= have {
         return Ok(());
     }

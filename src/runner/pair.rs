@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 use crate::arm::Arm;
 use crate::crypto::MigrationSecret;
 use crate::host::{Command, DestinationReport, Event, HostSpec, PROTOCOL, SourceReport};
-use crate::results::{Cpu, Downtime, Guest, Latency, Migration, Outcome, OutcomeStatus, Verified};
+use crate::results::{Migration, Outcome, OutcomeStatus};
+use crate::runner::outcome::{blank, differing, judge};
 use crate::runner::process::{Envelope, HostProcess, Launcher, Message, Role};
+use crate::runner::route::Route;
 use crate::scenario::Scenario;
 
 /// Numbers the pairs of hosts.
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// How long a destination whose takeover is in doubt may take to say what it knows; half of the
-/// peer timeout if that is less, since the source waits for that long.
-const MOST_GRACE: Duration = Duration::from_secs(2);
+/// peer timeout if that is less. The source waits for the peer timeout, and fencing takes its time.
+const MOST_GRACE: Duration = Duration::from_secs(1);
 
 /// What one migration is about.
 #[derive(Debug, Clone, Copy)]
@@ -35,50 +37,6 @@ pub struct Task<'a> {
     pub pin: (&'a [usize], &'a [usize]),
     /// How the source reaches the destination.
     pub route: &'a Route,
-}
-
-/// How the source reaches the destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// Where the destination listens; port 0 for any.
-    pub listen: String,
-    /// Where the source connects, if not where the destination says that it listens. Without a
-    /// port, the destination's own.
-    pub connect: Option<String>,
-}
-
-impl Default for Route {
-    /// Over loopback.
-    fn default() -> Self {
-        Route {
-            listen: "127.0.0.1:0".to_owned(),
-            connect: None,
-        }
-    }
-}
-
-impl Route {
-    /// Where the source connects to a destination that listens at `listening`.
-    fn address(&self, listening: &str) -> String {
-        match &self.connect {
-            None => listening.to_owned(),
-            Some(address) if has_port(address) => address.clone(),
-            Some(host) => {
-                let port = listening.rsplit(':').next().unwrap_or_default();
-                format!("{host}:{port}")
-            }
-        }
-    }
-}
-
-/// Whether an address ends in a port; an IPv6 address with one stands in brackets.
-pub fn has_port(address: &str) -> bool {
-    match address.rsplit_once(':') {
-        Some((host, port)) => {
-            port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
-        }
-        None => false,
-    }
 }
 
 /// A migration as made, and what else the coordinator learned.
@@ -146,7 +104,7 @@ pub fn migrate(
         serial,
         began,
         patience: patience(task.scenario),
-        fence_limit: task.scenario.migration.peer_timeout.0,
+        peer_timeout: task.scenario.migration.peer_timeout.0,
         route: task.route,
         seen: Seen::default(),
     };
@@ -191,8 +149,7 @@ struct Exchange<'a> {
     serial: u64,
     began: Instant,
     patience: Duration,
-    /// How long a destination may take to end when it is fenced.
-    fence_limit: Duration,
+    peer_timeout: Duration,
     route: &'a Route,
     seen: Seen,
 }
@@ -254,7 +211,7 @@ impl Exchange<'_> {
                 }
             }
             Event::Unacknowledged => {
-                seen.unacknowledged_until = Some(now + self.fence_limit.min(MOST_GRACE) / 2);
+                seen.unacknowledged_until = Some(now + MOST_GRACE.min(self.peer_timeout / 2));
             }
             Event::TookOver => seen.took_over = true,
             Event::Hashed { hash } => seen.destination_hash = Some(hash),
@@ -300,26 +257,8 @@ impl Exchange<'_> {
                 address: self.route.address(address),
             });
         }
-        if let Some(until) = seen.unacknowledged_until {
-            // The rule for the final acknowledgement: two running copies are worse than none.
-            if seen.took_over {
-                self.source.tell(&Command::TakenOver);
-                seen.unacknowledged_until = None;
-            } else if seen.destination.is_some() || seen.destination_gone || Instant::now() >= until
-            {
-                seen.unacknowledged_until = None;
-                seen.fenced = true;
-                if let Some(epitaph) = self.destination.ended_by_itself()
-                    && seen.destination.is_none()
-                {
-                    seen.failure.get_or_insert(epitaph);
-                }
-                // Else nobody knows, and the source keeps its guest paused.
-                if self.destination.fence(self.fence_limit) {
-                    self.source.tell(&Command::Fenced);
-                }
-            }
-        }
+        self.settle_takeover();
+        let seen = &mut self.seen;
         let source_ended = seen.source.is_some() || seen.source_gone;
         if let (Some(hash), false) = (&seen.destination_hash, seen.resumed)
             && source_ended
@@ -338,6 +277,32 @@ impl Exchange<'_> {
                 }
                 _ => self.destination.end(),
             }
+        }
+    }
+
+    /// The rule for the final acknowledgement, once the source has said that it misses it: two
+    /// running copies are worse than none.
+    fn settle_takeover(&mut self) {
+        let Some(until) = self.seen.unacknowledged_until else {
+            return;
+        };
+        if self.seen.took_over {
+            self.seen.unacknowledged_until = None;
+            self.source.tell(&Command::TakenOver);
+            return;
+        }
+        let reported = self.seen.destination.is_some();
+        if !reported && !self.seen.destination_gone && Instant::now() < until {
+            return;
+        }
+        self.seen.unacknowledged_until = None;
+        self.seen.fenced = true;
+        if !reported && let Some(epitaph) = self.destination.ended_by_itself() {
+            self.note(epitaph);
+        }
+        // Else nobody knows, and the source keeps its guest paused.
+        if self.destination.fence(self.peer_timeout / 4) {
+            self.source.tell(&Command::Fenced);
         }
     }
 
@@ -425,100 +390,6 @@ impl Exchange<'_> {
             migration,
             tracker,
             warning,
-        }
-    }
-}
-
-/// The outcome, from both sides' accounts.
-fn judge(
-    outcome: Outcome,
-    verified: &Verified,
-    failure: Option<String>,
-    destination_failure: Option<String>,
-) -> Outcome {
-    let failed = |reason: String| Outcome {
-        status: OutcomeStatus::Failed,
-        reason: Some(reason),
-    };
-    match outcome.status {
-        OutcomeStatus::Completed | OutcomeStatus::FellBack => {
-            if let Some(reason) = failure {
-                failed(reason)
-            } else if let Some(reason) = destination_failure {
-                failed(reason)
-            } else if !verified.equal {
-                failed(differing(&verified.source_hash, &verified.destination_hash))
-            } else {
-                outcome
-            }
-        }
-        OutcomeStatus::NotConverged => outcome,
-        OutcomeStatus::Failed => {
-            // A host that died explains broken streams; else each side says what it saw.
-            let mut reasons: Vec<String> = failure.into_iter().collect();
-            reasons.extend(outcome.reason);
-            reasons.extend(destination_failure);
-            failed(if reasons.is_empty() {
-                "no host reported".to_owned()
-            } else {
-                reasons.join("; ")
-            })
-        }
-    }
-}
-
-fn differing(source: &str, destination: &str) -> String {
-    format!("guest memory differs: source {source}, destination {destination}")
-}
-
-fn blank(task: &Task<'_>) -> Migration {
-    Migration {
-        arm: task.arm,
-        block: task.block,
-        outcome: Outcome {
-            status: OutcomeStatus::Failed,
-            reason: None,
-        },
-        total_time_s: 0.0,
-        setup_time_s: 0.0,
-        downtime: Downtime::default(),
-        rounds: Vec::new(),
-        pages_sent: 0,
-        zero_pages: 0,
-        memory_bytes: task.scenario.guest.memory.0,
-        payload_bytes: 0,
-        bytes_on_wire: 0,
-        records: 0,
-        source_resident_bytes: 0,
-        destination_resident_bytes: 0,
-        cpu: Cpu::default(),
-        verified: Verified::default(),
-        guest: Guest {
-            write_latency_ns: Latency::default(),
-            ..Guest::default()
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_source_connects_where_the_route_says() {
-        for (connect, listening, address) in [
-            (None, "127.0.0.1:5", "127.0.0.1:5"),
-            (Some("10.0.0.2"), "0.0.0.0:77", "10.0.0.2:77"),
-            (Some("10.0.0.2:9"), "0.0.0.0:77", "10.0.0.2:9"),
-            (Some("[::1]"), "[::]:77", "[::1]:77"),
-            (Some("[::1]:9"), "[::]:77", "[::1]:9"),
-            (Some("far"), "0.0.0.0:77", "far:77"),
-        ] {
-            let route = Route {
-                connect: connect.map(str::to_owned),
-                ..Route::default()
-            };
-            assert_eq!(route.address(listening), address);
         }
     }
 }

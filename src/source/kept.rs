@@ -1,21 +1,16 @@
 //! Whether a guest that stayed has every write that its vCPUs made, and no other.
 
-use std::sync::Arc;
-
 use crate::error::Result;
 use crate::guest::memory::GuestMemory;
 use crate::guest::{content, write};
 use crate::host::HostSpec;
-use crate::machine::available_memory;
+use crate::machine::{RESERVE_BYTES, available_memory};
 use crate::scenario::WriteExtent;
 use crate::source::Machine;
 use crate::workload::{PageWrite, WriteStream};
 
 /// Writes drawn from a stream at once.
 const BATCH: usize = 4096;
-
-/// Memory that the check leaves to the rest of the machine, bytes.
-const RESERVE: u64 = 256 << 20;
 
 /// Builds the guest's memory a second time, from its first content and the writes that each vCPU
 /// counts, and compares. The vCPUs have ended. `None` if that can't be told: see
@@ -27,10 +22,10 @@ pub fn writes_kept(spec: &HostSpec, machine: &Machine, executed: &[u64]) -> Resu
     let scenario = &spec.scenario;
     let size = scenario.guest.memory;
     let commute = machine.extent == WriteExtent::Word || executed.len() == 1;
-    if !commute || available_memory()? < size.0.saturating_add(RESERVE) {
+    if !commute || available_memory()? < size.0.saturating_add(RESERVE_BYTES) {
         return Ok(None);
     }
-    let again = Arc::new(GuestMemory::new(size, false)?);
+    let again = GuestMemory::new(size, false)?;
     content::fill(&again, &scenario.guest.content, scenario.guest.seed);
     let mut batch: Vec<PageWrite> = Vec::with_capacity(BATCH);
     for (vcpu, count) in (0..).zip(executed) {

@@ -5,10 +5,9 @@ use std::sync::Mutex;
 use migtax::arm::Arm;
 use migtax::results::{Migration, OutcomeStatus};
 
-use crate::relay::{Fault, Phase, Relay};
-use crate::runs::{
-    arms, assert_guest_stayed, free_address, marker, names, reason, scenario, start, struck,
-};
+use crate::relay::{Fault, Phase};
+use crate::relayed::{self, Plan, struck};
+use crate::runs::{arms, assert_guest_stayed, marker, reason, several_at_once};
 
 /// A fault, how long a peer may be silent under it, and what the error must say: any of these, on
 /// a sealed stream and on one in the clear.
@@ -84,28 +83,15 @@ fn cases() -> Vec<Case> {
 #[test]
 fn every_fault_of_the_link_is_named_and_the_guest_is_in_one_place_with_every_write() {
     let cases = cases();
-    let mut work: Vec<(&Case, Phase)> = cases
+    let work = cases
         .iter()
-        .flat_map(|case| Phase::ALL.map(|phase| (case, phase)))
-        .collect();
-    work.reverse();
-    let work = Mutex::new(work);
+        .flat_map(|case| Phase::ALL.map(|phase| (case, phase)));
     let counts = Mutex::new((0, 0));
-    // Most of them wait for something: several at once.
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                loop {
-                    let Some((case, phase)) = work.lock().unwrap().pop() else {
-                        return;
-                    };
-                    let (struck, survived) = strike(case, phase);
-                    let mut counts = counts.lock().unwrap();
-                    counts.0 += struck;
-                    counts.1 += survived;
-                }
-            });
-        }
+    several_at_once(work, |(case, phase)| {
+        let (struck, completed) = strike(case, phase);
+        let mut counts = counts.lock().unwrap();
+        counts.0 += struck;
+        counts.1 += completed;
     });
     let (struck, completed) = counts.into_inner().unwrap();
     println!("link faults: {struck} struck, {completed} migrations completed in spite of them");
@@ -115,21 +101,14 @@ fn every_fault_of_the_link_is_named_and_the_guest_is_in_one_place_with_every_wri
 fn strike(case: &Case, phase: Phase) -> (u32, u32) {
     let context = format!("{} at {phase:?}", case.name);
     let arms = arms();
-    let destination = free_address();
-    let relay = Relay::start(destination, phase, Some(case.fault.clone()), 0);
-    let run = start(
-        &scenario(case.peer_timeout),
-        &marker(),
-        &[
-            "--arms",
-            &names(&arms),
-            "--listen",
-            &destination.to_string(),
-            "--connect",
-            &relay.address().to_string(),
-        ],
-    )
-    .end();
+    let plan = Plan {
+        phase,
+        fault: Some(case.fault.clone()),
+        first: 0,
+        peer_timeout: case.peer_timeout,
+        marker: &marker(),
+    };
+    let (run, relay) = relayed::run(plan, &arms, &[]);
     let results = run
         .results
         .unwrap_or_else(|| panic!("{context}: {}", run.said));
@@ -200,27 +179,19 @@ fn assert_named(case: &Case, migration: &Migration, context: &str) {
 
 #[test]
 fn the_relay_alone_changes_nothing() {
-    let arms = arms();
-    for phase in Phase::ALL {
-        let destination = free_address();
-        let relay = Relay::start(destination, phase, None, 0);
-        let run = start(
-            &scenario("5s"),
-            &marker(),
-            &[
-                "--arms",
-                &names(&arms),
-                "--listen",
-                &destination.to_string(),
-                "--connect",
-                &relay.address().to_string(),
-            ],
-        )
-        .end();
+    several_at_once(Phase::ALL, |phase| {
+        let plan = Plan {
+            phase,
+            fault: None,
+            first: 0,
+            peer_timeout: "5s",
+            marker: &marker(),
+        };
+        let (run, relay) = relayed::run(plan, &arms(), &[]);
         assert_eq!(run.status.code(), Some(0), "{}", run.said);
         let results = run.results.unwrap();
         for migration in struck(&results, &relay, "no fault") {
             assert_eq!(migration.outcome.status, OutcomeStatus::Completed);
         }
-    }
+    });
 }

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use migtax::results::OutcomeStatus;
+use migtax::results::{Migration, OutcomeStatus};
 
 use crate::runs::{assert_guest_stayed, free_address, marker, reason, scenario, start, start_in};
 
 #[test]
 fn a_destination_without_memory_says_so() {
-    // 4 MiB of guest need more than this address space has room for.
+    // A guest of 1 GiB does not fit this address space, in KiB.
     let binary = env!("CARGO_BIN_EXE_migtax");
     let text = scenario("5s").replace("4MiB", "1GiB");
     let command = format!("sh -c 'ulimit -v 700000; exec \"$0\" \"$@\"' {binary}");
@@ -40,19 +40,19 @@ fn a_destination_without_memory_says_so() {
     }
 }
 
+/// The one migration of a run, which failed.
+fn failed(peer_timeout: &str, flags: &[&str]) -> Migration {
+    let ended = start(&scenario(peer_timeout), &marker(), flags).end();
+    assert_eq!(ended.status.code(), Some(6), "{}", ended.said);
+    ended.results.unwrap().migrations.remove(0)
+}
+
 #[test]
 fn a_port_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let ended = start(
-        &scenario("5s"),
-        &marker(),
-        &["--arms", "plain", "--listen", &address],
-    )
-    .end();
-    assert_eq!(ended.status.code(), Some(6), "{}", ended.said);
-    let results = ended.results.unwrap();
-    let said = reason(&results.migrations[0]);
+    let migration = failed("5s", &["--arms", "plain", "--listen", &address]);
+    let said = reason(&migration);
     assert!(
         said.contains(&format!(
             "destination: listening at {address}: Address already in use"
@@ -64,17 +64,9 @@ fn a_port_that_is_taken_is_named() {
 #[test]
 fn a_destination_that_nobody_reaches_leaves_the_guest_where_it_is() {
     let nobody = free_address().to_string();
-    let ended = start(
-        &scenario("300ms"),
-        &marker(),
-        &["--arms", "plain", "--connect", &nobody],
-    )
-    .end();
-    assert_eq!(ended.status.code(), Some(6), "{}", ended.said);
-    let results = ended.results.unwrap();
-    let migration = &results.migrations[0];
-    assert!(reason(migration).contains("connecting to the destination: Connection refused"));
-    assert_guest_stayed(migration, "nobody listens");
+    let migration = failed("300ms", &["--arms", "plain", "--connect", &nobody]);
+    assert!(reason(&migration).contains("connecting to the destination: Connection refused"));
+    assert_guest_stayed(&migration, "nobody listens");
 }
 
 #[test]

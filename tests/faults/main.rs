@@ -8,4 +8,5 @@ mod link;
 mod machine;
 mod places;
 mod relay;
+mod relayed;
 mod runs;

@@ -13,8 +13,6 @@ use migtax::arm::Arm;
 use migtax::crypto;
 use migtax::results::{Migration, OutcomeStatus, Results};
 
-use crate::relay::{ROUNDS, Relay};
-
 /// No run here may take longer, on however busy a machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -94,6 +92,23 @@ pub struct Ended {
     pub results: Option<Results>,
     pub said: String,
     _folder: tempfile::TempDir,
+}
+
+/// Does all of the work, four pieces at once: most of a piece is waiting.
+pub fn several_at_once<T: Send>(work: impl IntoIterator<Item = T>, each: impl Fn(T) + Sync) {
+    let mut work: Vec<T> = work.into_iter().collect();
+    work.reverse();
+    let work = Mutex::new(work);
+    let next = || work.lock().unwrap().pop();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(piece) = next() {
+                    each(piece);
+                }
+            });
+        }
+    });
 }
 
 /// A marker for a run, so that faults can find its processes.
@@ -212,28 +227,6 @@ pub fn signal(marker: &str, role: &str, signal: i32) {
         }
     }
     assert!(found, "no {role} to signal");
-}
-
-/// The migrations in which a relay's fault struck. The others came to an end in fewer rounds.
-pub fn struck<'a>(results: &'a Results, relay: &Relay, context: &str) -> Vec<&'a Migration> {
-    let struck = relay.struck();
-    assert_eq!(results.migrations.len(), struck.len(), "{context}");
-    let (hit, missed): (Vec<_>, Vec<_>) = results
-        .migrations
-        .iter()
-        .zip(struck)
-        .partition(|(_, struck)| *struck);
-    for (migration, _) in missed {
-        let context = format!("{context}, {}, not struck", migration.arm);
-        assert_eq!(
-            migration.outcome.status,
-            OutcomeStatus::Completed,
-            "{context}"
-        );
-        assert!((migration.rounds.len() as u32) < ROUNDS, "{context}");
-    }
-    assert!(!hit.is_empty(), "{context}");
-    hit.into_iter().map(|(migration, _)| migration).collect()
 }
 
 /// The reason of a migration that did not simply complete.

@@ -68,8 +68,10 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Checks the corpus as it stands and `count` mutations of it.
+/// Checks what the formats' own writers make, the corpus as it stands, and `count` mutations of it.
 fn run(target: &str, count: usize, check: fn(&[u8]) -> bool) {
+    let fresh = Count::of(check, seeds::of(target));
+    assert!(fresh.accepted > 0, "{target}: no seed is accepted");
     let (accepted, refused): (Vec<_>, Vec<_>) =
         corpus(target).into_iter().partition(|input| check(input));
     let known = Count {

@@ -21,27 +21,42 @@ use migtax::workload::trace::TraceWriter;
 
 use crate::stream;
 
+/// Makes the seeds of a target.
+type Maker = fn() -> Vec<Vec<u8>>;
+
+/// The targets that have seeds, and what makes them.
+const MAKERS: [(&str, Maker); 10] = [
+    ("record", record),
+    ("stream", streams),
+    ("spec", spec),
+    ("trace", traces),
+    ("lackey", lackey),
+    ("scenario", scenarios),
+    ("results", results),
+    ("gate_policy", gate_policy),
+    ("exact", exact),
+    ("criterion", criterion),
+];
+
+/// The seeds of a target as the formats are now.
+pub fn of(target: &str) -> Vec<Vec<u8>> {
+    let (_, make) = MAKERS
+        .iter()
+        .find(|(name, _)| *name == target)
+        .unwrap_or_else(|| panic!("{target} has no seeds"));
+    make()
+}
+
+/// No check but a tool: every run of the tests makes the seeds and checks them, only this writes.
 #[test]
-#[ignore = "writes files of the repository"]
+#[ignore = "replaces the committed seeds, after a format was changed on purpose"]
 fn seeds() {
-    let all: [(&str, Vec<Vec<u8>>); 10] = [
-        ("record", record()),
-        ("stream", streams()),
-        ("spec", spec()),
-        ("trace", traces()),
-        ("lackey", lackey()),
-        ("scenario", scenarios()),
-        ("results", results()),
-        ("gate_policy", gate_policy()),
-        ("exact", exact()),
-        ("criterion", criterion()),
-    ];
-    for (target, inputs) in all {
+    for (target, make) in MAKERS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("fuzz/corpus")
             .join(target);
         fs::create_dir_all(&folder).unwrap();
-        for (index, input) in inputs.iter().enumerate() {
+        for (index, input) in make().iter().enumerate() {
             fs::write(folder.join(format!("seed-{index:02}")), input).unwrap();
         }
     }

@@ -136,7 +136,7 @@ fn receive(framing: &Framing, wire: &[u8]) -> (Outcome, Vec<u8>) {
     let mut lane = lane.expect("a cipher");
     match lane.greet(HELLO) {
         Ok(()) => {
-            lane.run(one_line);
+            lane.run(|error| one_line(&error));
         }
         Err(error) => one_line(&error),
     }

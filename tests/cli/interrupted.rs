@@ -1,0 +1,141 @@
+//! Runs that are interrupted, or lose a host, and what is left of them.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::command::{migtax, scenario_file};
+use crate::migration::IDLE;
+use migtax::arm::Arm;
+use migtax::results::OutcomeStatus;
+
+#[test]
+fn a_host_that_dies_fails_its_migration_and_the_run_goes_on() {
+    let slow = IDLE
+        .replace("repetitions = 1", "repetitions = 2")
+        .replace("[workload]", "[migration]\nlink = \"50Mbit/s\"\n[workload]");
+    for victim in ["source", "destination"] {
+        let (_folder, path) = scenario_file(&slow);
+        let out = tempfile::tempdir().unwrap();
+        let mut child = migtax()
+            .args(["run", &path, "--arms", "plain", "--out"])
+            .arg(out.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = crate::command::wait_for_host(child.id(), victim);
+        // SAFETY: a signal to a process that this test's child has started.
+        assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+        assert_eq!(child.wait().unwrap().code(), Some(6));
+        let results = migtax::results::read(out.path()).unwrap();
+        assert_eq!(results.migrations.len(), 2);
+        let failed = &results.migrations[0].outcome;
+        assert_eq!(failed.status, OutcomeStatus::Failed);
+        let reason = failed.reason.as_ref().unwrap();
+        assert!(
+            reason.contains(&format!("the {victim} host process ended: signal: 9")),
+            "{reason}"
+        );
+        assert_eq!(
+            results.migrations[1].outcome.status,
+            OutcomeStatus::Completed
+        );
+    }
+}
+
+#[test]
+fn an_interrupted_run_keeps_what_it_has_and_leaves_no_process() {
+    let (_folder, path) = scenario_file(IDLE);
+    let out = tempfile::tempdir().unwrap();
+    let mut child = migtax()
+        .args(["run", &path, "--arms", "plain", "--reps", "10000", "--out"])
+        .arg(out.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while migtax::results::read(out.path()).map_or(0, |r| r.migrations.len()) < 3 {
+        assert!(Instant::now() < deadline, "no migration was saved");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let hosts = crate::command::hosts(child.id());
+    // SAFETY: a signal to this test's own child.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+    let output = BufReader::new(child.stdout.take().unwrap());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let results = migtax::results::read(out.path()).unwrap();
+    assert!(results.interrupted && results.migrations.len() >= 3);
+    assert!(
+        results
+            .migrations
+            .iter()
+            .all(|m| m.outcome.status == OutcomeStatus::Completed)
+    );
+    for host in hosts {
+        assert!(!crate::command::is_host(host), "host {host} is still there");
+    }
+    assert!(
+        output.lines().count() > 0,
+        "the table of what there is was printed"
+    );
+}
+
+#[test]
+fn an_interrupted_run_is_resumed_where_it_stopped() {
+    let (_folder, path) = scenario_file(&IDLE.replace("repetitions = 1", "repetitions = 40"));
+    let out = tempfile::tempdir().unwrap();
+    let mut child = migtax()
+        .args(["run", &path, "--arms", "plain,copy", "--out"])
+        .arg(out.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while migtax::results::read(out.path()).map_or(0, |r| r.migrations.len()) < 3 {
+        assert!(Instant::now() < deadline, "no migration was saved");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // SAFETY: a signal to this test's own child.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let before = migtax::results::read(out.path()).unwrap();
+    let resume = |flags: &[&str]| {
+        let output = migtax()
+            .args(["run", "--resume"])
+            .arg(out.path())
+            .args(flags)
+            .output();
+        output.unwrap().status.code()
+    };
+    assert_eq!(
+        resume(&["--reps", "3"]),
+        Some(2),
+        "the scenario is the run's own"
+    );
+    assert_eq!(
+        migtax::results::read(out.path()).unwrap(),
+        before,
+        "nothing is lost by that"
+    );
+    assert_eq!(resume(&[]), Some(0));
+    let after = migtax::results::read(out.path()).unwrap();
+    assert!(!after.interrupted);
+    assert_eq!(
+        after.migrations[..before.migrations.len()],
+        before.migrations
+    );
+    let mut blocks = std::collections::BTreeMap::<u32, Vec<Arm>>::new();
+    for migration in &after.migrations {
+        blocks
+            .entry(migration.block)
+            .or_default()
+            .push(migration.arm);
+    }
+    let whole = blocks.values().filter(|arms| arms.len() == 2).count();
+    assert_eq!(whole, 40);
+    assert!(
+        blocks.len() - whole <= 1,
+        "at most the interrupted block is partial"
+    );
+    assert_eq!(resume(&[]), Some(2), "a complete run can't be resumed");
+}
