@@ -92,8 +92,8 @@ def plan(seed, index, allowed):
     clock = r.choices(["live", "virtual"], [3, 1])[0]
     link = r.choice(["1Gbit/s", "5Gbit/s", "10Gbit/s"] + (["unlimited"] * 3 if clock == "live" else []))
     zero = r.choice([0.0, 0.1, r.uniform(0, 0.9)])
-    # A share of a key must hold the longest record: its pages and 64 KiB of head.
-    least = 2 * streams * (record + 64 * KIB + 64) // KIB + 1
+    # The least that migtax takes: a share of a key holds the longest record, its head included.
+    least = 2 * streams * (record + 128 * KIB) // KIB
     device_state = r.choice([64, 256, 1024]) * KIB
     granularity = r.choice(["4KiB", "4KiB", "2MiB"])
     toml = f"""name = "soak {seed}/{index}"
