@@ -97,15 +97,6 @@ pub fn decide(progress: Progress, limits: Limits) -> Decision {
     }
 }
 
-/// Time to send `bytes` over a link of `bits_per_second`, nanoseconds, rounded up.
-///
-/// # Panics
-/// If `bits_per_second` is 0.
-pub fn link_time_ns(bytes: u64, bits_per_second: u64) -> u64 {
-    let nanos = (u128::from(bytes) * 8_000_000_000).div_ceil(u128::from(bits_per_second));
-    u64::try_from(nanos).unwrap_or(u64::MAX)
-}
-
 /// Bandwidth over the latest rounds that together last [`BANDWIDTH_WINDOW`], or over all if they
 /// are shorter.
 #[derive(Debug, Clone, Default)]
@@ -224,12 +215,5 @@ mod tests {
         window.add(900, Duration::from_millis(60));
         // 60 ms are too short alone: the round before counts too.
         assert_eq!(window.time_for_ns(1_000), 160_000_000);
-    }
-
-    #[test]
-    fn link_time_is_exact_and_rounded_up() {
-        assert_eq!(link_time_ns(0, 1), 0);
-        assert_eq!(link_time_ns(1_250_000_000, 10_000_000_000), 1_000_000_000);
-        assert_eq!(link_time_ns(1, 3), 2_666_666_667);
     }
 }

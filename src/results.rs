@@ -194,6 +194,9 @@ pub struct Migration {
     pub verified: Verified,
     /// The guest's own view.
     pub guest: Guest,
+    /// What its hosts say against it; the run's warnings repeat it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
 /// Downtime on the source's clock, from the pause request to the authenticated takeover

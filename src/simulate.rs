@@ -252,6 +252,7 @@ fn migration(
         curve: Vec::new(),
     };
     Migration {
+        warnings: Vec::new(),
         arm,
         block,
         outcome: Outcome {

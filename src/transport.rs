@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::crypto::Segment;
+use crate::units::link_time_ns;
 
 mod carrier;
 
@@ -342,9 +343,15 @@ impl Pacer {
         }
     }
 
+    /// What the link carries in that time, bytes.
+    pub fn bytes_within(&self, time: Duration) -> u64 {
+        let bits = u128::from(self.bits_per_second) * time.as_nanos() / 1_000_000_000;
+        u64::try_from(bits / 8).unwrap_or(u64::MAX)
+    }
+
     /// Books `bytes` and sleeps until the link takes them.
     pub fn wait(&self, bytes: u64) {
-        let cost = crate::precopy::link_time_ns(bytes, self.bits_per_second);
+        let cost = link_time_ns(bytes, self.bits_per_second);
         let now = self.epoch.elapsed().as_nanos() as u64;
         let earliest = now.saturating_sub(Self::TOLERANCE.as_nanos() as u64);
         let book = |free: u64| Some(free.max(earliest) + cost);

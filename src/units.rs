@@ -176,6 +176,15 @@ impl Bandwidth {
     }
 }
 
+/// Time to send `bytes` over a link of `bits_per_second`, nanoseconds, rounded up.
+///
+/// # Panics
+/// If `bits_per_second` is 0.
+pub fn link_time_ns(bytes: u64, bits_per_second: u64) -> u64 {
+    let nanos = (u128::from(bytes) * 8_000_000_000).div_ceil(u128::from(bits_per_second));
+    u64::try_from(nanos).unwrap_or(u64::MAX)
+}
+
 impl FromStr for Bandwidth {
     type Err = UnitError;
     fn from_str(text: &str) -> Result<Self, UnitError> {
@@ -283,5 +292,12 @@ mod tests {
         assert!("0bit/s".parse::<Bandwidth>().is_err());
         assert!("10GB/s".parse::<Bandwidth>().is_err());
         assert!("300".parse::<Span>().is_err());
+    }
+
+    #[test]
+    fn link_time_is_exact_and_rounded_up() {
+        assert_eq!(link_time_ns(0, 1), 0);
+        assert_eq!(link_time_ns(1_250_000_000, 10_000_000_000), 1_000_000_000);
+        assert_eq!(link_time_ns(1, 3), 2_666_666_667);
     }
 }

@@ -10,7 +10,7 @@ use crate::arm::{AWS_LC_MASK_VARIABLE, Arm};
 use crate::error::{Error, ExitCode, Result};
 use crate::host::control::{Control, emit, read_spec, unbuffered_input};
 use crate::host::{Event, HostSpec, capabilities};
-use crate::{destination, source};
+use crate::{crypto, destination, source};
 
 /// Arguments of `migtax host`.
 #[derive(Debug, clap::Args)]
@@ -61,6 +61,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         report(info);
         std::process::exit(ExitCode::CannotRun as i32);
     }));
+    crypto::guard_stack();
     let played = read_spec(&mut &*unbuffered_input()).and_then(|(spec, secret)| {
         check_spec(args, &spec)?;
         let control = Control::listen();

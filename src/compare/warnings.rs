@@ -1,5 +1,7 @@
 //! What weakens a result, with figures and a remedy.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::arm::Arm;
 use crate::results::{ArmInfo, Metric, OutcomeStatus, Results, Warning};
 use crate::scenario::ClockKind;
@@ -27,6 +29,7 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
     outcomes(results, &mut found);
     identical_arms(results, &mut found);
     schedule(results, &mut found);
+    hosts(results, &mut found);
     found
 }
 
@@ -39,8 +42,7 @@ fn warning(code: &str, message: String, remedy: impl Into<String>) -> Warning {
 }
 
 fn repetitions(results: &Results, found: &mut Vec<Warning>) {
-    let blocks: std::collections::BTreeSet<u32> =
-        results.migrations.iter().map(|m| m.block).collect();
+    let blocks: BTreeSet<u32> = results.migrations.iter().map(|m| m.block).collect();
     let n = blocks.len();
     if n > 0 && n < THIN_BLOCKS {
         let level = 100.0 * (1.0 - libm::exp2(1.0 - n as f64));
@@ -250,6 +252,26 @@ fn schedule(results: &Results, found: &mut Vec<Warning>) {
     }
 }
 
+/// What hosts say against single migrations: each code once for an arm.
+fn hosts(results: &Results, found: &mut Vec<Warning>) {
+    let mut told = BTreeMap::<(&str, Arm), (&Warning, BTreeSet<u32>)>::new();
+    for migration in &results.migrations {
+        for warning in &migration.warnings {
+            let key = (warning.code.as_str(), migration.arm);
+            let (_, blocks) = told.entry(key).or_insert((warning, BTreeSet::new()));
+            blocks.insert(migration.block);
+        }
+    }
+    for ((code, arm), (first, blocks)) in told {
+        let place = match blocks.len() {
+            1 => format!("{arm} block {}", blocks.first().unwrap_or(&0)),
+            several => format!("{arm}, {several} blocks"),
+        };
+        let message = format!("{place}: {}", first.message);
+        found.push(warning(code, message, first.remedy.clone()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +324,16 @@ mod tests {
                     if m.arm == Arm::AwsLc {
                         m.guest.schedule_kept = 0.9;
                     }
+                }
+            }),
+            ("lost_acknowledgement", |r| {
+                for m in &mut r.migrations[..2] {
+                    m.arm = Arm::AwsLc;
+                    m.warnings.push(warning(
+                        "lost_acknowledgement",
+                        "the stream broke".to_owned(),
+                        "look at the link",
+                    ));
                 }
             }),
             ("high_spread", |r| {

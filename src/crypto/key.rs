@@ -105,12 +105,6 @@ impl MigrationSecret {
         self.memory.nonce
     }
 
-    /// Whether the kernel locked the key's memory. The process may have reached its limit of
-    /// locked memory (`ulimit -l`).
-    pub fn is_locked(&self) -> bool {
-        self.memory.is_locked()
-    }
-
     /// The key of an epoch: HKDF-SHA256 (RFC 5869) of the migration key, no salt, with a label
     /// and the epoch as big-endian 32 bits as its info.
     ///

@@ -47,6 +47,25 @@ pub use sequence::{
 
 use guard::ReuseGuard;
 
+/// Whether the kernel locked all memory that this process has given to keys. An unprivileged
+/// process may reach its limit (`ulimit -l`); it goes on then.
+pub fn keys_are_locked() -> bool {
+    locked::all_is_locked()
+}
+
+/// Overwrites what ciphers have left on the calling thread's stack, below its caller: for threads
+/// that don't drop the [`Sealer`] or [`Opener`] that they used.
+pub fn scrub_stack() {
+    locked::scrub_stack();
+}
+
+/// Locks the part of the calling thread's stack that ciphers will use, some KiB below its caller,
+/// and leaves it out of core dumps, where the kernel allows: they set up keys there, and some copy
+/// their schedule there for each record.
+pub fn guard_stack() {
+    locked::guard_stack();
+}
+
 /// Bytes of a key.
 pub const KEY_LEN: usize = 32;
 /// Bytes of an IV.

@@ -60,7 +60,7 @@ impl KeyLimits {
     /// The confidentiality and integrity advantage of AES-GCM is bounded by (s + q + 1)^2 / 2^129
     /// for s blocks of 16 bytes and q records (draft-irtf-cfrg-aead-limits, section 5.1.1); 256
     /// GiB are 2^34 blocks, which with 2^32 records and their associated data leaves it below
-    /// 2^-60. The IVs alone would allow 2^64 records.
+    /// 2^-59. The IVs alone would allow 2^64 records.
     pub fn for_streams(streams: u32) -> Self {
         KeyLimits {
             bytes: 256 << 30,

@@ -7,7 +7,7 @@ use crate::destination::takeover::Takeover;
 use crate::guest::memory::GuestMemory;
 use crate::meter::{StageMeter, StageTimes};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
-use crate::transport::Connection;
+use crate::transport::{Connection, TransportError};
 use crate::units::PAGE_SIZE;
 use crate::wire::{Head, Kind, Totals};
 
@@ -161,7 +161,7 @@ impl Lane {
     /// If the stream breaks, or the record is not the one that is due.
     pub fn step(&mut self) -> Result<Step, LaneError> {
         self.meter.record();
-        self.inbound.receive(&mut self.connection)?;
+        self.receive()?;
         self.meter.lap(RECEIVE);
         let head = self.inbound.open()?;
         self.meter.lap(OPEN);
@@ -201,6 +201,24 @@ impl Lane {
         };
         self.meter.cancel();
         Ok(step)
+    }
+
+    /// Receives the next record. Between records a stream may be silent for as long as others
+    /// bring the rest of a round.
+    fn receive(&mut self) -> Result<(), LaneError> {
+        let had = self.connection.received();
+        loop {
+            let others = self.takeover.received();
+            match self.inbound.receive(&mut self.connection) {
+                Err(RecordError::Transport(TransportError::Silent { .. }))
+                    if self.connection.received() == had && self.takeover.received() != others => {}
+                outcome => {
+                    outcome?;
+                    self.takeover.record_received();
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// The apply stage: writes a record's pages to guest memory.

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::crypto::MigrationSecret;
+use crate::crypto::{self, MigrationSecret};
 use crate::destination::lane::{APPLY, Ended, Lane, LaneError, OPEN, RECEIVE};
 use crate::destination::takeover::Takeover;
 use crate::error::{Error, Result};
@@ -36,6 +36,7 @@ const SLOWEST_FILL: u64 = 64 << 20;
 /// If the spec can't be carried out. What happens to the migration itself is in the report.
 pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) -> Result<()> {
     memory::pin(&spec.pin)?;
+    memory::start_threads()?;
     let framing = memory::framing(spec, secret)?;
     let (guest_memory, fill_s) = memory::allocate(spec)?;
     let listener = TcpListener::bind(&spec.listen)
@@ -58,11 +59,16 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         Ok(lanes) => receive(lanes, &takeover),
         Err(reason) => (Vec::new(), Some(reason)),
     };
+    // The migration has ended, and its key with it.
+    drop(framing);
     let resident = memory::resident_beyond(&guest_memory);
     let cpu = cpu(&ended, takeover.decided_cpu_ns(), cpu_began);
     let mut report = DestinationReport {
         taken_over: takeover.is_taken_over(),
         failure: None,
+        warnings: memory::unlocked_keys("destination", spec.sealed)
+            .into_iter()
+            .collect(),
         cpu,
         hash: String::new(),
         write_latency_after_ns: Latency::default(),
@@ -139,6 +145,8 @@ fn open(
     for lane in &mut lanes {
         lane.greet(&hello).map_err(|error| error.to_string())?;
     }
+    // The ciphers go on in the lanes' threads.
+    crypto::scrub_stack();
     Ok(lanes)
 }
 
@@ -186,6 +194,7 @@ fn receive(lanes: Vec<Lane>, takeover: &Takeover) -> (Vec<Ended>, Option<String>
             std::thread::Builder::new()
                 .name(format!("stream-{stream}"))
                 .spawn(move || {
+                    crypto::guard_stack();
                     lane.run(|error: LaneError| {
                         // The receiver outlives the lanes.
                         let _ = sender.send(error);

@@ -22,6 +22,8 @@ pub struct Takeover {
     device_state: Mutex<Vec<u8>>,
     most_device_state: usize,
     sockets: Mutex<Vec<TcpStream>>,
+    /// Records received, on all streams.
+    received: AtomicU64,
     decision: AtomicU8,
     /// CPU time of the process when the guest was taken over, nanoseconds.
     decided_cpu_ns: AtomicU64,
@@ -36,6 +38,7 @@ impl Takeover {
             device_state: Mutex::new(touched(most_device_state)),
             most_device_state,
             sockets: Mutex::new(Vec::new()),
+            received: AtomicU64::new(0),
             decision: AtomicU8::new(UNDECIDED),
             decided_cpu_ns: AtomicU64::new(0),
         }
@@ -44,6 +47,17 @@ impl Takeover {
     /// Adds a stream's socket, to be shut down when the migration ends.
     pub fn add_socket(&self, socket: TcpStream) {
         lock(&self.sockets).push(socket);
+    }
+
+    /// A stream has received a record.
+    pub fn record_received(&self) {
+        // Relaxed: the count carries nothing but itself.
+        self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records received so far, on all streams.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// A stream begins to receive `round`: every stream must have ended the rounds before.

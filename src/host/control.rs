@@ -94,10 +94,11 @@ pub fn read_spec(input: &mut impl Read) -> Result<(HostSpec, Option<MigrationSec
     spec.scenario.check()?;
     let secret = if spec.sealed {
         let mut text = [0; HEX_LINE_LEN];
-        input
-            .read_exact(&mut text)
-            .map_err(|error| Error::io("reading the secret", error))?;
-        Some(MigrationSecret::from_hex_line(&mut text)?)
+        let read = input.read_exact(&mut text);
+        // Also when it was cut short: what there is of it is wiped.
+        let secret = MigrationSecret::from_hex_line(&mut text);
+        read.map_err(|error| Error::io("reading the secret", error))?;
+        Some(secret?)
     } else {
         None
     };

@@ -4,17 +4,29 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::arm::Backend;
-use crate::crypto::MigrationSecret;
 use crate::crypto::sequence::KeyLimits;
+use crate::crypto::{self, MigrationSecret};
 use crate::error::{Error, Result};
 use crate::guest::memory::GuestMemory;
 use crate::guest::vcpu::StreamPosition;
 use crate::host::HostSpec;
 use crate::record::Framing;
+use crate::results::Warning;
 use crate::wire::{Bounds, Preamble};
 
 /// What beyond the device-state blob goes with a guest: the vCPUs' places in their streams.
 const POSITION_LEN: usize = 16;
+
+/// Starts the threads that fill and hash memory: after the takeover the lack of one could no longer
+/// be an error. They keep to the CPUs that the process was pinned to before.
+///
+/// # Errors
+/// If the system has no room for them.
+pub fn start_threads() -> Result<()> {
+    rayon::ThreadPoolBuilder::new()
+        .build_global()
+        .map_err(|error| Error::CannotRun(format!("starting threads: {error}")))
+}
 
 /// Faults in guest memory; seconds that it took.
 ///
@@ -25,6 +37,18 @@ pub fn allocate(spec: &HostSpec) -> Result<(Arc<GuestMemory>, f64)> {
     let guest = &spec.scenario.guest;
     let memory = GuestMemory::new(guest.memory, guest.huge_pages)?;
     Ok((Arc::new(memory), began.elapsed().as_secs_f64()))
+}
+
+/// What is to be said if a process of that role could not lock all memory that held the key of a
+/// sealed migration.
+pub fn unlocked_keys(role: &str, sealed: bool) -> Option<Warning> {
+    (sealed && !crypto::keys_are_locked()).then(|| Warning {
+        code: "unlocked_keys".to_owned(),
+        message: format!(
+            "the {role} could not lock all memory that held keys: some may be swapped out"
+        ),
+        remedy: "raise the limit of locked memory (ulimit -l), or turn swap off".to_owned(),
+    })
 }
 
 /// How this migration's records are made, the same on both sides; stream 0's preamble.

@@ -25,7 +25,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::arm::{Arm, Backend};
 use crate::crypto;
-use crate::results::{DestinationCpu, Downtime, Guest, Latency, Outcome, Round, SourceCpu};
+use crate::results::{
+    DestinationCpu, Downtime, Guest, Latency, Outcome, Round, SourceCpu, Warning,
+};
 use crate::scenario::Scenario;
 
 /// Version of this protocol; both sides must have the same.
@@ -148,8 +150,8 @@ pub enum Event {
 pub struct SourceReport {
     /// How it ended.
     pub outcome: Outcome,
-    /// Something that weakens an outcome that stands, such as a lost acknowledgement.
-    pub warning: Option<String>,
+    /// What weakens an outcome that stands, such as a lost acknowledgement.
+    pub warnings: Vec<Warning>,
     /// Connections and handshake, seconds.
     pub connect_s: f64,
     /// From the first harvest to the takeover acknowledgement, or to the end otherwise.
@@ -181,6 +183,8 @@ pub struct DestinationReport {
     pub taken_over: bool,
     /// Why not, if something broke; an abort by the source is none.
     pub failure: Option<String>,
+    /// What weakens an outcome that stands.
+    pub warnings: Vec<Warning>,
     /// CPU by stage.
     pub cpu: DestinationCpu,
     /// Hash of guest memory and device state; empty unless it took over.

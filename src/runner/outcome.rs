@@ -73,5 +73,6 @@ pub(super) fn blank(task: &Task<'_>) -> Migration {
             write_latency_ns: Latency::default(),
             ..Guest::default()
         },
+        warnings: Vec::new(),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crate::arm::Arm;
-use crate::crypto::MigrationSecret;
-use crate::host::{Command, DestinationReport, Event, HostSpec, PROTOCOL, SourceReport};
+use crate::crypto::{self, MigrationSecret};
+use crate::host::{Command, DestinationReport, Event, HostSpec, PROTOCOL, SourceReport, memory};
 use crate::results::{Migration, Outcome, OutcomeStatus};
 use crate::runner::outcome::{blank, differing, judge};
 use crate::runner::process::{Envelope, HostProcess, Launcher, Message, Role};
@@ -46,8 +46,6 @@ pub struct Made {
     pub migration: Migration,
     /// The tracker that was used.
     pub tracker: Option<String>,
-    /// Something that weakens an outcome that stands.
-    pub warning: Option<String>,
 }
 
 /// Why a migration was not made.
@@ -77,6 +75,7 @@ pub fn migrate(
 ) -> std::result::Result<Made, NotMade> {
     let began = Instant::now();
     let secret = if task.sealed {
+        crypto::guard_stack();
         Some(MigrationSecret::generate()?)
     } else {
         None
@@ -335,11 +334,10 @@ impl Exchange<'_> {
                     .as_ref()
                     .map(|(at, fill, _)| (*at, *fill)),
             ));
-        let mut warning = None;
         let mut migration = blank(task);
         migration.setup_time_s = starting_s;
         if let Some(source) = seen.source {
-            warning = source.warning;
+            migration.warnings = source.warnings;
             migration.outcome = source.outcome;
             migration.setup_time_s = starting_s + source.connect_s;
             migration.total_time_s = source.total_time_s;
@@ -355,9 +353,13 @@ impl Exchange<'_> {
             migration.verified.source_hash = source.hash;
             migration.source_resident_bytes = source.resident_beyond_guest_bytes;
         }
+        migration
+            .warnings
+            .extend(memory::unlocked_keys("coordinator", task.sealed));
         let mut destination_failure = None;
         if let Some(destination) = seen.destination {
             migration.cpu.destination = destination.cpu;
+            migration.warnings.extend(destination.warnings);
             migration.destination_resident_bytes = destination.resident_beyond_guest_bytes;
             migration.verified.destination_hash = destination.hash;
             if destination.taken_over {
@@ -386,10 +388,6 @@ impl Exchange<'_> {
             };
         }
         debug_assert_eq!(migration.memory_bytes, scenario.guest.memory.0);
-        Made {
-            migration,
-            tracker,
-            warning,
-        }
+        Made { migration, tracker }
     }
 }

@@ -261,18 +261,7 @@ impl<'a> Session<'a> {
     }
 
     fn keep(&mut self, made: Made) {
-        let Made {
-            migration,
-            tracker,
-            warning,
-        } = made;
-        if let Some(message) = warning {
-            self.extra.push(Warning {
-                code: "lost_acknowledgement".to_owned(),
-                message: format!("{} block {}: {message}", migration.arm, migration.block),
-                remedy: "look at the link between the hosts".to_owned(),
-            });
-        }
+        let Made { migration, tracker } = made;
         if let Some(tracker) = tracker {
             self.results.host.tracker = tracker;
         }

@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::crypto::sequence::Direction;
+use crate::crypto::{self, sequence::Direction};
 use crate::guest::memory::GuestMemory;
 use crate::meter::{StageMeter, StageTimes, thread_cpu_ns};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
@@ -53,6 +53,15 @@ pub struct Shared {
     pub pool: Option<rayon::ThreadPool>,
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // A lane's own stack is scrubbed with its ciphers; the workers sealed with them too.
+        if let Some(pool) = &self.pool {
+            pool.broadcast(|_| crypto::scrub_stack());
+        }
+    }
+}
+
 impl Lane {
     /// A lane over a fresh connection: sends its preamble.
     ///
@@ -74,7 +83,10 @@ impl Lane {
             inbound: Inbound::new(framing, Direction::ToSource)?,
             meter: StageMeter::new(TRANSMIT),
             batches: match workers {
-                1 => [batch(group(framing.bounds.record))?, Vec::new()],
+                1 => [
+                    batch(group(framing.bounds.record, shared.pacer.as_ref()))?,
+                    Vec::new(),
+                ],
                 _ => [batch(workers)?, batch(workers)?],
             },
             stream: framing.preamble.stream,
@@ -304,10 +316,15 @@ impl Lane {
 /// whose sealed records are to stay in that cache until they are sent.
 const SOCKET_CALL: usize = 768 << 10;
 
+/// The most time that a slow link takes for one call: waiting for a long one looks like silence.
+const LONGEST_CALL: Duration = Duration::from_millis(100);
+
 /// Records in one socket call.
-fn group(record: usize) -> usize {
+fn group(record: usize, pacer: Option<&Pacer>) -> usize {
+    let paced = pacer.map_or(u64::MAX, |pacer| pacer.bytes_within(LONGEST_CALL));
+    let call = SOCKET_CALL.min(usize::try_from(paced).unwrap_or(usize::MAX));
     // Each draft has a cipher context of its own in locked memory.
-    (SOCKET_CALL / record).clamp(1, 16)
+    (call / record).clamp(1, 16)
 }
 
 /// The prepare stage: fills a draft with the next pages, zero pages apart. False if none is left.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::arm::Backend;
-use crate::crypto::MigrationSecret;
+use crate::crypto::{self, MigrationSecret};
 use crate::error::{Error, Result};
 use crate::guest::memory::GuestMemory;
 use crate::guest::vcpu::StreamPosition;
@@ -21,7 +21,7 @@ use crate::guest::{content, write};
 use crate::host::control::{Control, emit};
 use crate::host::{Command, Event, HostSpec, SourceReport, memory};
 use crate::precopy::{Limits, StopReason};
-use crate::results::{Downtime, Outcome, OutcomeStatus, SourceCpu};
+use crate::results::{Downtime, Outcome, OutcomeStatus, SourceCpu, Warning};
 use crate::scenario::{ClockKind, Workers, WriteExtent};
 use crate::source::driver::{Driver, End, Migrated};
 use crate::source::lane::{PREPARE, SEAL, Shared, TRANSMIT};
@@ -58,6 +58,7 @@ impl Machine {
 /// If the spec can't be carried out. What happens to the migration itself is in the report.
 pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) -> Result<()> {
     memory::pin(&spec.pin)?;
+    memory::start_threads()?;
     let framing = memory::framing(spec, secret)?;
     let began = Instant::now();
     let (guest_memory, _) = memory::allocate(spec)?;
@@ -122,6 +123,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let resident = memory::resident_beyond(&machine.memory);
     let (bytes_on_wire, records) = (streams.wire_bytes(), streams.records());
     let cpu = cpu(&migrated, streams);
+    // The migration has ended, and its key with it.
+    drop((shared, framing));
     let hash = match ended.outcome.status {
         OutcomeStatus::Completed => memory::hash(&machine.memory, &device_state),
         _ => String::new(),
@@ -130,7 +133,11 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let end = finish(spec, &machine, timeline, stays)?;
     emit(&Event::Source(Box::new(SourceReport {
         outcome: lost_writes(&end).unwrap_or(ended.outcome),
-        warning: ended.warning,
+        warnings: ended
+            .warning
+            .into_iter()
+            .chain(memory::unlocked_keys("source", spec.sealed))
+            .collect(),
         connect_s,
         total_time_s: migrated.total_ns as f64 / 1e9,
         downtime: migrated.downtime,
@@ -196,6 +203,7 @@ fn share(spec: &HostSpec, machine: &Machine, bounds: &crate::wire::Bounds) -> Re
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
             .thread_name(|index| format!("seal-{index}"))
+            .start_handler(|_| crypto::guard_stack())
             .build()
             .map_err(|error| Error::CannotRun(format!("seal workers: {error}")))?;
         Some(pool)
@@ -221,7 +229,7 @@ fn auto_workers(streams: u32) -> usize {
 /// What became of the migration, once the coordinator's word is in where it is needed.
 struct Ended {
     outcome: Outcome,
-    warning: Option<String>,
+    warning: Option<Warning>,
     /// The guest runs on here.
     resume: bool,
 }
@@ -264,10 +272,14 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
             control.hold(false);
             match answer {
                 Some(Command::TakenOver) => Ended {
-                    warning: Some(format!(
-                        "the takeover's acknowledgement was lost ({reason}); the destination \
-                         reported that it took over"
-                    )),
+                    warning: Some(Warning {
+                        code: "lost_acknowledgement".to_owned(),
+                        message: format!(
+                            "the takeover's acknowledgement was lost ({reason}); the destination \
+                             reported that it took over"
+                        ),
+                        remedy: "look at the link between the hosts".to_owned(),
+                    }),
                     ..ended(OutcomeStatus::Completed, None, false)
                 },
                 Some(Command::Fenced) => ended(
@@ -318,7 +330,7 @@ fn report_unopened(reason: String, connect_s: f64, guest: GuestEnd) {
             status: OutcomeStatus::Failed,
             reason: Some(format!("source: {reason}")),
         }),
-        warning: None,
+        warnings: Vec::new(),
         connect_s,
         total_time_s: 0.0,
         downtime: Downtime::default(),

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crate::crypto;
 use crate::meter::StageTimes;
 use crate::record::{Framing, RecordError};
 use crate::source::lane::{Lane, Shared};
@@ -69,6 +70,8 @@ impl Streams {
         for lane in &mut lanes {
             lane.greet(hello)?;
         }
+        // The ciphers go on in the lanes' threads.
+        crypto::scrub_stack();
         Streams::start(lanes)
     }
 
@@ -91,7 +94,10 @@ impl Streams {
             let answer = answer.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("stream-{stream}"))
-                .spawn(move || lane.run(&orders, &answer))
+                .spawn(move || {
+                    crypto::guard_stack();
+                    lane.run(&orders, &answer)
+                })
                 .map_err(|e| RecordError::connect(stream as u32, e))?;
             streams.orders.push(order);
             streams.threads.push(thread);

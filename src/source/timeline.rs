@@ -6,10 +6,10 @@ use crate::error::Result;
 use crate::guest::vcpu::{Phase, StreamPosition, StreamStart, Vcpus};
 use crate::host::HostSpec;
 use crate::host::latency::latency;
-use crate::precopy::{BandwidthWindow, link_time_ns};
+use crate::precopy::BandwidthWindow;
 use crate::results::{Guest, Latency};
 use crate::source::Machine;
-use crate::units::PAGE_SIZE;
+use crate::units::{PAGE_SIZE, link_time_ns};
 use crate::workload::{MergedStream, WriteStream};
 
 /// How the guest got on while it was migrated, and where its stream stands.

@@ -1,6 +1,8 @@
 //! Sealing and opening through the public interface.
 
+mod live;
 mod masks;
+mod needles;
 mod race;
 mod records;
 mod wipe;

@@ -5,9 +5,12 @@ use std::sync::Mutex;
 use migtax::arm::Arm;
 use migtax::results::{Migration, OutcomeStatus};
 
-use crate::relay::{Fault, Phase};
+use crate::relay::{Fault, Phase, Relay};
 use crate::relayed::{self, Plan, struck};
-use crate::runs::{arms, assert_guest_stayed, marker, reason, several_at_once};
+use crate::runs::{
+    arms, assert_guest_stayed, free_address, marker, names, reason, scenario, several_at_once,
+    start,
+};
 
 /// A fault, how long a peer may be silent under it, and what the error must say: any of these, on
 /// a sealed stream and on one in the clear.
@@ -194,4 +197,28 @@ fn the_relay_alone_changes_nothing() {
             assert_eq!(migration.outcome.status, OutcomeStatus::Completed);
         }
     });
+}
+
+#[test]
+fn a_stream_waits_for_a_slower_one_beyond_the_timeout() {
+    let destination = free_address();
+    // Stream 1 brings its 16 MiB at 8 MB/s at most; stream 0 has long ended the round.
+    let relay = Relay::start(destination, Phase::FirstRound, Some(Fault::SlowReader), 0);
+    let text = scenario("1s")
+        .replace("4MiB", "32MiB")
+        .replace("150MiB/s", "1MiB/s");
+    let (listen, connect) = (destination.to_string(), relay.address().to_string());
+    let names = names(&[Arm::Plain, Arm::RustcryptoSoft]);
+    let flags = ["--arms", &names, "--listen", &listen, "--connect", &connect];
+    let run = start(&text, &marker(), &flags).end();
+    assert_eq!(run.status.code(), Some(0), "{}", run.said);
+    assert_eq!(relay.struck(), [true, true]);
+    for migration in run.results.unwrap().migrations {
+        assert_eq!(migration.outcome.status, OutcomeStatus::Completed);
+        assert!(
+            migration.rounds[0].duration_s > 2.0,
+            "{:?}",
+            migration.rounds[0]
+        );
+    }
 }

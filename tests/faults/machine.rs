@@ -116,3 +116,39 @@ fn a_full_disk_ends_the_run_and_leaves_valid_results() {
         "nothing half-written is left behind"
     );
 }
+
+#[test]
+fn keys_that_cannot_be_locked_are_told_of() {
+    // The right to lock without limit is not handed on to what is started.
+    let free = ["--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"];
+    let tried = Command::new("setpriv").args(free).arg("true").status();
+    if !tried.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this needs setpriv (util-linux) and the right to drop capabilities");
+        return;
+    }
+    let command = format!(
+        "setpriv {} sh -c 'ulimit -l 0; exec {} \"$@\"' migtax",
+        free.join(" "),
+        env!("CARGO_BIN_EXE_migtax")
+    );
+    let flags = [
+        "--arms",
+        "plain,rustcrypto-soft",
+        "--destination",
+        &command,
+        "--connect",
+        "127.0.0.1",
+    ];
+    let ended = start(&scenario("5s"), &marker(), &flags).end();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.said);
+    let results = ended.results.unwrap();
+    let told: Vec<_> = results
+        .warnings
+        .iter()
+        .filter(|w| w.code == "unlocked_keys")
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].message.contains("rustcrypto-soft") && told[0].message.contains("destination"));
+    let told = |index: usize| results.migrations[index].warnings.len();
+    assert_eq!(told(0) + told(1), 1, "{:?}", results.migrations);
+}

@@ -157,6 +157,7 @@ fn migration(dice: &mut Dice, scenario: &Scenario, arm: Arm, block: u32, drift: 
     };
     let stall = downtime.total_s * 1e9;
     Migration {
+        warnings: Vec::new(),
         arm,
         block,
         outcome: if converged {
