@@ -82,6 +82,11 @@ fn look_into(arm: Arm, workers: u32) {
     let host = |role| until(role, || host(folder.path(), role));
     let (source, destination) = (host("source"), host("destination"));
     let processes = [run.id(), source, destination];
+    if processes.iter().any(|process| !is_readable(*process)) {
+        eprintln!("skipped: this needs the right to read the memory of processes that it started");
+        assert!(run.wait().unwrap().success(), "{context}");
+        return;
+    }
     let traced = processes.iter().all(|process| seize(*process));
 
     // In use on both sides: what the library made of the key of some epoch is there.
@@ -206,6 +211,10 @@ fn host(folder: &Path, role: &str) -> Option<u32> {
             && command.contains(&role.as_bytes().to_vec())
             && words("environ").contains(&marker.clone().into_bytes())
     })
+}
+
+fn is_readable(process: u32) -> bool {
+    fs::File::open(format!("/proc/{process}/mem")).is_ok()
 }
 
 fn is_there(process: u32) -> bool {
