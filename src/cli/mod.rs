@@ -2,6 +2,7 @@
 
 pub mod ab;
 pub mod doctor;
+mod folders;
 pub mod gate;
 pub mod host;
 pub mod list;

@@ -7,14 +7,13 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::arm::Arm;
+use crate::cli::folders;
 use crate::cli::place::Place;
 use crate::error::{Error, ExitCode, Result};
 use crate::report;
 use crate::results::{self, Migration, Results};
 use crate::runner::{self, Observer, Options};
-use crate::scenario::{
-    MOST_AUTO_BLOCKS, Overrides, Repetitions, Scenario, folder_name, load_points,
-};
+use crate::scenario::{MOST_AUTO_BLOCKS, Overrides, Repetitions, load_points};
 use crate::stats::StopRule;
 use crate::units::Span;
 
@@ -79,28 +78,19 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let folder = match (&args.out, &resume) {
         (_, Some((folder, _))) => folder.clone(),
         (Some(folder), _) => folder.clone(),
-        (None, None) => fresh_folder(Path::new("reports"), &points[0])?,
+        (None, None) => folders::fresh(Path::new("reports"), &points[0])?,
     };
-    let points: Vec<(Scenario, PathBuf)> = match <[Scenario; 1]>::try_from(points) {
-        Ok([scenario]) => vec![(scenario, folder.clone())],
-        Err(points) => points
-            .into_iter()
-            .map(|point| {
-                let label: Vec<String> = point
-                    .point
-                    .iter()
-                    .map(|(key, value)| format!("{key}-{value}"))
-                    .collect();
-                let within = folder.join(folder_name(&label.join("-")));
-                (point, within)
-            })
-            .collect(),
-    };
+    let points = folders::of_points(points, &folder);
     let mut progress = Progress::new();
     let run = runner::run(&points, &options, &mut progress)?;
     progress.bar.finish_and_clear();
+    let is_matrix = points.len() > 1;
     let mut reported = Vec::new();
     for ((_, folder), results) in points.iter().zip(run.results) {
+        // Points of a matrix that an interrupt left without a migration have nothing to show.
+        if is_matrix && results.interrupted && results.migrations.is_empty() {
+            continue;
+        }
         report::write(&results, folder)?;
         reported.push((folder.clone(), results));
     }
@@ -109,7 +99,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     if args.json {
         let text = match &reported[..] {
-            [(_, results)] => serde_json::to_string_pretty(results),
+            [(_, results)] if !is_matrix => serde_json::to_string_pretty(results),
             all => serde_json::to_string_pretty(&all.iter().map(|(_, r)| r).collect::<Vec<_>>()),
         };
         println!(
@@ -121,7 +111,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         for (_, results) in &reported {
             println!("{}", report::console_table(results));
         }
-        println!("{}", folder.join("index.html").display());
+        let shown = match is_matrix && reported.len() < 2 {
+            true => folder,
+            false => folder.join("index.html"),
+        };
+        println!("{}", shown.display());
     }
     Ok(run.exit)
 }
@@ -151,26 +145,6 @@ fn parse_share(text: &str) -> std::result::Result<f64, String> {
         .ok()
         .filter(|share| *share > 0.0 && *share <= 1.0)
         .ok_or_else(|| "a share above 0 to 1, such as 0.05".to_owned())
-}
-
-/// A folder that does not exist yet, named by scenario and time.
-fn fresh_folder(under: &Path, scenario: &Scenario) -> Result<PathBuf> {
-    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    let stem = format!("{}-{time}", folder_name(&scenario.name));
-    std::fs::create_dir_all(under).map_err(|e| Error::writing(under, e))?;
-    for attempt in 1.. {
-        let name = match attempt {
-            1 => stem.clone(),
-            _ => format!("{stem}-{attempt}"),
-        };
-        let folder = under.join(name);
-        match std::fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(Error::writing(folder, error)),
-        }
-    }
-    unreachable!("the loop ends by returning")
 }
 
 /// A bar on standard error, where that is a terminal.

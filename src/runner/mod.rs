@@ -1,5 +1,6 @@
 //! The coordinator: policy, one-time keys, arms and repetitions in interleaved blocks.
 
+mod hosts;
 mod outcome;
 pub mod pair;
 pub mod policy;
@@ -15,6 +16,7 @@ use crate::arm::Arm;
 use crate::error::{Error, ExitCode, Result};
 use crate::machine;
 use crate::results::{Migration, OutcomeStatus, PolicyDecision, Results};
+use crate::runner::hosts::Hosts;
 use crate::runner::pair::NotMade;
 use crate::runner::process::{Envelope, Launcher, Message, Role};
 use crate::runner::session::{Mailbox, Session};
@@ -91,10 +93,11 @@ pub fn run(
         sender: &sender,
         inbox: &inbox,
     };
+    let mut hosts = Hosts::new(&launcher, options);
     let mut sessions = Vec::with_capacity(points.len());
     for (scenario, folder) in points {
         std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
-        let session = Session::open(scenario, options, &launcher, folder)?;
+        let session = Session::open(scenario, options, &mut hosts, folder)?;
         sessions.push(match &options.resume {
             Some(earlier) => session.resume(earlier.clone())?,
             None => session,

@@ -13,12 +13,11 @@ use crate::error::{Error, Result};
 use crate::host::Capabilities;
 use crate::machine::{self, Monitor};
 use crate::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
-use crate::results::{
-    self, ArmInfo, HostInfo, Metric, PolicyDecision, Results, SCHEMA_VERSION, Warning,
-};
+use crate::results::{self, ArmInfo, Metric, PolicyDecision, Results, SCHEMA_VERSION, Warning};
+use crate::runner::hosts::{Abilities, Hosts};
 use crate::runner::pair::{self, Made, NotMade, Task};
 use crate::runner::policy::{self, Rules};
-use crate::runner::process::{Envelope, Launcher, Role};
+use crate::runner::process::{Envelope, Launcher};
 use crate::runner::{Observer, Options};
 use crate::scenario::{ClockKind, Scenario};
 use crate::stats;
@@ -66,7 +65,7 @@ impl<'a> Session<'a> {
     pub fn open(
         scenario: &'a Scenario,
         options: &'a Options,
-        launcher: &'a Launcher,
+        hosts: &mut Hosts<'a>,
         folder: &Path,
     ) -> Result<Session<'a>> {
         let mut results = Results {
@@ -78,13 +77,7 @@ impl<'a> Session<'a> {
             // Until the end: a coordinator that is killed leaves it so.
             interrupted: true,
             command: options.command.clone(),
-            host: HostInfo {
-                destination: options
-                    .destination
-                    .as_ref()
-                    .map(|command| command.join(" ")),
-                ..machine::host_info()
-            },
+            host: hosts.machine().clone(),
             scenario: scenario.clone(),
             arms: Vec::new(),
             migrations: Vec::new(),
@@ -99,21 +92,19 @@ impl<'a> Session<'a> {
         let mut versions = BTreeMap::new();
         let mut extra: Vec<Warning> = injected_slowdown().into_iter().collect();
         for &arm in &scenario.measure.arms {
-            let capabilities = launcher.capabilities(Role::Source, arm)?;
-            let destination = if launcher.is_uniform() {
-                capabilities.clone()
-            } else {
-                launcher.capabilities(Role::Destination, arm)?
-            };
-            let decided = policy::decide(arm, rules, &capabilities, &destination);
-            extra.extend(differing(arm, &capabilities, &destination));
-            versions.extend(capabilities.versions);
+            let Abilities {
+                source,
+                destination,
+            } = hosts.abilities(arm)?;
+            let decided = policy::decide(arm, rules, &source, &destination);
+            extra.extend(differing(arm, &source, &destination));
+            versions.extend(source.versions);
             results.arms.push(ArmInfo {
                 name: arm,
                 backend: arm.backend().library().to_owned(),
-                backend_version: capabilities.backend_version,
-                engaged_features: capabilities.engaged_features,
-                supported: capabilities.missing_features.is_empty()
+                backend_version: source.backend_version,
+                engaged_features: source.engaged_features,
+                supported: source.missing_features.is_empty()
                     && decided.decision != PolicyDecision::Unsupported,
                 reason: decided.reason,
                 policy_decision: decided.decision,
@@ -124,7 +115,7 @@ impl<'a> Session<'a> {
         Ok(Session {
             scenario,
             options,
-            launcher,
+            launcher: hosts.launcher(),
             folder: folder.to_owned(),
             results,
             runnable,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::command::{migtax, scenario_file};
 use crate::migration::IDLE;
 use migtax::arm::Arm;
-use migtax::results::OutcomeStatus;
+use migtax::results::{OutcomeStatus, Results};
 
 #[test]
 fn a_host_that_dies_fails_its_migration_and_the_run_goes_on() {
@@ -138,4 +138,46 @@ fn an_interrupted_run_is_resumed_where_it_stopped() {
         "at most the interrupted block is partial"
     );
     assert_eq!(resume(&[]), Some(2), "a complete run can't be resumed");
+}
+
+/// The machine and the hosts are asked once, so that a matrix of many points begins at once; what an
+/// interrupt leaves undone is recorded and not drawn.
+#[test]
+fn a_large_matrix_begins_and_ends_at_once() {
+    let lists = "[migration]\nstreams = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n\
+        max_rounds = [11, 12, 13, 14, 15, 16, 17, 18, 19, 20]\n\
+        seal_workers = [1, 2, 3, 4]\n[workload]";
+    let text = IDLE.replace("[workload]", lists);
+    let (_folder, path) = scenario_file(&text);
+    let out = tempfile::tempdir().unwrap();
+    let mut child = migtax()
+        .args(["run", &path, "--arms", "plain", "--out"])
+        .arg(out.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let points = || -> Vec<Results> {
+        let folders = std::fs::read_dir(out.path()).unwrap().flatten();
+        folders
+            .filter_map(|folder| migtax::results::read(&folder.path()).ok())
+            .collect()
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while points().iter().all(|point| point.migrations.is_empty()) {
+        assert!(Instant::now() < deadline, "no migration was saved");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // SAFETY: a signal to this test's own child.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let points = points();
+    assert_eq!(points.len(), 400);
+    let made = points
+        .iter()
+        .filter(|point| !point.migrations.is_empty())
+        .count();
+    assert!((1..400).contains(&made), "{made}");
+    let drawn = std::fs::read_dir(out.path()).unwrap().flatten();
+    let drawn = drawn.filter(|folder| folder.path().join("index.html").exists());
+    assert_eq!(drawn.count(), made);
 }

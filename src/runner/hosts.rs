@@ -1,0 +1,74 @@
+//! What the hosts of a run are and can do: found out once, for all scenarios of a matrix.
+
+use std::collections::BTreeMap;
+
+use crate::arm::Arm;
+use crate::error::Result;
+use crate::host::Capabilities;
+use crate::machine;
+use crate::results::HostInfo;
+use crate::runner::Options;
+use crate::runner::process::{Launcher, Role};
+
+/// The hosts of a run.
+pub struct Hosts<'a> {
+    launcher: &'a Launcher,
+    machine: HostInfo,
+    told: BTreeMap<Arm, Abilities>,
+}
+
+/// What both hosts can do for an arm.
+#[derive(Debug, Clone)]
+pub struct Abilities {
+    /// The source.
+    pub source: Capabilities,
+    /// The destination.
+    pub destination: Capabilities,
+}
+
+impl<'a> Hosts<'a> {
+    /// Looks at this machine, which takes about 0.1 s.
+    pub fn new(launcher: &'a Launcher, options: &Options) -> Hosts<'a> {
+        let destination = options.destination.as_ref();
+        Hosts {
+            launcher,
+            machine: HostInfo {
+                destination: destination.map(|command| command.join(" ")),
+                ..machine::host_info()
+            },
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// How they are started.
+    pub fn launcher(&self) -> &'a Launcher {
+        self.launcher
+    }
+
+    /// This machine, before the run.
+    pub fn machine(&self) -> &HostInfo {
+        &self.machine
+    }
+
+    /// What they can do for an arm.
+    ///
+    /// # Errors
+    /// If they can't be started.
+    pub fn abilities(&mut self, arm: Arm) -> Result<Abilities> {
+        if let Some(known) = self.told.get(&arm) {
+            return Ok(known.clone());
+        }
+        let source = self.launcher.capabilities(Role::Source, arm)?;
+        let destination = if self.launcher.is_uniform() {
+            source.clone()
+        } else {
+            self.launcher.capabilities(Role::Destination, arm)?
+        };
+        let abilities = Abilities {
+            source,
+            destination,
+        };
+        self.told.insert(arm, abilities.clone());
+        Ok(abilities)
+    }
+}
