@@ -92,7 +92,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             continue;
         }
         report::write(&results, folder)?;
-        reported.push((folder.clone(), results));
+        reported.push((results::file_of(folder), results));
     }
     if reported.len() > 1 {
         report::compare_runs(&reported, &folder)?;

@@ -81,6 +81,10 @@ window = "1ms"
         .collect();
     streams.sort_unstable();
     assert_eq!(streams, [1, 2]);
+    let page = std::fs::read_to_string(out.join("index.html")).unwrap();
+    for name in ["1: streams-1", "2: streams-2"] {
+        assert!(page.contains(name), "{name} is not on the page that compares the points");
+    }
 }
 
 /// The resolved scenario in results.json is one that can be run again.
