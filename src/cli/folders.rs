@@ -30,15 +30,10 @@ pub fn of_points(points: Vec<Scenario>, folder: &Path) -> Vec<(Scenario, PathBuf
 
 /// What tells a point from the others, such as `record-64KiB-streams-2`.
 fn label(point: &Scenario) -> String {
-    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    let short: BTreeSet<String> = point.point.keys().map(|key| last(key)).collect();
-    let values = point.point.iter().map(|(key, value)| {
-        let key = match short.len() == point.point.len() {
-            true => last(key),
-            false => key.clone(),
-        };
-        format!("{key}-{value}")
-    });
+    let values = point.varied();
+    let values = values
+        .iter()
+        .map(|(field, value)| format!("{field}-{value}"));
     values.collect::<Vec<_>>().join("-")
 }
 

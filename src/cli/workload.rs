@@ -158,16 +158,11 @@ const MIB: f64 = (1 << 20) as f64;
 
 fn text(scenario: &Scenario, m: &Measurement) -> String {
     let mut out = String::new();
-    let label: Vec<String> = scenario
-        .point
-        .iter()
-        .map(|(field, value)| format!("{field} = {value}"))
-        .collect();
     let mut line = |text: String| {
         out.push_str(text.trim_end());
         out.push('\n');
     };
-    line(format!("{}  {}", m.scenario, label.join(", ")));
+    line(scenario.title());
     line(format!("  arrival         {}", m.arrival));
     line(format!(
         "  rate            {:.2} MiB/s, asked {:.2} MiB/s ({:+.2}%); {} writes in {:.3} s",

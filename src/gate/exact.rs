@@ -250,10 +250,10 @@ pub fn judge_against_file(file: &Path, run: &Results, candidate: String) -> Resu
     if run.scenario.measure.clock != ClockKind::Virtual {
         return refused("the candidate ran under the live clock: its counts are not exact".into());
     }
-    let Some(entry) = baseline.scenarios.get(&run.scenario.name) else {
+    let title = run.scenario.title();
+    let Some(entry) = baseline.scenarios.get(&title) else {
         return refused(format!(
-            "the file has no scenario \"{}\": run --update-exact",
-            run.scenario.name
+            "the file has no scenario \"{title}\": run --update-exact"
         ));
     };
     if let Some(why) = scenario_difference(&entry.scenario, &run.scenario, &[]) {
@@ -302,7 +302,7 @@ pub fn update_file(file: &Path, run: &Results) -> Result<Vec<String>> {
         }
     };
     let mut changes = Vec::new();
-    let name = &run.scenario.name;
+    let name = &run.scenario.title();
     let old = baseline.scenarios.remove(name);
     let mut arms = BTreeMap::new();
     if let Some(old) = &old {

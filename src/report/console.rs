@@ -20,7 +20,7 @@ pub fn console_table(results: &Results) -> String {
         &mut out,
         &text::terminal(&format!(
             "{}: {} guest, {} arms x {} blocks{} on {}",
-            results.scenario.name,
+            results.scenario.title(),
             results.scenario.guest.memory,
             arms.len(),
             view::blocks(results),

@@ -16,7 +16,7 @@ pub fn summary(results: &Results) -> String {
     let _ = writeln!(
         out,
         "Scenario {} ({} guest), {} blocks{}, {}, {} cores, kernel {}, migtax {}, {}.\n",
-        md(&results.scenario.name),
+        md(&results.scenario.title()),
         results.scenario.guest.memory,
         view::blocks(results),
         if results.interrupted {

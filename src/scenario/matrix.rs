@@ -1,10 +1,11 @@
 //! Matrices: a field that holds a list where a single value is expected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
 use crate::error::{Error, Result};
+use crate::scenario::Scenario;
 
 /// Points of a matrix at most.
 const MAX_POINTS: usize = 1000;
@@ -105,6 +106,40 @@ pub(super) fn show(value: &Value) -> String {
             format!("{{ {} }}", items.join(", "))
         }
     }
+}
+
+impl Scenario {
+    /// The varied fields of a point of a matrix and their values, in the fields' order; a field by
+    /// its last name if that tells it from the others. Empty outside a matrix.
+    pub fn varied(&self) -> Vec<(&str, &str)> {
+        let short: BTreeSet<&str> = self.point.keys().map(|field| last(field)).collect();
+        let distinct = short.len() == self.point.len();
+        let fields = self.point.iter();
+        fields
+            .map(|(field, value)| match distinct {
+                true => (last(field), value.as_str()),
+                false => (field.as_str(), value.as_str()),
+            })
+            .collect()
+    }
+
+    /// The name, and for a point of a matrix what tells it from the others, such as
+    /// `sweep (record 64KiB, streams 2)`.
+    pub fn title(&self) -> String {
+        let varied = self.varied();
+        if varied.is_empty() {
+            return self.name.clone();
+        }
+        let values: Vec<String> = varied
+            .into_iter()
+            .map(|(field, value)| format!("{field} {value}"))
+            .collect();
+        format!("{} ({})", self.name, values.join(", "))
+    }
+}
+
+fn last(field: &str) -> &str {
+    field.rsplit('.').next().unwrap_or(field)
 }
 
 #[cfg(test)]

@@ -69,6 +69,7 @@ window = "1ms"
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    let said = String::from_utf8(output.stdout).unwrap();
     let mut streams: Vec<u32> = std::fs::read_dir(&out)
         .unwrap()
         .flatten()
@@ -76,14 +77,24 @@ window = "1ms"
         .map(|entry| {
             let results = migtax::results::read(&entry.path()).unwrap();
             assert_eq!(results.migrations.len(), 2);
-            results.scenario.migration.streams
+            let streams = results.scenario.migration.streams;
+            let page = std::fs::read_to_string(entry.path().join("index.html")).unwrap();
+            let title = format!("matrix (streams {streams})");
+            assert!(
+                page.contains(&title) && said.contains(&title),
+                "{title}: {said}"
+            );
+            streams
         })
         .collect();
     streams.sort_unstable();
     assert_eq!(streams, [1, 2]);
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     for name in ["1: streams-1", "2: streams-2"] {
-        assert!(page.contains(name), "{name} is not on the page that compares the points");
+        assert!(
+            page.contains(name),
+            "{name} is not on the page that compares the points"
+        );
     }
 }
 

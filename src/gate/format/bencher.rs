@@ -25,7 +25,7 @@ pub fn bencher(run: &Results) -> String {
             let Some(interval) = stats::median_interval(&values) else {
                 continue;
             };
-            let benchmark = format!("{}/{}", run.scenario.name, info.name);
+            let benchmark = format!("{}/{}", run.scenario.title(), info.name);
             // 1024 characters is the format's limit for a name.
             let benchmark = benchmark.chars().take(1024).collect();
             benchmarks.entry(benchmark).or_default().insert(

@@ -21,7 +21,7 @@ pub fn screen(results: &Results) -> String {
         "<p class=\"kicker\">What does encryption cost a live migration? Scenario <b>{}</b></p>\n\
          <h1>{}</h1>\n\
          <p class=\"where\">{}, {} cores, kernel {}; {} guest, {} blocks{interrupted}, {}</p>\n</header>",
-        html(&results.scenario.name),
+        html(&results.scenario.title()),
         headline(results),
         html(&results.host.cpu_model),
         results.host.cores,

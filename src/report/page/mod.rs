@@ -56,7 +56,11 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
     );
 
     body.push_str("<section id=\"run\"><h2>The run</h2>\n");
-    let _ = writeln!(body, "<h3>Scenario {}</h3>", html(&results.scenario.name));
+    let _ = writeln!(
+        body,
+        "<h3>Scenario {}</h3>",
+        html(&results.scenario.title())
+    );
     for paragraph in results
         .scenario
         .analysis
@@ -79,7 +83,7 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
     body.push_str("</div></section>\n<section id=\"definitions\"><h2>Definitions</h2>\n");
     body.push_str(&definitions::html());
     body.push_str("</section>\n");
-    let title = format!("{}: migtax", results.scenario.name);
+    let title = format!("{}: migtax", results.scenario.title());
     Ok(frame::document(&title, &body))
 }
 

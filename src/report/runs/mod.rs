@@ -102,7 +102,7 @@ fn charts(runs: &[Run<'_>]) -> Vec<Figure> {
             let caption = format!(
                 "Runs of scenario {} on one machine. Each ratio is taken within its own run; runs \
                  made at different times don't share their noise.",
-                repeats[0].results.scenario.name
+                repeats[0].results.scenario.title()
             );
             add("trend", caption, picture);
         }
@@ -179,7 +179,7 @@ fn page(runs: &[Run<'_>], charts: &[Figure]) -> Result<String> {
         let _ = writeln!(
             body,
             "<h3>Runs of {} on one machine</h3>",
-            html(&repeats[0].results.scenario.name)
+            html(&repeats[0].results.scenario.title())
         );
         for metric in view::METRICS {
             let name = view::metric_name(metric).replace(' ', "-");

@@ -36,7 +36,7 @@ pub fn runs(runs: &[Run<'_>]) -> Table {
                 } else {
                     ""
                 }),
-                Cell::text(r.scenario.name.clone()),
+                Cell::text(r.scenario.title()),
                 Cell::text(r.host.cpu_model.clone()).under(format!("{} cores", r.host.cores)),
                 Cell::text(r.host.kernel.clone()),
                 Cell::text(r.migtax_version.clone()).under(format!("schema {}", r.schema_version)),
