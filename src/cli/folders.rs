@@ -1,21 +1,29 @@
 //! Folders that runs are saved in.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::scenario::{Scenario, folder_name};
+use crate::results;
+use crate::runner::Point;
+use crate::scenario::{MOST_AUTO_BLOCKS, Overrides, Repetitions, Scenario, folder_name};
 
 /// The folder of each point of a matrix, below that of the run; a scenario without lists has the
 /// run's own. No two are the same, although names are cut short.
-pub fn of_points(points: Vec<Scenario>, folder: &Path) -> Vec<(Scenario, PathBuf)> {
-    if points.len() == 1 {
-        let own = points.into_iter().map(|point| (point, folder.to_owned()));
-        return own.collect();
+pub fn of_points(scenarios: Vec<Scenario>, folder: &Path) -> Vec<Point> {
+    let point = |scenario, folder| Point {
+        scenario,
+        folder,
+        earlier: None,
+    };
+    if scenarios.len() == 1 {
+        let own = scenarios.into_iter();
+        return own.map(|own| point(own, folder.to_owned())).collect();
     }
     let mut taken = BTreeSet::new();
-    let within = |point: Scenario| {
-        let stem = folder_name(&label(&point));
+    let within = |scenario: Scenario| {
+        let stem = folder_name(&label(&scenario));
         let mut name = stem.clone();
         for number in 2.. {
             if taken.insert(name.clone()) {
@@ -23,9 +31,9 @@ pub fn of_points(points: Vec<Scenario>, folder: &Path) -> Vec<(Scenario, PathBuf
             }
             name = format!("{stem}-{number}");
         }
-        (point, folder.join(name))
+        point(scenario, folder.join(name))
     };
-    points.into_iter().map(within).collect()
+    scenarios.into_iter().map(within).collect()
 }
 
 /// What tells a point from the others, such as `record-64KiB-streams-2`.
@@ -37,6 +45,71 @@ fn label(point: &Scenario) -> String {
     values.collect::<Vec<_>>().join("-")
 }
 
+/// An interrupted run that can be gone on with, all points of a matrix together, and its folder.
+///
+/// # Errors
+/// If it is none, or values are given that are not its own.
+pub fn interrupted(run: &Path, overrides: &Overrides) -> Result<(Vec<Point>, PathBuf)> {
+    let open_ended = Overrides {
+        reps: Some(Repetitions::Auto),
+        ..Overrides::default()
+    };
+    let is_open_ended = *overrides == open_ended;
+    if !is_open_ended && *overrides != Overrides::default() {
+        return Err(Error::Invalid(
+            "--resume goes on with the run's own scenario: no other value can be given than --reps auto"
+                .to_owned(),
+        ));
+    }
+    let file = results::file_of(run);
+    let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
+    let mut points = Vec::new();
+    for file in files_of(run, file)? {
+        let earlier = results::read(&file)?;
+        let mut scenario = earlier.scenario.clone();
+        if is_open_ended {
+            scenario.measure.repetitions = MOST_AUTO_BLOCKS;
+        }
+        points.push(Point {
+            scenario,
+            folder: file.parent().unwrap_or(Path::new(".")).to_owned(),
+            earlier: Some(earlier),
+        });
+    }
+    let earlier = || points.iter().filter_map(|point| point.earlier.as_ref());
+    let only = |allowed| Err(Error::invalid("--resume", run.display(), allowed));
+    if !earlier().any(|results| results.interrupted) {
+        return only("only a run that was interrupted");
+    }
+    let command = earlier().next().map(|results| &results.command);
+    if !earlier().all(|results| Some(&results.command) == command) {
+        return only("one run: the runs in this folder were made by different commands");
+    }
+    Ok((points, folder))
+}
+
+/// The results of a run, or of each point of a matrix.
+fn files_of(run: &Path, file: PathBuf) -> Result<Vec<PathBuf>> {
+    if file.exists() || !run.is_dir() {
+        return Ok(vec![file]);
+    }
+    let failed = |error| Error::io(run.display().to_string(), error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(run).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let file = results::file_of(&entry.path());
+        if entry.path().is_dir() && file.exists() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        // The error names what is missing.
+        files.push(file);
+    }
+    Ok(files)
+}
+
 /// A folder that does not exist yet, named by scenario and time.
 ///
 /// # Errors
@@ -44,14 +117,14 @@ fn label(point: &Scenario) -> String {
 pub fn fresh(under: &Path, scenario: &Scenario) -> Result<PathBuf> {
     let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     let stem = format!("{}-{time}", folder_name(&scenario.name));
-    std::fs::create_dir_all(under).map_err(|e| Error::writing(under, e))?;
+    fs::create_dir_all(under).map_err(|e| Error::writing(under, e))?;
     for attempt in 1.. {
         let name = match attempt {
             1 => stem.clone(),
             _ => format!("{stem}-{attempt}"),
         };
         let folder = under.join(name);
-        match std::fs::create_dir(&folder) {
+        match fs::create_dir(&folder) {
             Ok(()) => return Ok(folder),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Error::writing(folder, error)),
@@ -88,7 +161,7 @@ mod tests {
         let folders = of_points(points, Path::new("run"));
         let names: Vec<&str> = folders
             .iter()
-            .map(|(_, folder)| folder.strip_prefix("run").unwrap().to_str().unwrap())
+            .map(|point| point.folder.strip_prefix("run").unwrap().to_str().unwrap())
             .collect();
         let cut = format!("model-{}", "x".repeat(58));
         assert_eq!(
@@ -108,6 +181,6 @@ mod tests {
     #[test]
     fn a_single_point_has_the_folder_of_the_run() {
         let folders = of_points(vec![point(&[])], Path::new("run"));
-        assert_eq!(folders[0].1, Path::new("run"));
+        assert_eq!(folders[0].folder, Path::new("run"));
     }
 }

@@ -11,8 +11,8 @@ use crate::cli::folders;
 use crate::cli::place::Place;
 use crate::error::{Error, ExitCode, Result};
 use crate::report;
-use crate::results::{self, Migration, Results};
-use crate::runner::{self, Observer, Options};
+use crate::results::{self, Migration};
+use crate::runner::{self, Observer, Options, Point};
 use crate::scenario::{MOST_AUTO_BLOCKS, Overrides, Repetitions, load_points};
 use crate::stats::StopRule;
 use crate::units::Span;
@@ -37,7 +37,7 @@ pub struct Args {
     /// With --reps auto: no block is begun that would end later than this
     #[arg(long, value_name = "D", default_value = "5m")]
     budget: Span,
-    /// Go on with an interrupted run in its own folder
+    /// Go on with an interrupted run in its own folder; with --reps auto until it is precise enough
     #[arg(long, value_name = "RUN", conflicts_with_all = ["scenario", "out"])]
     resume: Option<PathBuf>,
     /// Let the software arms run under policy required
@@ -52,13 +52,16 @@ pub struct Args {
 /// # Errors
 /// Invalid input, before anything starts; what stops the coordinator.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let resume = match &args.resume {
-        Some(run) => Some(interrupted_run(run, &args.overrides)?),
-        None => None,
-    };
-    let points = match &resume {
-        Some((_, results)) => vec![results.scenario.clone()],
-        None => load_points(args.scenario.as_deref(), &args.overrides)?,
+    let (points, folder) = match &args.resume {
+        Some(run) => folders::interrupted(run, &args.overrides)?,
+        None => {
+            let scenarios = load_points(args.scenario.as_deref(), &args.overrides)?;
+            let folder = match &args.out {
+                Some(folder) => folder.clone(),
+                None => folders::fresh(Path::new("reports"), &scenarios[0])?,
+            };
+            (folders::of_points(scenarios, &folder), folder)
+        }
     };
     let mut options = Options {
         allow_software: args.allow_software,
@@ -71,22 +74,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
             max_blocks: MOST_AUTO_BLOCKS,
             budget_s: args.budget.as_secs_f64(),
         }),
-        resume: resume.as_ref().map(|(_, results)| results.clone()),
         ..Options::default()
     };
     args.place.put_into(&mut options)?;
-    let folder = match (&args.out, &resume) {
-        (_, Some((folder, _))) => folder.clone(),
-        (Some(folder), _) => folder.clone(),
-        (None, None) => folders::fresh(Path::new("reports"), &points[0])?,
-    };
-    let points = folders::of_points(points, &folder);
     let mut progress = Progress::new();
     let run = runner::run(&points, &options, &mut progress)?;
     progress.bar.finish_and_clear();
     let is_matrix = points.len() > 1;
     let mut reported = Vec::new();
-    for ((_, folder), results) in points.iter().zip(run.results) {
+    for (Point { folder, .. }, results) in points.iter().zip(run.results) {
         // Points of a matrix that an interrupt left without a migration have nothing to show.
         if is_matrix && results.interrupted && results.migrations.is_empty() {
             continue;
@@ -118,26 +114,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
         println!("{}", shown.display());
     }
     Ok(run.exit)
-}
-
-/// A run that can be gone on with, and its folder.
-fn interrupted_run(run: &Path, overrides: &Overrides) -> Result<(PathBuf, Results)> {
-    if *overrides != Overrides::default() {
-        return Err(Error::Invalid(
-            "--resume goes on with the run's own scenario: no other value can be given".to_owned(),
-        ));
-    }
-    let results = results::read(run)?;
-    if !results.interrupted {
-        return Err(Error::invalid(
-            "--resume",
-            run.display(),
-            "only a run that was interrupted",
-        ));
-    }
-    let file = results::file_of(run);
-    let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
-    Ok((folder, results))
 }
 
 fn parse_share(text: &str) -> std::result::Result<f64, String> {

@@ -36,8 +36,6 @@ pub struct Options {
     pub command: Vec<String>,
     /// When to stop, if the number of blocks is open.
     pub stop: Option<stats::StopRule>,
-    /// An interrupted run to go on with; only for a single scenario.
-    pub resume: Option<Results>,
     /// How the destination is started, if not as this executable: a command that may reach
     /// another machine.
     pub destination: Option<Vec<String>>,
@@ -45,6 +43,17 @@ pub struct Options {
     pub route: route::Route,
     /// Hosts that are told to hide their AES instructions.
     pub hide_aes: Vec<Role>,
+}
+
+/// A scenario to run.
+#[derive(Debug, Clone)]
+pub struct Point {
+    /// What is run.
+    pub scenario: Scenario,
+    /// Where its results are saved.
+    pub folder: PathBuf,
+    /// What was made before an interrupt, to go on with.
+    pub earlier: Option<Results>,
 }
 
 /// Who watches a run.
@@ -71,17 +80,14 @@ pub struct Run {
 /// machine does not look like an effect of what is varied.
 ///
 /// # Errors
-/// If the machine is too small for a guest, hosts can't be started, or results can't be saved.
+/// If the machine is too small for a guest, hosts can't be started, results can't be saved, or there
+/// is nothing left to go on with.
 /// What goes wrong in a migration is an outcome.
-pub fn run(
-    points: &[(Scenario, PathBuf)],
-    options: &Options,
-    observer: &mut dyn Observer,
-) -> Result<Run> {
+pub fn run(points: &[Point], options: &Options, observer: &mut dyn Observer) -> Result<Run> {
     // Both hosts hold the whole guest, this machine those that run on it.
     let guests_here = if options.destination.is_some() { 1 } else { 2 };
-    for (scenario, _) in points {
-        check_memory(scenario, guests_here)?;
+    for point in points {
+        check_memory(&point.scenario, guests_here)?;
     }
     let mut launcher = Launcher::this_build()?.hiding_aes(&options.hide_aes);
     if let Some(command) = &options.destination {
@@ -95,13 +101,24 @@ pub fn run(
     };
     let mut hosts = Hosts::new(&launcher, options);
     let mut sessions = Vec::with_capacity(points.len());
-    for (scenario, folder) in points {
+    for Point {
+        scenario,
+        folder,
+        earlier,
+    } in points
+    {
         std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
         let session = Session::open(scenario, options, &mut hosts, folder)?;
-        sessions.push(match &options.resume {
+        sessions.push(match earlier {
             Some(earlier) => session.resume(earlier.clone())?,
             None => session,
         });
+    }
+    if sessions.iter().all(|session| session.blocks() == 0) {
+        return Err(Error::Invalid(
+            "--resume: the run has all its blocks; --reps auto makes as many more as it takes"
+                .to_owned(),
+        ));
     }
     // Only now: a run that can't be resumed stays as it was.
     sessions.iter().try_for_each(Session::save)?;

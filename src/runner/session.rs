@@ -38,6 +38,8 @@ pub struct Session<'a> {
     /// Blocks to make: their numbers, which fix order and start offset, and what they are counted
     /// as; warm-up is not counted.
     schedule: Vec<(u32, Option<u32>)>,
+    /// How many of them are made.
+    made: usize,
     /// Warnings that don't follow from the results themselves.
     extra: Vec<Warning>,
     monitor: Monitor,
@@ -120,16 +122,18 @@ impl<'a> Session<'a> {
             results,
             runnable,
             schedule: schedule(scenario, 0, scenario.measure.repetitions),
+            made: 0,
             extra,
             monitor: Monitor::start(),
         })
     }
 
     /// Goes on with an interrupted run, with blocks of their own numbers: a block that was
-    /// interrupted stays as it is, since its arms would no longer have met the same minutes.
+    /// interrupted stays as it is, since its arms would no longer have met the same minutes. One that
+    /// has all its blocks stays as it is.
     ///
     /// # Errors
-    /// If the run is complete, was made on another machine, or policy now decides differently.
+    /// If the run was made on another machine, or policy now decides differently.
     pub fn resume(mut self, earlier: Results) -> Result<Session<'a>> {
         if let Some(difference) = machine::same_host(&earlier.host, &self.results.host) {
             return Err(Error::Incomparable(format!(
@@ -141,23 +145,15 @@ impl<'a> Session<'a> {
                 "--resume: the arms' libraries, features or policy have changed".to_owned(),
             ));
         }
-        let mut made = BTreeMap::<u32, usize>::new();
-        for migration in &earlier.migrations {
-            *made.entry(migration.block).or_default() += 1;
-        }
-        let whole = made
-            .values()
-            .filter(|arms| **arms == self.runnable.len())
-            .count() as u32;
-        let missing = self.scenario.measure.repetitions.saturating_sub(whole);
+        let repetitions = self.scenario.measure.repetitions;
+        let missing = repetitions.saturating_sub(whole_blocks(&earlier, self.runnable.len()));
         if missing == 0 {
-            return Err(Error::invalid(
-                "--resume",
-                whole,
-                "the run has all its blocks",
-            ));
+            self.schedule = Vec::new();
+            self.results = earlier;
+            return Ok(self);
         }
-        let first = made.keys().last().map_or(0, |last| last + 1);
+        let blocks = earlier.migrations.iter().map(|made| made.block);
+        let first = blocks.max().map_or(0, |last| last + 1);
         self.schedule = schedule(self.scenario, first, missing);
         self.results.started_at = earlier.started_at;
         self.results.command = earlier.command;
@@ -214,6 +210,7 @@ impl<'a> Session<'a> {
                 self.save()?;
             }
         }
+        self.made += 1;
         Ok(())
     }
 
@@ -240,9 +237,13 @@ impl<'a> Session<'a> {
     pub fn close(mut self, interrupted: bool) -> Result<Results> {
         let observed = self.monitor.finish();
         let results = &mut self.results;
+        results.interrupted = interrupted && self.made < self.schedule.len();
+        if self.schedule.is_empty() {
+            self.save()?;
+            return Ok(self.results);
+        }
         results.host.steal_share = observed.steal_share;
         results.host.other_cpu_share = observed.other_cpu_share;
-        results.interrupted = interrupted;
         results.comparisons =
             compare::comparisons(&self.scenario.measure.arms, &results.migrations);
         results.warnings = compare::warnings(results);
@@ -266,6 +267,15 @@ impl<'a> Session<'a> {
     pub fn save(&self) -> Result<()> {
         results::write(&self.results, &self.folder)
     }
+}
+
+/// Blocks in which each of so many arms was run.
+fn whole_blocks(results: &Results, arms: usize) -> u32 {
+    let mut made = BTreeMap::<u32, usize>::new();
+    for migration in &results.migrations {
+        *made.entry(migration.block).or_default() += 1;
+    }
+    made.values().filter(|made| **made == arms).count() as u32
 }
 
 /// Warm-up, then `count` blocks that are counted from `first` on.

@@ -181,3 +181,59 @@ fn a_large_matrix_begins_and_ends_at_once() {
     let drawn = drawn.filter(|folder| folder.path().join("index.html").exists());
     assert_eq!(drawn.count(), made);
 }
+
+/// All points of a matrix go on together, each from where it stood.
+#[test]
+fn an_interrupted_matrix_is_resumed() {
+    let lists = "[migration]\nstreams = [1, 2, 3]\n[workload]";
+    let text = IDLE
+        .replace("[workload]", lists)
+        .replace("repetitions = 1", "repetitions = 12");
+    let (_folder, path) = scenario_file(&text);
+    let out = tempfile::tempdir().unwrap();
+    let mut child = migtax()
+        .args(["run", &path, "--arms", "plain,copy", "--out"])
+        .arg(out.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let points = || -> Vec<Results> {
+        (1..=3)
+            .filter_map(|streams| {
+                let folder = out.path().join(format!("streams-{streams}"));
+                migtax::results::read(&folder).ok()
+            })
+            .collect()
+    };
+    let made = || -> usize { points().iter().map(|point| point.migrations.len()).sum() };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while made() < 7 {
+        assert!(Instant::now() < deadline, "no migrations were saved");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // SAFETY: a signal to this test's own child.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let before = points();
+    let resume = || {
+        let resumed = migtax()
+            .args(["run", "--resume"])
+            .arg(out.path())
+            .output()
+            .unwrap();
+        resumed.status.code()
+    };
+    assert_eq!(resume(), Some(0));
+    let after = points();
+    for (before, after) in before.iter().zip(&after) {
+        assert!(!after.interrupted);
+        assert_eq!(
+            after.migrations[..before.migrations.len()],
+            before.migrations
+        );
+        let made = |arm| after.migrations.iter().filter(|m| m.arm == arm).count();
+        assert!(made(Arm::Plain) >= 12 && made(Arm::Copy) >= 12);
+    }
+    assert_eq!(resume(), Some(2), "a complete run can't be resumed");
+    assert_eq!(points(), after);
+}
