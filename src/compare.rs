@@ -9,7 +9,7 @@ mod warnings;
 
 pub use measure::{Direction, Measure};
 pub use summary::{ArmSummary, Spread, summary};
-pub use warnings::{THIN_BLOCKS, warnings};
+pub use warnings::{HOSTS_DIFFER, INJECTED_SLOWDOWN, THIN_BLOCKS, warnings};
 
 use std::collections::BTreeMap;
 

@@ -13,6 +13,7 @@ use crate::units::link_time_ns;
 
 mod carrier;
 
+pub use carrier::since_data;
 use carrier::{Carrier, Memory};
 
 /// The most entries that the kernel takes in one vectored call.
@@ -134,6 +135,11 @@ impl Connection {
     /// Bytes received so far.
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Bytes sent that the peer's kernel has not acknowledged yet.
+    pub fn unacknowledged(&self) -> u32 {
+        self.carrier.unacknowledged()
     }
 
     /// Another handle on the socket, to shut it down from another thread.

@@ -239,15 +239,6 @@ fn impossible_values_are_refused_by_field_value_and_range() {
             &["migration.rekey_bytes = 4KiB"],
         ),
         (
-            "[migration]\nrecord = \"16MiB\"\nlink = \"10Mbit/s\"",
-            &[
-                "migration.record = 16MiB",
-                "10Mbit/s",
-                "peer_timeout",
-                "13.42",
-            ],
-        ),
-        (
             "[migration]\nrekey_records = 0",
             &["migration.rekey_records = 0"],
         ),

@@ -19,6 +19,14 @@ const OTHER_CPU_SHARE: f64 = 0.05;
 const LOAD_PER_CORE: f64 = 0.5;
 const SPIN_SPREAD: f64 = 0.10;
 const SCHEDULE_KEPT: f64 = 0.99;
+/// Different messages of one code that are repeated.
+const MOST_MESSAGES: usize = 3;
+
+/// Code of a warning about the hosts before the run, which does not follow from results: an arm is not
+/// the same code on both.
+pub const HOSTS_DIFFER: &str = "hosts_differ";
+/// As [`HOSTS_DIFFER`]: sealing was made slower on purpose.
+pub const INJECTED_SLOWDOWN: &str = "injected_slowdown";
 
 /// What weakens these results. `comparisons` must be in place; `warnings` is not read.
 pub fn warnings(results: &Results) -> Vec<Warning> {
@@ -252,23 +260,32 @@ fn schedule(results: &Results, found: &mut Vec<Warning>) {
     }
 }
 
-/// What hosts say against single migrations: each code once for an arm.
+/// What hosts say against single migrations: each code once for an arm, with all that is said.
 fn hosts(results: &Results, found: &mut Vec<Warning>) {
-    let mut told = BTreeMap::<(&str, Arm), (&Warning, BTreeSet<u32>)>::new();
+    let mut told = BTreeMap::<(&str, Arm), (BTreeSet<&str>, BTreeSet<u32>, &str)>::new();
     for migration in &results.migrations {
         for warning in &migration.warnings {
-            let key = (warning.code.as_str(), migration.arm);
-            let (_, blocks) = told.entry(key).or_insert((warning, BTreeSet::new()));
+            let (messages, blocks, _) = told.entry((&warning.code, migration.arm)).or_insert((
+                BTreeSet::new(),
+                BTreeSet::new(),
+                &warning.remedy,
+            ));
+            messages.insert(&warning.message);
             blocks.insert(migration.block);
         }
     }
-    for ((code, arm), (first, blocks)) in told {
+    for ((code, arm), (messages, blocks, remedy)) in told {
         let place = match blocks.len() {
             1 => format!("{arm} block {}", blocks.first().unwrap_or(&0)),
             several => format!("{arm}, {several} blocks"),
         };
-        let message = format!("{place}: {}", first.message);
-        found.push(warning(code, message, first.remedy.clone()));
+        let messages: Vec<&str> = messages.into_iter().collect();
+        let more = match messages.len().saturating_sub(MOST_MESSAGES) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let said = messages[..messages.len().min(MOST_MESSAGES)].join("; ");
+        found.push(warning(code, format!("{place}: {said}{more}"), remedy));
     }
 }
 

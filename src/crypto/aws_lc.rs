@@ -1,4 +1,4 @@
-//! aws-lc through its C interface, sealing out of place straight from guest memory.
+//! aws-lc through its C interface, sealing out of place, longer runs of pages straight from guest memory.
 //!
 //! `EVP_CIPHER` rather than `EVP_AEAD`: it takes a record in pieces, so a head and runs of pages need
 //! no gather copy, and its context, set up once for a key, is all that holds key

@@ -171,15 +171,20 @@ fn every_backend_seals_what_the_others_do_however_it_is_cut() {
 
     // Lengths around block, stride and page boundaries of every implementation.
     let lengths = [
-        0, 1, 15, 16, 17, 95, 96, 97, 287, 288, 4095, 4096, 4160, 12_345, 70_001,
+        0, 1, 15, 16, 17, 95, 96, 97, 287, 288, 4095, 4096, 4160, 12_345, 70_001, 700_001,
     ];
-    let cuts: [&[usize]; 6] = [
+    let single_pages = [4096; 160];
+    let cuts: [&[usize]; 9] = [
         &[],
         &[0, 0],
         &[64, 4096, 4096],
         &[61, 4096, 4096, 4096],
         &[1, 1, 14, 17, 300],
         &[4096, 0, 95, 97, 289],
+        // Long pieces and short ones, in every order.
+        &[9000, 4096, 4096, 12_288, 61, 8192, 100],
+        &[64, 8191, 8192, 1, 20_000, 4096, 0, 30_000],
+        &single_pages,
     ];
     for (round, length) in lengths.into_iter().enumerate() {
         let seed = round as u64;

@@ -1,6 +1,6 @@
 //! Sealing and opening records, over every library that migtax compares.
 //!
-//! A record is one AES-256-GCM message: a head and pages, straight from guest memory. A
+//! A record is one AES-256-GCM message: a head and pages of guest memory. A
 //! [`Sealer`] or [`Opener`] belongs to one thread, takes the pair of key and IV for each record
 //! from a slot of a [`sequence`], and holds the cipher of its current epoch.
 //!

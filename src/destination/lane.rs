@@ -208,15 +208,11 @@ impl Lane {
     fn receive(&mut self) -> Result<(), LaneError> {
         let had = self.connection.received();
         loop {
-            let others = self.takeover.received();
             match self.inbound.receive(&mut self.connection) {
-                Err(RecordError::Transport(TransportError::Silent { .. }))
-                    if self.connection.received() == had && self.takeover.received() != others => {}
-                outcome => {
-                    outcome?;
-                    self.takeover.record_received();
-                    return Ok(());
-                }
+                Err(RecordError::Transport(TransportError::Silent { limit, .. }))
+                    if self.connection.received() == had
+                        && self.takeover.has_received_within(limit) => {}
+                outcome => return Ok(outcome?),
             }
         }
     }

@@ -101,7 +101,7 @@ fn open(
     memory: &Arc<GuestMemory>,
     takeover: &Arc<Takeover>,
 ) -> Result<Vec<Lane>, String> {
-    let silence = spec.scenario.migration.peer_timeout.0;
+    let silence = spec.silence();
     let streams = spec.scenario.migration.streams;
     // The source connects when it has filled its memory, which takes longer than faulting it in
     // here, and has run its guest for the window.

@@ -3,10 +3,12 @@
 use std::net::{Shutdown, TcpStream};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::destination::lane::LaneError;
 use crate::meter::process_cpu_ns;
 use crate::record::touched;
+use crate::transport::since_data;
 use crate::wire::Totals;
 
 const UNDECIDED: u8 = 0;
@@ -22,8 +24,6 @@ pub struct Takeover {
     device_state: Mutex<Vec<u8>>,
     most_device_state: usize,
     sockets: Mutex<Vec<TcpStream>>,
-    /// Records received, on all streams.
-    received: AtomicU64,
     decision: AtomicU8,
     /// CPU time of the process when the guest was taken over, nanoseconds.
     decided_cpu_ns: AtomicU64,
@@ -38,7 +38,6 @@ impl Takeover {
             device_state: Mutex::new(touched(most_device_state)),
             most_device_state,
             sockets: Mutex::new(Vec::new()),
-            received: AtomicU64::new(0),
             decision: AtomicU8::new(UNDECIDED),
             decided_cpu_ns: AtomicU64::new(0),
         }
@@ -49,15 +48,11 @@ impl Takeover {
         lock(&self.sockets).push(socket);
     }
 
-    /// A stream has received a record.
-    pub fn record_received(&self) {
-        // Relaxed: the count carries nothing but itself.
-        self.received.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Records received so far, on all streams.
-    pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+    /// Whether data came on any stream within this time, by the kernel's account.
+    pub fn has_received_within(&self, time: Duration) -> bool {
+        let sockets = lock(&self.sockets);
+        let mut ages = sockets.iter().filter_map(since_data);
+        ages.any(|age| age < time)
     }
 
     /// A stream begins to receive `round`: every stream must have ended the rounds before.

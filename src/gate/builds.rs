@@ -10,7 +10,7 @@ use super::config::{Config, Undecided};
 use super::decide::{Completion, Question, Strictness, Values, decide};
 use super::verdict::{Report, Row, Tier, Verdict};
 use crate::arm::Arm;
-use crate::compare::completed;
+use crate::compare::{HOSTS_DIFFER, INJECTED_SLOWDOWN, completed};
 use crate::error::{Error, Result};
 use crate::results::{Migration, OutcomeStatus, Results};
 use crate::stats;
@@ -64,6 +64,12 @@ pub fn merge(runs: &[Results], first: u32) -> Result<Results> {
     let arms: Vec<Arm> = whole.arms.iter().map(|a| a.name).collect();
     whole.comparisons = crate::compare::comparisons(&arms, &whole.migrations);
     whole.warnings = crate::compare::warnings(&whole);
+    for warning in runs.iter().flat_map(|run| &run.warnings) {
+        let follows = ![HOSTS_DIFFER, INJECTED_SLOWDOWN].contains(&warning.code.as_str());
+        if !follows && !whole.warnings.contains(warning) {
+            whole.warnings.push(warning.clone());
+        }
+    }
     Ok(whole)
 }
 

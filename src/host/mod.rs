@@ -21,6 +21,8 @@ pub mod control;
 pub mod latency;
 pub mod memory;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::arm::{Arm, Backend};
@@ -28,10 +30,13 @@ use crate::crypto;
 use crate::results::{
     DestinationCpu, Downtime, Guest, Latency, Outcome, Round, SourceCpu, Warning,
 };
-use crate::scenario::Scenario;
+use crate::scenario::{ClockKind, Scenario};
 
 /// Version of this protocol; both sides must have the same.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
+
+/// See [`HostSpec::silence`].
+const VIRTUAL_SILENCE: Duration = Duration::from_secs(600);
 
 /// A host's task, for either role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,6 +68,16 @@ impl HostSpec {
             Backend::None
         } else {
             self.arm.backend()
+        }
+    }
+
+    /// How long a peer may be silent. Under the virtual clock a round's writes are made between rounds,
+    /// however long that takes, and nothing is sent meanwhile.
+    pub fn silence(&self) -> Duration {
+        let own = self.scenario.migration.peer_timeout.0;
+        match self.scenario.measure.clock {
+            ClockKind::Live => own,
+            ClockKind::Virtual => own.max(VIRTUAL_SILENCE),
         }
     }
 }

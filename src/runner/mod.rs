@@ -20,8 +20,9 @@ use crate::runner::hosts::Hosts;
 use crate::runner::pair::NotMade;
 use crate::runner::process::{Envelope, Launcher, Message, Role};
 use crate::runner::session::{Mailbox, Session};
-use crate::scenario::Scenario;
+use crate::scenario::{ClockKind, Scenario};
 use crate::stats;
+use crate::units::{Bandwidth, link_time_ns};
 
 /// What a run needs beside its scenario.
 #[derive(Debug, Clone, Default)]
@@ -88,6 +89,7 @@ pub fn run(points: &[Point], options: &Options, observer: &mut dyn Observer) -> 
     let guests_here = if options.destination.is_some() { 1 } else { 2 };
     for point in points {
         check_memory(&point.scenario, guests_here)?;
+        check_link(&point.scenario)?;
     }
     let mut launcher = Launcher::this_build()?.hiding_aes(&options.hide_aes);
     if let Some(command) = &options.destination {
@@ -197,6 +199,30 @@ fn check_memory(scenario: &Scenario, guests: u64) -> Result<()> {
             },
             mib(need),
             mib(have)
+        ),
+    ))
+}
+
+/// A record is sent when the link has carried the one before: that wait must not look like silence.
+fn check_link(scenario: &Scenario) -> Result<()> {
+    let migration = &scenario.migration;
+    let (Bandwidth::BitsPerSecond(bits), ClockKind::Live) =
+        (migration.link, scenario.measure.clock)
+    else {
+        return Ok(());
+    };
+    let record_ns = link_time_ns(migration.record.0, bits);
+    if record_ns <= migration.peer_timeout.as_nanos() / 10 * 9 {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "migration.record",
+        migration.record,
+        format_args!(
+            "what {} carries in 0.9 of migration.peer_timeout = {}; this takes {:.2} s",
+            migration.link,
+            migration.peer_timeout,
+            record_ns as f64 / 1e9
         ),
     ))
 }

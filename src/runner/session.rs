@@ -290,7 +290,7 @@ fn schedule(scenario: &Scenario, first: u32, count: u32) -> Vec<(u32, Option<u32
 fn injected_slowdown() -> Option<Warning> {
     let share = injected_seal_slowdown()?;
     Some(Warning {
-        code: "injected_slowdown".to_owned(),
+        code: compare::INJECTED_SLOWDOWN.to_owned(),
         message: format!(
             "sealing was made slower by {:.1}% on purpose",
             share * 100.0
@@ -305,7 +305,7 @@ fn differing(arm: Arm, source: &Capabilities, destination: &Capabilities) -> Opt
     let same = source.engaged_features == destination.engaged_features
         && source.migtax_version == destination.migtax_version;
     (both && !same).then(|| Warning {
-        code: "hosts_differ".to_owned(),
+        code: compare::HOSTS_DIFFER.to_owned(),
         message: format!(
             "{arm}: the source (migtax {}) engages {}, the destination (migtax {}) {}",
             source.migtax_version,

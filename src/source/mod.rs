@@ -91,14 +91,15 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     };
     let connecting = Instant::now();
     let shared = Arc::new(share(spec, &machine, &framing.bounds)?);
-    let silence = spec.scenario.migration.peer_timeout.0;
+    let silence = spec.silence();
     let opened = Streams::open(address, &framing, &shared, &memory::hello(spec), silence);
     let connect_s = connecting.elapsed().as_secs_f64();
     let mut streams = match opened {
         Ok(streams) => streams,
         Err(error) => {
             let guest = finish(spec, &machine, timeline, true)?;
-            report_unopened(error.to_string(), connect_s, guest);
+            let unlocked = memory::unlocked_keys("source", spec.sealed);
+            report_unopened(error.to_string(), connect_s, guest, unlocked);
             return Ok(());
         }
     };
@@ -324,13 +325,13 @@ fn cpu(migrated: &Migrated, streams: Streams) -> SourceCpu {
     cpu
 }
 
-fn report_unopened(reason: String, connect_s: f64, guest: GuestEnd) {
+fn report_unopened(reason: String, connect_s: f64, guest: GuestEnd, unlocked: Option<Warning>) {
     emit(&Event::Source(Box::new(SourceReport {
         outcome: lost_writes(&guest).unwrap_or(Outcome {
             status: OutcomeStatus::Failed,
             reason: Some(format!("source: {reason}")),
         }),
-        warnings: Vec::new(),
+        warnings: unlocked.into_iter().collect(),
         connect_s,
         total_time_s: 0.0,
         downtime: Downtime::default(),

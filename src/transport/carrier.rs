@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::message;
 
@@ -33,6 +34,16 @@ impl Carrier {
         }
     }
 
+    /// Bytes sent that the peer's kernel has not acknowledged; none in queues.
+    pub(super) fn unacknowledged(&self) -> u32 {
+        let mut bytes: libc::c_int = 0;
+        if let Carrier::Socket(socket) = self {
+            // SAFETY: the call writes one int.
+            unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        }
+        u32::try_from(bytes).unwrap_or(0)
+    }
+
     /// Receives into `entries`, as `recvmsg` does: the bytes written, 0 at the end of the stream,
     /// negative for an error that stands in `errno`.
     ///
@@ -49,6 +60,24 @@ impl Carrier {
             Carrier::Memory(memory) => unsafe { memory.receive(entries) },
         }
     }
+}
+
+/// How long ago data last came on a connection, by the kernel's account (`tcpi_last_data_recv`).
+pub fn since_data(socket: &TcpStream) -> Option<Duration> {
+    // SAFETY: tcp_info is plain data for which zero is a value.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the buffer is as long as `len` says; the kernel writes at most that.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut len,
+        )
+    };
+    (done == 0).then(|| Duration::from_millis(u64::from(info.tcpi_last_data_recv)))
 }
 
 /// One end of two queues. An empty queue reads as the end of the stream: both ends belong to one

@@ -33,6 +33,10 @@ fn impossible_flags() {
             &["link", "unlimited", "virtual"],
         ),
         (&["--link", "10GB/s"], &["10GB/s", "Gbit/s"]),
+        (
+            &["--link", "10Mbit/s", "--record", "16MiB"],
+            &["record", "16MiB", "10Mbit/s", "peer_timeout", "13.42 s"],
+        ),
         (&["--link", "0Gbit/s"], &["0Gbit/s"]),
         (&["--downtime-limit", "300"], &["300", "ms"]),
         (&["--policy", "always"], &["always", "opportunistic"]),

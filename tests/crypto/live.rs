@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use migtax::arm::Arm;
 use migtax::crypto;
 
+use crate::can_lock_keys;
 use crate::needles::{Hit, Needles, hex, search};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -70,6 +71,9 @@ fn two_seal_workers() {
 fn look_into(arm: Arm, workers: u32) {
     if let Err(missing) = crypto::supported(arm) {
         eprintln!("skipped: {arm} needs {}", missing.join(", "));
+        return;
+    }
+    if !can_lock_keys() {
         return;
     }
     let context = format!("{arm}, {workers} seal workers");

@@ -38,6 +38,16 @@ fn sequences(
     )
 }
 
+/// Whether this process, and so what it starts, may lock the memory that keys take; says so if not.
+fn can_lock_keys() -> bool {
+    migtax::crypto::guard_stack();
+    let can = migtax::crypto::keys_are_locked();
+    if !can {
+        eprintln!("skipped: this needs 8 MiB of locked memory (ulimit -l)");
+    }
+    can
+}
+
 /// A segment of memory that nobody writes while it is used.
 fn quiet(memory: &[u8]) -> Segment {
     // SAFETY: the tests keep `memory` for longer than the segment and write it only in between.

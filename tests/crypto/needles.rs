@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use migtax::crypto::Segment;
+
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -48,9 +50,9 @@ impl Needles {
             let key = epoch_key(key, epoch);
             let state = |library: &str| format!("{library} state of epoch {epoch}");
             let soft: aes_gcm_soft::Aes256Gcm = aes_gcm_soft::aead::NewAead::new(&key.into());
-            needles.add(&state("aes-gcm 0.9"), memory_of(&soft));
+            needles.add(&state("aes-gcm 0.9"), &memory_of(&soft));
             let hardware: aes_gcm::Aes256Gcm = aes_gcm::KeyInit::new(&key.into());
-            needles.add(&state("aes-gcm 0.11"), memory_of(&hardware));
+            needles.add(&state("aes-gcm 0.11"), &memory_of(&hardware));
             // SAFETY: a context is made, given the 32-byte key, looked at and freed. The cipher's
             // data starts with the hash key's table and the schedule, over 512 bytes.
             unsafe {
@@ -97,10 +99,13 @@ fn first_word(stretch: &[u8]) -> u64 {
     u64::from_ne_bytes(stretch[..8].try_into().unwrap())
 }
 
-/// The bytes of a value, with those of its padding.
-fn memory_of<T>(value: &T) -> &[u8] {
-    // SAFETY: both ciphers are arrays of integers without padding, as large as they say.
-    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+/// The bytes of a value. Some may have no value of their own (an `Aes256` is a union of what the CPUs
+/// need): they are copied by code that the compiler does not see into, and merely looked for.
+fn memory_of<T>(value: &T) -> Vec<u8> {
+    let mut bytes = vec![0; size_of::<T>()];
+    // SAFETY: the value is borrowed for the call.
+    unsafe { Segment::new(std::ptr::from_ref(value).cast(), size_of::<T>()) }.copy_to(&mut bytes);
+    bytes
 }
 
 fn epoch_key(key: &[u8; 32], epoch: u32) -> [u8; 32] {
