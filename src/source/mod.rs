@@ -254,7 +254,8 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
                 .last()
                 .map_or(0, |round| round.pages_dirtied);
             let rounds = migrated.rounds.len();
-            let reason = format!("{reason}: {dirty} pages were dirty after {rounds} rounds");
+            let plural = if rounds == 1 { "" } else { "s" };
+            let reason = format!("{reason}: {dirty} pages were dirty after {rounds} round{plural}");
             ended(OutcomeStatus::NotConverged, Some(reason), true)
         }
         End::Broken {

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::guest::vcpu::{Phase, StreamPosition, StreamStart, Vcpus};
 use crate::host::HostSpec;
 use crate::host::latency::latency;
+use crate::meter::thread_cpu_ns;
 use crate::precopy::BandwidthWindow;
 use crate::results::{Guest, Latency};
 use crate::source::Machine;
@@ -61,6 +62,8 @@ pub struct VirtualTimeline<'a> {
     paused: bool,
     /// By vCPU.
     executed: Vec<u64>,
+    /// CPU time that the writes took: the vCPUs' own, not the migration's.
+    vcpu_ns: u64,
 }
 
 impl<'a> VirtualTimeline<'a> {
@@ -83,6 +86,7 @@ impl<'a> VirtualTimeline<'a> {
             now_ns: 0,
             paused: false,
             executed: vec![0; machine.vcpus as usize],
+            vcpu_ns: 0,
         })
     }
 }
@@ -104,10 +108,12 @@ impl Timeline for VirtualTimeline<'_> {
             return;
         }
         let until_ns = self.start_ns + self.now_ns;
+        let began_ns = thread_cpu_ns();
         while let Some((vcpu, write)) = self.stream.next_until(until_ns) {
             self.machine.execute(&write);
             self.executed[vcpu as usize] += 1;
         }
+        self.vcpu_ns += thread_cpu_ns() - began_ns;
     }
 
     fn expected_ns(&self, pages: u64) -> u64 {
@@ -131,7 +137,7 @@ impl Timeline for VirtualTimeline<'_> {
     }
 
     fn ended(&mut self, _taken_over: Option<Instant>) -> f64 {
-        0.0
+        self.vcpu_ns as f64 / 1e9
     }
 
     fn finish(self: Box<Self>) -> Result<GuestEnd> {
