@@ -3,6 +3,7 @@
 mod hosts;
 mod outcome;
 pub mod pair;
+mod patience;
 pub mod policy;
 pub mod process;
 pub mod route;

@@ -9,10 +9,10 @@ use crate::crypto::{self, MigrationSecret};
 use crate::host::{Command, DestinationReport, Event, HostSpec, PROTOCOL, SourceReport, memory};
 use crate::results::{Migration, Outcome, OutcomeStatus};
 use crate::runner::outcome::{blank, differing, judge};
+use crate::runner::patience::patience;
 use crate::runner::process::{Envelope, HostProcess, Launcher, Message, Role};
 use crate::runner::route::Route;
-use crate::scenario::{ClockKind, Scenario};
-use crate::units::{Bandwidth, link_time_ns};
+use crate::scenario::Scenario;
 
 /// Numbers the pairs of hosts.
 static SERIAL: AtomicU64 = AtomicU64::new(0);
@@ -111,27 +111,6 @@ pub fn migrate(
     drop(secret);
     exchange.run()?;
     Ok(exchange.made(task))
-}
-
-/// How long a host may say nothing: filling, hashing and the slowest cipher on this much memory, the
-/// limits that it keeps to by itself, and the time that a slow link takes for the round in which the
-/// time limit strikes and the last one, each at most all of memory.
-fn patience(scenario: &Scenario) -> Duration {
-    let memory = scenario.guest.memory.0;
-    let migration = &scenario.migration;
-    // Software AES in an unoptimised build on a busy machine: 5 MiB/s.
-    let slowest = Duration::from_secs(30 + memory / (5 << 20));
-    let link_ns = match (migration.link, scenario.measure.clock) {
-        (Bandwidth::BitsPerSecond(bits), ClockKind::Live) => {
-            link_time_ns(memory.saturating_mul(3), bits)
-        }
-        _ => 0,
-    };
-    slowest
-        + Duration::from_nanos(link_ns)
-        + migration.time_limit.0
-        + migration.peer_timeout.0 * 3
-        + scenario.measure.window.0
 }
 
 /// What has been said so far.

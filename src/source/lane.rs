@@ -15,10 +15,11 @@ use crate::meter::{StageMeter, StageTimes, thread_cpu_ns};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
 use crate::source::cursor::Cursor;
 use crate::source::order::{Awaited, Done, Failed, Order};
+use crate::source::prepare::prepare;
 use crate::tracking::PageRun;
 use crate::transport::{Connection, Pacer, TransportError};
 use crate::units::PAGE_SIZE;
-use crate::wire::{Bounds, Kind, MAX_RUN_PAGES, Totals};
+use crate::wire::{Bounds, Kind, Totals};
 
 /// Stages in the meter.
 pub const PREPARE: usize = 0;
@@ -252,7 +253,8 @@ impl Lane {
             self.meter.record();
             let (mut ready, mut payload) = (0, 0);
             for draft in drafts.iter_mut() {
-                if !prepare(&self.shared, &mut cursor, draft, &mut totals) {
+                let Shared { memory, bounds, .. } = &*self.shared;
+                if !prepare(memory, bounds, &mut cursor, draft, &mut totals) {
                     break;
                 }
                 self.outbound
@@ -291,7 +293,13 @@ impl Lane {
             let mut prepared = 0;
             for draft in next.iter_mut() {
                 self.meter.record();
-                if !prepare(&shared, &mut cursor, draft, &mut totals) {
+                if !prepare(
+                    &shared.memory,
+                    &shared.bounds,
+                    &mut cursor,
+                    draft,
+                    &mut totals,
+                ) {
                     self.meter.cancel();
                     break;
                 }
@@ -339,57 +347,6 @@ fn group(record: usize, pacer: Option<&Pacer>) -> usize {
     let call = SOCKET_CALL.min(usize::try_from(paced).unwrap_or(usize::MAX));
     // Each draft has a cipher context of its own in locked memory.
     (call / record).clamp(1, 16)
-}
-
-/// Zero pages in one record at most: 1 GiB.
-const MOST_ZERO_PAGES: u64 = (1 << 30) / PAGE_SIZE as u64;
-
-/// The prepare stage: fills a draft with the next pages, zero pages apart. False if none is left.
-fn prepare(shared: &Shared, cursor: &mut Cursor, draft: &mut Draft, totals: &mut Totals) -> bool {
-    let record_pages = (shared.bounds.record / PAGE_SIZE) as u64;
-    let most_zero_runs = shared.bounds.zero_runs();
-    // Zero pages take time on both sides and no bytes between them, which may not look like silence.
-    let most_zero_pages = MOST_ZERO_PAGES.max(record_pages);
-    draft.data.clear();
-    draft.zero.clear();
-    let (mut pages, mut zero_pages) = (0, 0);
-    loop {
-        let room = (record_pages - pages)
-            .min((most_zero_runs - draft.zero.len()) as u64)
-            .min(most_zero_pages - zero_pages);
-        if room == 0 {
-            break;
-        }
-        let Some(span) = cursor.next(room) else { break };
-        for page in span.first..span.first + span.pages {
-            if shared.memory.is_zero(page) {
-                push(&mut draft.zero, page);
-                zero_pages += 1;
-            } else {
-                push(&mut draft.data, page);
-                pages += 1;
-            }
-        }
-    }
-    if pages + zero_pages == 0 {
-        return false;
-    }
-    totals.records += 1;
-    totals.pages += pages;
-    totals.zero_pages += zero_pages;
-    true
-}
-
-fn push(runs: &mut Vec<PageRun>, page: u64) {
-    match runs.last_mut() {
-        Some(last) if last.first + last.pages == page && last.pages < MAX_RUN_PAGES => {
-            last.pages += 1;
-        }
-        _ => runs.push(PageRun {
-            first: page,
-            pages: 1,
-        }),
-    }
 }
 
 /// The transmit stage.

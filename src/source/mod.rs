@@ -5,6 +5,7 @@ pub mod driver;
 mod kept;
 pub mod lane;
 pub mod order;
+mod prepare;
 pub mod streams;
 pub mod timeline;
 

@@ -1,0 +1,65 @@
+//! The prepare stage: which pages a record holds, and which of them are zero.
+
+use crate::guest::memory::GuestMemory;
+use crate::record::Draft;
+use crate::source::cursor::Cursor;
+use crate::tracking::PageRun;
+use crate::units::PAGE_SIZE;
+use crate::wire::{Bounds, MAX_RUN_PAGES, Totals};
+
+/// Zero pages in one record at most: 1 GiB.
+const MOST_ZERO_PAGES: u64 = (1 << 30) / PAGE_SIZE as u64;
+
+/// The prepare stage: fills a draft with the next pages, zero pages apart. False if none is left.
+pub fn prepare(
+    memory: &GuestMemory,
+    bounds: &Bounds,
+    cursor: &mut Cursor,
+    draft: &mut Draft,
+    totals: &mut Totals,
+) -> bool {
+    let record_pages = (bounds.record / PAGE_SIZE) as u64;
+    let most_zero_runs = bounds.zero_runs();
+    // Zero pages take time on both sides and no bytes between them, which may not look like silence.
+    let most_zero_pages = MOST_ZERO_PAGES.max(record_pages);
+    draft.data.clear();
+    draft.zero.clear();
+    let (mut pages, mut zero_pages) = (0, 0);
+    loop {
+        let room = (record_pages - pages)
+            .min((most_zero_runs - draft.zero.len()) as u64)
+            .min(most_zero_pages - zero_pages);
+        if room == 0 {
+            break;
+        }
+        let Some(span) = cursor.next(room) else { break };
+        for page in span.first..span.first + span.pages {
+            if memory.is_zero(page) {
+                push(&mut draft.zero, page);
+                zero_pages += 1;
+            } else {
+                push(&mut draft.data, page);
+                pages += 1;
+            }
+        }
+    }
+    if pages + zero_pages == 0 {
+        return false;
+    }
+    totals.records += 1;
+    totals.pages += pages;
+    totals.zero_pages += zero_pages;
+    true
+}
+
+fn push(runs: &mut Vec<PageRun>, page: u64) {
+    match runs.last_mut() {
+        Some(last) if last.first + last.pages == page && last.pages < MAX_RUN_PAGES => {
+            last.pages += 1;
+        }
+        _ => runs.push(PageRun {
+            first: page,
+            pages: 1,
+        }),
+    }
+}
