@@ -1,6 +1,7 @@
 //! One stream of the destination: a thread that receives, opens and applies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::crypto::sequence::Direction;
 use crate::destination::takeover::Takeover;
@@ -207,11 +208,16 @@ impl Lane {
     /// bring the rest of a round.
     fn receive(&mut self) -> Result<(), LaneError> {
         let had = self.connection.received();
+        let mut silent = Duration::ZERO;
         loop {
             match self.inbound.receive(&mut self.connection) {
                 Err(RecordError::Transport(TransportError::Silent { limit, .. }))
                     if self.connection.received() == had
-                        && self.takeover.has_received_within(limit) => {}
+                        && (self.takeover.has_received_within(limit)
+                            || silent + limit < self.takeover.silence()) =>
+                {
+                    silent += limit;
+                }
                 outcome => return Ok(outcome?),
             }
         }

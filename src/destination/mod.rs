@@ -51,7 +51,9 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         address: Some(address.to_string()),
     });
     let streams = spec.scenario.migration.streams;
-    let takeover = Arc::new(Takeover::new(streams, memory::most_device_state(spec)));
+    let takeover = Takeover::new(streams, memory::most_device_state(spec))
+        .with_silence(spec.silence_between_records());
+    let takeover = Arc::new(takeover);
     let opened = open(spec, &listener, &framing, &guest_memory, &takeover);
     drop(listener);
     let cpu_began = process_cpu_ns();
@@ -101,7 +103,7 @@ fn open(
     memory: &Arc<GuestMemory>,
     takeover: &Arc<Takeover>,
 ) -> Result<Vec<Lane>, String> {
-    let silence = spec.silence();
+    let silence = spec.scenario.migration.peer_timeout.0;
     let streams = spec.scenario.migration.streams;
     // The source connects when it has filled its memory, which takes longer than faulting it in
     // here, and has run its guest for the window.

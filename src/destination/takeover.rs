@@ -24,6 +24,7 @@ pub struct Takeover {
     device_state: Mutex<Vec<u8>>,
     most_device_state: usize,
     sockets: Mutex<Vec<TcpStream>>,
+    silence: Duration,
     decision: AtomicU8,
     /// CPU time of the process when the guest was taken over, nanoseconds.
     decided_cpu_ns: AtomicU64,
@@ -38,9 +39,21 @@ impl Takeover {
             device_state: Mutex::new(touched(most_device_state)),
             most_device_state,
             sockets: Mutex::new(Vec::new()),
+            silence: Duration::ZERO,
             decision: AtomicU8::new(UNDECIDED),
             decided_cpu_ns: AtomicU64::new(0),
         }
+    }
+
+    /// Lets every stream be silent for so long between records, if that is more than its peer timeout.
+    pub fn with_silence(mut self, between_records: Duration) -> Self {
+        self.silence = between_records;
+        self
+    }
+
+    /// See [`Takeover::with_silence`].
+    pub fn silence(&self) -> Duration {
+        self.silence
     }
 
     /// Adds a stream's socket, to be shut down when the migration ends.

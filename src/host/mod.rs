@@ -35,7 +35,7 @@ use crate::scenario::{ClockKind, Scenario};
 /// Version of this protocol; both sides must have the same.
 pub const PROTOCOL: u32 = 2;
 
-/// See [`HostSpec::silence`].
+/// See [`HostSpec::silence_between_records`].
 const VIRTUAL_SILENCE: Duration = Duration::from_secs(600);
 
 /// A host's task, for either role.
@@ -71,9 +71,9 @@ impl HostSpec {
         }
     }
 
-    /// How long a peer may be silent. Under the virtual clock a round's writes are made between rounds,
-    /// however long that takes, and nothing is sent meanwhile.
-    pub fn silence(&self) -> Duration {
+    /// How long a source may be silent between records. Under the virtual clock a round's writes are made
+    /// between rounds, however long that takes, and nothing is sent meanwhile.
+    pub fn silence_between_records(&self) -> Duration {
         let own = self.scenario.migration.peer_timeout.0;
         match self.scenario.measure.clock {
             ClockKind::Live => own,

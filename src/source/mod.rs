@@ -92,7 +92,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     };
     let connecting = Instant::now();
     let shared = Arc::new(share(spec, &machine, &framing.bounds)?);
-    let silence = spec.silence();
+    let silence = spec.scenario.migration.peer_timeout.0;
     let opened = Streams::open(address, &framing, &shared, &memory::hello(spec), silence);
     let connect_s = connecting.elapsed().as_secs_f64();
     let mut streams = match opened {
