@@ -52,17 +52,6 @@ pub struct Args {
 /// # Errors
 /// Invalid input, before anything starts; what stops the coordinator.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let (points, folder) = match &args.resume {
-        Some(run) => folders::interrupted(run, &args.overrides)?,
-        None => {
-            let scenarios = load_points(args.scenario.as_deref(), &args.overrides)?;
-            let folder = match &args.out {
-                Some(folder) => folder.clone(),
-                None => folders::fresh(Path::new("reports"), &scenarios[0])?,
-            };
-            (folders::of_points(scenarios, &folder), folder)
-        }
-    };
     let mut options = Options {
         allow_software: args.allow_software,
         command: std::iter::once("migtax".to_owned())
@@ -77,6 +66,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ..Options::default()
     };
     args.place.put_into(&mut options)?;
+    let (points, folder) = match &args.resume {
+        Some(run) => folders::interrupted(run, &args.overrides)?,
+        None => {
+            let scenarios = load_points(args.scenario.as_deref(), &args.overrides)?;
+            let folder = match &args.out {
+                Some(folder) => folder.clone(),
+                None => folders::fresh(Path::new("reports"), &scenarios[0])?,
+            };
+            (folders::of_points(scenarios, &folder), folder)
+        }
+    };
     let mut progress = Progress::new();
     let run = runner::run(&points, &options, &mut progress)?;
     progress.bar.finish_and_clear();

@@ -9,8 +9,9 @@ use crate::error::{Error, Result};
 /// Whether the kernel refused to lock some memory.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// Whether all memory that was given to keys in this process was locked.
-pub(crate) fn all_is_locked() -> bool {
+/// Whether the kernel locked all memory that this process has given to keys. An unprivileged
+/// process may reach its limit (`ulimit -l`); it goes on then.
+pub fn keys_are_locked() -> bool {
     !REFUSED.load(Ordering::Relaxed)
 }
 
@@ -89,7 +90,7 @@ impl<T> Locked<T> {
     ///
     /// # Errors
     /// If the kernel has no memory to map. Memory that can't be locked is no error; see
-    /// [`all_is_locked`].
+    /// [`keys_are_locked`].
     pub(crate) fn new_with(make: impl FnOnce() -> T) -> Result<Self> {
         let locked = Self::build(make);
         scrub_stack();
@@ -189,14 +190,15 @@ fn wipe(start: *mut u8, length: usize) {
 /// Overwrites the stack below the caller, where the ciphers' functions had their frames: key
 /// schedules are built there before they are moved, and copied per record.
 ///
-/// Runs when a key is set up and when a context ends, never per record.
-pub(crate) fn scrub_stack() {
+/// Runs when a key is set up and when a context ends, never per record. Threads that don't drop the
+/// `Sealer` or `Opener` that they used call it themselves.
+pub fn scrub_stack() {
     overwrite_stack();
 }
 
 /// Locks the stack below the caller, where the ciphers' functions will have their frames, and
 /// leaves it out of core dumps, where the kernel allows. It stays so.
-pub(crate) fn guard_stack() {
+pub fn guard_stack() {
     // Written first: the main thread's stack grows only when it is used.
     protect(overwrite_stack(), STACK_BYTES);
 }
@@ -281,6 +283,6 @@ mod tests {
         let flags = flags.expect("the mapping is in the map");
         assert!(flags.contains(&"dd"), "not left out of dumps: {flags:?}");
         assert!(flags.contains(&"wf"), "not wiped on fork: {flags:?}");
-        assert!(flags.contains(&"lo") || !all_is_locked(), "{flags:?}");
+        assert!(flags.contains(&"lo") || !keys_are_locked(), "{flags:?}");
     }
 }

@@ -40,31 +40,13 @@ pub use identity::{
 };
 pub use key::MigrationSecret;
 pub use known_answer::known_answer_test;
+pub use locked::{guard_stack, keys_are_locked, scrub_stack};
 pub use segment::Segment;
 pub use sequence::{
     Direction, KeyLimits, OpenSequence, OpenSlot, SealSequence, SealSlot, SequenceError,
 };
 
 use guard::ReuseGuard;
-
-/// Whether the kernel locked all memory that this process has given to keys. An unprivileged
-/// process may reach its limit (`ulimit -l`); it goes on then.
-pub fn keys_are_locked() -> bool {
-    locked::all_is_locked()
-}
-
-/// Overwrites what ciphers have left on the calling thread's stack, below its caller: for threads
-/// that don't drop the [`Sealer`] or [`Opener`] that they used.
-pub fn scrub_stack() {
-    locked::scrub_stack();
-}
-
-/// Locks the part of the calling thread's stack that ciphers will use, some KiB below its caller,
-/// and leaves it out of core dumps, where the kernel allows: they set up keys there, and some copy
-/// their schedule there for each record.
-pub fn guard_stack() {
-    locked::guard_stack();
-}
 
 /// Bytes of a key.
 pub const KEY_LEN: usize = 32;
