@@ -47,17 +47,27 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
     make()
 }
 
-/// No check but a tool: every run of the tests makes the seeds and checks them, only this writes.
+/// Set to anything: the committed seeds are replaced, after a format was changed on purpose.
+const UPDATE: &str = "MIGTAX_UPDATE_SEEDS";
+
 #[test]
-#[ignore = "replaces the committed seeds, after a format was changed on purpose"]
-fn seeds() {
+fn the_committed_seeds_follow_the_formats() {
     for (target, make) in MAKERS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("fuzz/corpus")
             .join(target);
-        fs::create_dir_all(&folder).unwrap();
         for (index, input) in make().iter().enumerate() {
-            fs::write(folder.join(format!("seed-{index:02}")), input).unwrap();
+            let path = folder.join(format!("seed-{index:02}"));
+            if std::env::var_os(UPDATE).is_some() {
+                fs::create_dir_all(&folder).unwrap();
+                fs::write(&path, input).unwrap();
+            }
+            let committed = fs::read(&path).unwrap_or_default();
+            assert!(
+                committed == *input,
+                "{}: {UPDATE}=1 replaces it",
+                path.display()
+            );
         }
     }
 }
