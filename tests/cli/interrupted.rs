@@ -1,13 +1,35 @@
 //! Runs that are interrupted, or lose a host, and what is left of them.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::command::{migtax, scenario_file};
 use crate::migration::IDLE;
 use migtax::arm::Arm;
 use migtax::results::{OutcomeStatus, Results};
+
+/// A run that goes on.
+fn start(path: &str, arms: &str, out: &std::path::Path) -> Child {
+    migtax()
+        .args(["run", path, "--arms", arms, "--out"])
+        .arg(out)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until so many migrations are saved, then interrupts the run.
+fn interrupt_after(child: &mut Child, signal: i32, wanted: usize, saved: impl Fn() -> usize) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while saved() < wanted {
+        assert!(Instant::now() < deadline, "no migration was saved");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // SAFETY: a signal to this test's own child.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
 
 #[test]
 fn a_host_that_dies_fails_its_migration_and_the_run_goes_on() {
@@ -84,20 +106,10 @@ fn an_interrupted_run_keeps_what_it_has_and_leaves_no_process() {
 fn an_interrupted_run_is_resumed_where_it_stopped() {
     let (_folder, path) = scenario_file(&IDLE.replace("repetitions = 1", "repetitions = 40"));
     let out = tempfile::tempdir().unwrap();
-    let mut child = migtax()
-        .args(["run", &path, "--arms", "plain,copy", "--out"])
-        .arg(out.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while migtax::results::read(out.path()).map_or(0, |r| r.migrations.len()) < 3 {
-        assert!(Instant::now() < deadline, "no migration was saved");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    // SAFETY: a signal to this test's own child.
-    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut child = start(&path, "plain,copy", out.path());
+    interrupt_after(&mut child, libc::SIGTERM, 3, || {
+        migtax::results::read(out.path()).map_or(0, |r| r.migrations.len())
+    });
     let before = migtax::results::read(out.path()).unwrap();
     let resume = |flags: &[&str]| {
         let output = migtax()
@@ -150,26 +162,15 @@ fn a_large_matrix_begins_and_ends_at_once() {
     let text = IDLE.replace("[workload]", lists);
     let (_folder, path) = scenario_file(&text);
     let out = tempfile::tempdir().unwrap();
-    let mut child = migtax()
-        .args(["run", &path, "--arms", "plain", "--out"])
-        .arg(out.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = start(&path, "plain", out.path());
     let points = || -> Vec<Results> {
         let folders = std::fs::read_dir(out.path()).unwrap().flatten();
         folders
             .filter_map(|folder| migtax::results::read(&folder.path()).ok())
             .collect()
     };
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while points().iter().all(|point| point.migrations.is_empty()) {
-        assert!(Instant::now() < deadline, "no migration was saved");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    // SAFETY: a signal to this test's own child.
-    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let made = || points().iter().map(|point| point.migrations.len()).sum();
+    interrupt_after(&mut child, libc::SIGINT, 1, made);
     let points = points();
     assert_eq!(points.len(), 400);
     let made = points
@@ -191,12 +192,7 @@ fn an_interrupted_matrix_is_resumed() {
         .replace("repetitions = 1", "repetitions = 12");
     let (_folder, path) = scenario_file(&text);
     let out = tempfile::tempdir().unwrap();
-    let mut child = migtax()
-        .args(["run", &path, "--arms", "plain,copy", "--out"])
-        .arg(out.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = start(&path, "plain,copy", out.path());
     let points = || -> Vec<Results> {
         (1..=3)
             .filter_map(|streams| {
@@ -206,14 +202,7 @@ fn an_interrupted_matrix_is_resumed() {
             .collect()
     };
     let made = || -> usize { points().iter().map(|point| point.migrations.len()).sum() };
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while made() < 7 {
-        assert!(Instant::now() < deadline, "no migrations were saved");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    // SAFETY: a signal to this test's own child.
-    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    interrupt_after(&mut child, libc::SIGINT, 7, made);
     let before = points();
     let resume = || {
         let resumed = migtax()
