@@ -13,7 +13,7 @@ use migtax::arm::Arm;
 use migtax::crypto;
 
 use crate::can_lock_keys;
-use crate::needles::{Hit, Needles, hex, search};
+use crate::needles::{Needles, hex, search};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const MARKER: &str = "MIGTAX_TEST_RUN";
@@ -97,7 +97,7 @@ fn look_into(arm: Arm, workers: u32) {
     for process in [source, destination] {
         until("a key in use", || {
             let found = search(process, &needles);
-            assert!(found.iter().all(Hit::is_allowed), "{context}: {found:#?}");
+            assert!(found.iter().all(|hit| hit.locked), "{context}: {found:#?}");
             assert!(
                 is_there(process),
                 "{context}: the host ended before it was seen at work"
@@ -114,7 +114,7 @@ fn look_into(arm: Arm, workers: u32) {
         });
     }
     let found = search(run.id(), &needles);
-    assert!(found.iter().all(Hit::is_allowed), "{context}: {found:#?}");
+    assert!(found.iter().all(|hit| hit.locked), "{context}: {found:#?}");
 
     if traced {
         for _ in processes {

@@ -127,14 +127,8 @@ pub struct Hit {
     pub what: String,
     at: usize,
     region: String,
-    locked: bool,
-}
-
-impl Hit {
     /// Key material may stand in locked memory only.
-    pub fn is_allowed(&self) -> bool {
-        self.locked
-    }
+    pub locked: bool,
 }
 
 /// Looks through all memory that a process can write. Nothing is found in one that is gone.

@@ -7,7 +7,9 @@ use std::process::Command;
 use migtax::arm::Arm;
 use migtax::results::{Migration, OutcomeStatus};
 
-use crate::runs::{assert_guest_stayed, free_address, marker, reason, scenario, start, start_in};
+use crate::runs::{
+    assert_guest_stayed, free_address, marker, reason, run_elsewhere, scenario, start, start_in,
+};
 
 #[test]
 fn a_destination_without_memory_says_so() {
@@ -15,19 +17,7 @@ fn a_destination_without_memory_says_so() {
     let binary = env!("CARGO_BIN_EXE_migtax");
     let text = scenario("5s").replace("4MiB", "1GiB");
     let command = format!("sh -c 'ulimit -v 700000; exec \"$0\" \"$@\"' {binary}");
-    let ended = start(
-        &text,
-        &marker(),
-        &[
-            "--arms",
-            "plain,rustcrypto-soft",
-            "--destination",
-            &command,
-            "--connect",
-            "127.0.0.1",
-        ],
-    )
-    .end();
+    let ended = run_elsewhere(&text, "plain,rustcrypto-soft", &command, "127.0.0.1");
     assert_eq!(ended.status.code(), Some(6), "{}", ended.said);
     let results = ended.results.unwrap();
     assert_eq!(results.migrations.len(), 2);
@@ -132,15 +122,8 @@ fn keys_that_cannot_be_locked_are_told_of() {
         free.join(" "),
         env!("CARGO_BIN_EXE_migtax")
     );
-    let flags = [
-        "--arms",
-        "plain,rustcrypto-soft",
-        "--destination",
-        &command,
-        "--connect",
-        "127.0.0.1",
-    ];
-    let ended = start(&scenario("5s"), &marker(), &flags).end();
+    let arms = "plain,rustcrypto-soft";
+    let ended = run_elsewhere(&scenario("5s"), arms, &command, "127.0.0.1");
     assert_eq!(ended.status.code(), Some(0), "{}", ended.said);
     let results = ended.results.unwrap();
     let told: Vec<_> = results

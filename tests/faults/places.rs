@@ -4,22 +4,14 @@ use std::process::Command;
 
 use migtax::results::OutcomeStatus;
 
-use crate::runs::{arms, marker, names, scenario, start};
+use crate::runs::{arms, names, run_elsewhere, scenario};
 
 #[test]
 fn a_destination_that_gets_no_environment_puts_its_own_mask_on() {
     let arms = arms();
     // As ssh, which passes nothing of the coordinator's environment on.
     let command = format!("env -i {}", env!("CARGO_BIN_EXE_migtax"));
-    let flags = [
-        "--arms",
-        &names(&arms),
-        "--destination",
-        &command,
-        "--connect",
-        "127.0.0.1",
-    ];
-    let ended = start(&scenario("5s"), &marker(), &flags).end();
+    let ended = run_elsewhere(&scenario("5s"), &names(&arms), &command, "127.0.0.1");
     assert_eq!(ended.status.code(), Some(0), "{}", ended.said);
     let results = ended.results.unwrap();
     assert_eq!(results.host.destination.as_deref(), Some(command.as_str()));
@@ -53,15 +45,8 @@ fn a_guest_moves_into_another_network_namespace() {
         && ip(&format!("-n {name} link set {there} up"));
     let ended = linked.then(|| {
         let command = format!("ip netns exec {name} {}", env!("CARGO_BIN_EXE_migtax"));
-        let flags = [
-            "--arms",
-            "plain,rustcrypto-soft",
-            "--destination",
-            &command,
-            "--connect",
-            "10.213.77.2",
-        ];
-        start(&scenario("5s"), &marker(), &flags).end()
+        let arms = "plain,rustcrypto-soft";
+        run_elsewhere(&scenario("5s"), arms, &command, "10.213.77.2")
     });
     // The pair of links ends with the namespace.
     assert!(ip(&format!("netns del {name}")));

@@ -128,6 +128,12 @@ pub fn start(text: &str, marker: &str, flags: &[&str]) -> Running {
     start_in(folder, &out, text, marker, flags)
 }
 
+/// Runs arms to a destination that a command starts, reached at `host`.
+pub fn run_elsewhere(text: &str, arms: &str, command: &str, host: &str) -> Ended {
+    let flags = ["--arms", arms, "--destination", command, "--connect", host];
+    start(text, &marker(), &flags).end()
+}
+
 /// Starts a run whose folder is `out`.
 pub fn start_in(
     folder: tempfile::TempDir,
