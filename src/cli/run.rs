@@ -13,7 +13,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::report;
 use crate::results::{self, Migration};
 use crate::runner::{self, Observer, Options, Point};
-use crate::scenario::{MOST_AUTO_BLOCKS, Overrides, Repetitions, load_points};
+use crate::scenario::{MOST_AUTO_BLOCKS, Overrides, Repetitions, Scenario, load_points};
 use crate::stats::StopRule;
 use crate::units::Span;
 
@@ -66,10 +66,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ..Options::default()
     };
     args.place.put_into(&mut options)?;
+    let check = |scenario: &Scenario| runner::check(scenario, &options);
     let (points, folder) = match &args.resume {
-        Some(run) => folders::interrupted(run, &args.overrides)?,
+        Some(run) => {
+            let (points, folder) = folders::interrupted(run, &args.overrides)?;
+            points.iter().try_for_each(|point| check(&point.scenario))?;
+            (points, folder)
+        }
         None => {
             let scenarios = load_points(args.scenario.as_deref(), &args.overrides)?;
+            scenarios.iter().try_for_each(check)?;
             let folder = match &args.out {
                 Some(folder) => folder.clone(),
                 None => folders::fresh(Path::new("reports"), &scenarios[0])?,

@@ -81,17 +81,12 @@ pub struct Run {
 /// scenario's folder. The points of a matrix take turns block by block, so that drift of the
 /// machine does not look like an effect of what is varied.
 ///
+/// The scenarios must have passed [`check`].
+///
 /// # Errors
-/// If the machine is too small for a guest, hosts can't be started, results can't be saved, or there
-/// is nothing left to go on with.
+/// If hosts can't be started, results can't be saved, or there is nothing left to go on with.
 /// What goes wrong in a migration is an outcome.
 pub fn run(points: &[Point], options: &Options, observer: &mut dyn Observer) -> Result<Run> {
-    // Both hosts hold the whole guest, this machine those that run on it.
-    let guests_here = if options.destination.is_some() { 1 } else { 2 };
-    for point in points {
-        check_memory(&point.scenario, guests_here)?;
-        check_link(&point.scenario)?;
-    }
     let mut launcher = Launcher::this_build()?.hiding_aes(&options.hide_aes);
     if let Some(command) = &options.destination {
         launcher = launcher.with_destination(command.clone());
@@ -175,6 +170,17 @@ fn exit_code(results: &[Results], interrupted: bool) -> ExitCode {
     } else {
         ExitCode::Done
     }
+}
+
+/// Refuses a scenario that this machine or its own link is too small for, before anything is made.
+///
+/// # Errors
+/// In one line: what is too small, and what is needed.
+pub fn check(scenario: &Scenario, options: &Options) -> Result<()> {
+    // Both hosts hold the whole guest, this machine those that run on it.
+    let guests_here = if options.destination.is_some() { 1 } else { 2 };
+    check_memory(scenario, guests_here)?;
+    check_link(scenario)
 }
 
 fn check_memory(scenario: &Scenario, guests: u64) -> Result<()> {

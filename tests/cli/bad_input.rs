@@ -152,3 +152,24 @@ fn a_host_refuses_what_is_no_spec() {
         assert!(String::from_utf8_lossy(&output.stderr).contains("spec"));
     }
 }
+
+#[test]
+fn what_is_refused_leaves_no_folder() {
+    let refusals: [&[&str]; 3] = [
+        &["--memory", "60TiB"],
+        &["--pin", "source=9999"],
+        &["--link", "10Mbit/s", "--record", "16MiB"],
+    ];
+    for flags in refusals {
+        let place = tempfile::tempdir().unwrap();
+        let output = migtax()
+            .current_dir(place.path())
+            .arg("run")
+            .args(flags)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+        let left = std::fs::read_dir(place.path()).unwrap().count();
+        assert_eq!(left, 0, "{flags:?}");
+    }
+}
