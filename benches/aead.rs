@@ -48,14 +48,14 @@ fn main() -> ExitCode {
         .with_measurement(ThreadClock)
         .configure_from_args();
     let mut failed = false;
-    let arms = Arm::ALL.into_iter().filter(|arm| *arm != Arm::Plain);
+    let arms = Arm::all().filter(|arm| *arm != Arm::PLAIN);
     for arm in order(arms) {
         if only.as_deref().is_some_and(|only| only != arm.name()) {
             continue;
         }
         if let Err(missing) = crypto::supported(arm) {
             eprintln!("{arm}: not supported, needs {}", missing.join(", "));
-        } else if arm.aws_lc_mask().is_some() && only.is_none() {
+        } else if arm.row().mask.is_some() && only.is_none() {
             failed |= !run_child(arm);
         } else {
             measure(&mut criterion, arm, memory.get_or_insert_with(faulted_in));
@@ -118,7 +118,7 @@ impl Measurement for ThreadClock {
 /// Masked arms first.
 fn order(arms: impl Iterator<Item = Arm>) -> Vec<Arm> {
     let mut arms: Vec<Arm> = arms.collect();
-    arms.sort_by_key(|arm| arm.aws_lc_mask().is_none());
+    arms.sort_by_key(|arm| arm.row().mask.is_none());
     arms
 }
 
@@ -128,7 +128,7 @@ fn run_child(arm: Arm) -> bool {
     let status = Command::new(program)
         .args(std::env::args_os().skip(1))
         .env(CHILD, arm.name())
-        .env(AWS_LC_MASK_VARIABLE, arm.aws_lc_mask().unwrap_or_default())
+        .env(AWS_LC_MASK_VARIABLE, arm.row().mask.unwrap_or_default())
         .status();
     match status {
         Ok(status) if status.success() => true,

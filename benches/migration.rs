@@ -1,6 +1,6 @@
 //! Whole small migrations, one benchmark per arm: two host processes, TCP, everything.
 //!
-//! What is timed is the migration's own `total_time_s`, from the first harvest to the takeover
+//! What is timed is the migration's own `total_time_s`, from the first harvest to the switchover
 //! acknowledgement, not the processes around it. The guest is idle, so that every arm sends the
 //! same pages. For taxes with intervals use `migtax run`, which interleaves the arms.
 
@@ -35,7 +35,7 @@ fn main() {
         .sampling_mode(SamplingMode::Flat)
         .warm_up_time(Duration::from_millis(1))
         .throughput(Throughput::Bytes(scenario.guest.memory.0));
-    for arm in Arm::ALL {
+    for arm in Arm::all() {
         if let Err(missing) = crypto::supported(arm) {
             eprintln!("{arm}: not supported, needs {}", missing.join(", "));
             continue;

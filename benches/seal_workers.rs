@@ -26,7 +26,7 @@ fn main() {
     let records = memory.len() / RECORD;
     let mut group = criterion.benchmark_group("seal_workers");
     group.throughput(Throughput::Bytes((BATCH * RECORD) as u64));
-    for (arm, backend) in [(Arm::Copy, Backend::Null), (Arm::AwsLc, Backend::AwsLc)] {
+    for (arm, backend) in [(Arm::COPY, Backend::Null), (Arm::AWS_LC, Backend::AwsLc)] {
         if crypto::supported(arm).is_err() {
             continue;
         }
@@ -43,7 +43,7 @@ fn main() {
                 KeyLimits::for_streams(1),
             )
             .expect("a fresh secret");
-            let mut lanes: Vec<(Sealer, Vec<u8>)> = (0..BATCH)
+            let mut threads: Vec<(Sealer, Vec<u8>)> = (0..BATCH)
                 .map(|_| {
                     let sealer = Sealer::new(backend, secret.clone()).expect("it is supported");
                     (sealer, vec![0; RECORD + TAG_LEN])
@@ -53,7 +53,7 @@ fn main() {
             group.bench_function(BenchmarkId::new(arm.name(), workers), |bencher| {
                 bencher.iter(|| {
                     pool.in_place_scope(|scope| {
-                        for (sealer, out) in &mut lanes {
+                        for (sealer, out) in &mut threads {
                             let page = (next % records * (RECORD / PAGE_SIZE)) as u64;
                             next += 1;
                             // SAFETY: `memory` outlives the scope, and nobody writes to it.

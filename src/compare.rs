@@ -72,23 +72,13 @@ pub fn paired_log_ratios(
         .collect()
 }
 
-/// The baselines that an arm is compared with: every arm with `plain`, every encrypted arm also
-/// with `copy`.
-pub fn baselines(arm: Arm) -> &'static [Arm] {
-    match arm {
-        Arm::Plain => &[],
-        Arm::Copy => &[Arm::Plain],
-        _ => &[Arm::Plain, Arm::Copy],
-    }
-}
-
 /// The taxes of `arms`, in table order: the median of the paired ratios of each metric with its
 /// interval, over the blocks in which both arms completed. A pair with no such block, or a
 /// metric without values, is left out.
 pub fn comparisons(arms: &[Arm], migrations: &[Migration]) -> Vec<Comparison> {
     let mut found = Vec::new();
     for &arm in arms {
-        for &against in baselines(arm).iter().filter(|b| arms.contains(b)) {
+        for against in arm.baselines().filter(|b| arms.contains(b)) {
             for metric in Metric::ALL {
                 let ratios = paired_log_ratios(arm, against, metric.into(), migrations);
                 let logs: Vec<f64> = ratios.into_values().collect();
@@ -116,7 +106,7 @@ pub fn comparisons(arms: &[Arm], migrations: &[Migration]) -> Vec<Comparison> {
 pub fn widest_half_width(comparisons: &[Comparison], metric: Metric) -> Option<f64> {
     comparisons
         .iter()
-        .filter(|c| c.against == Arm::Plain && c.metric == metric)
+        .filter(|c| c.against == Arm::PLAIN && c.metric == metric)
         .map(|c| {
             let width = stats::StopRule::half_width_of(c.ratio, c.ci_low, c.ci_high);
             (c.level >= stats::NOMINAL_LEVEL).then_some(width)
@@ -150,8 +140,8 @@ mod tests {
         let pairs: std::collections::BTreeSet<_> =
             run.comparisons.iter().map(|c| (c.arm, c.against)).collect();
         assert_eq!(pairs.len(), 1 + 5 * 2);
-        assert!(pairs.contains(&(Arm::AwsLc, Arm::Copy)));
-        assert!(!pairs.contains(&(Arm::Copy, Arm::Copy)));
+        assert!(pairs.contains(&(Arm::AWS_LC, Arm::COPY)));
+        assert!(!pairs.contains(&(Arm::COPY, Arm::COPY)));
         for c in &run.comparisons {
             assert!(c.ci_low <= c.ratio && c.ratio <= c.ci_high, "{c:?}");
             assert_eq!(c.blocks, 5);
@@ -163,25 +153,25 @@ mod tests {
     fn only_blocks_that_both_completed_count() {
         let mut run = results(&Simulation::default());
         for m in &mut run.migrations {
-            if m.arm == Arm::AwsLc && m.block < 2 {
+            if m.arm == Arm::AWS_LC && m.block < 2 {
                 m.outcome.status = OutcomeStatus::NotConverged;
             }
-            if m.arm == Arm::AwsLcSoft {
+            if m.arm == Arm::AWS_LC_SOFT {
                 m.outcome.status = OutcomeStatus::FellBack;
             }
-            if m.arm == Arm::Copy && m.block == 4 {
+            if m.arm == Arm::COPY && m.block == 4 {
                 m.outcome.status = OutcomeStatus::Failed;
             }
         }
-        let got = comparisons(&Arm::ALL, &run.migrations);
+        let got = comparisons(&Arm::all().collect::<Vec<_>>(), &run.migrations);
         let blocks = |arm, against| {
             got.iter()
                 .find(|c| c.arm == arm && c.against == against)
                 .map(|c| c.blocks)
         };
-        assert_eq!(blocks(Arm::AwsLc, Arm::Plain), Some(3));
-        assert_eq!(blocks(Arm::AwsLc, Arm::Copy), Some(2));
-        assert_eq!(blocks(Arm::AwsLcSoft, Arm::Plain), None);
+        assert_eq!(blocks(Arm::AWS_LC, Arm::PLAIN), Some(3));
+        assert_eq!(blocks(Arm::AWS_LC, Arm::COPY), Some(2));
+        assert_eq!(blocks(Arm::AWS_LC_SOFT, Arm::PLAIN), None);
     }
 
     #[test]
@@ -198,7 +188,7 @@ mod tests {
         });
         let widest = widest_half_width(&ten.comparisons, Metric::TotalTime).unwrap();
         for c in &ten.comparisons {
-            if c.against == Arm::Plain && c.metric == Metric::TotalTime {
+            if c.against == Arm::PLAIN && c.metric == Metric::TotalTime {
                 let width = stats::StopRule::half_width_of(c.ratio, c.ci_low, c.ci_high);
                 assert!(width <= widest);
             }
@@ -211,12 +201,12 @@ mod tests {
         let mut run = results(&Simulation::default());
         for m in &mut run.migrations {
             m.total_time_s = match m.arm {
-                Arm::Plain => [1.0, 2.0, 4.0, 8.0, 16.0][m.block as usize],
-                Arm::AwsLc => [1.2, 2.2, 5.2, 8.8, 24.0][m.block as usize],
+                Arm::PLAIN => [1.0, 2.0, 4.0, 8.0, 16.0][m.block as usize],
+                Arm::AWS_LC => [1.2, 2.2, 5.2, 8.8, 24.0][m.block as usize],
                 _ => m.total_time_s,
             };
         }
-        let got = comparisons(&[Arm::Plain, Arm::AwsLc], &run.migrations);
+        let got = comparisons(&[Arm::PLAIN, Arm::AWS_LC], &run.migrations);
         let total = got.iter().find(|c| c.metric == Metric::TotalTime).unwrap();
         assert!((total.ratio - 1.2).abs() < 1e-12, "{total:?}");
         assert!((total.ci_low - 1.1).abs() < 1e-12, "{total:?}");

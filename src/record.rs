@@ -120,7 +120,7 @@ pub struct Draft {
     sealed: Vec<u8>,
     sealed_len: usize,
     /// See [`injected_seal_slowdown`].
-    drag: Option<f64>,
+    slowdown: Option<f64>,
     /// Whether [`Draft::seal_timed`] is to time itself.
     pub timed: bool,
     outcome: Result<u64, RecordError>,
@@ -152,7 +152,7 @@ impl Draft {
             payload: 0,
             sealed,
             sealed_len: 0,
-            drag: injected_seal_slowdown(),
+            slowdown: injected_seal_slowdown(),
             timed: false,
             outcome: Ok(0),
         })
@@ -189,10 +189,10 @@ impl Draft {
             .expect("a draft is framed before it is sealed");
         let (prefix, body) = self.sealed.split_at_mut(PREFIX_LEN);
         prefix.copy_from_slice(&self.aad[PREAMBLE_LEN..]);
-        let began = self.drag.map(|_| Instant::now());
+        let began = self.slowdown.map(|_| Instant::now());
         let len = sealer.seal(slot, &self.aad, &self.head, &self.segments, body)?;
-        if let (Some(began), Some(drag)) = (began, self.drag) {
-            let until = began.elapsed().mul_f64(1.0 + drag);
+        if let (Some(began), Some(slowdown)) = (began, self.slowdown) {
+            let until = began.elapsed().mul_f64(1.0 + slowdown);
             while began.elapsed() < until {
                 std::hint::spin_loop();
             }

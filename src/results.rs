@@ -16,7 +16,7 @@ use crate::arm::Arm;
 use crate::scenario::Scenario;
 
 /// The version of the format that this build writes, and the newest that it reads.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// A whole run: one scenario, its arms, every migration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -162,7 +162,7 @@ pub struct Migration {
     pub block: u32,
     /// How it ended.
     pub outcome: Outcome,
-    /// From the first harvest to the takeover acknowledgement.
+    /// From the first harvest to the switchover acknowledgement.
     pub total_time_s: f64,
     /// Before that: processes, connections, handshake; without filling memory.
     pub setup_time_s: f64,
@@ -199,7 +199,7 @@ pub struct Migration {
     pub warnings: Vec<Warning>,
 }
 
-/// Downtime on the source's clock, from the pause request to the authenticated takeover
+/// Downtime on the source's clock, from the pause request to the authenticated switchover
 /// acknowledgement. The parts add up to `total_s`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Downtime {
@@ -211,8 +211,9 @@ pub struct Downtime {
     pub harvest_s: f64,
     /// Sending the last pages until the destination has applied them.
     pub transfer_s: f64,
-    /// Device state and the final record until the takeover acknowledgement.
-    pub takeover_s: f64,
+    /// Device state and the final record until the switchover acknowledgement.
+    #[serde(alias = "takeover_s")] // schema 1
+    pub switchover_s: f64,
 }
 
 /// What a round is.
@@ -313,8 +314,8 @@ pub struct Guest {
     /// with exactly the writes that its vCPUs count, executed again from the stream. None where
     /// the guest left, or the check was not possible (too little memory for a second guest, or
     /// several vCPUs that write whole pages, which do not commute).
-    #[serde(default)]
-    pub writes_kept: Option<bool>,
+    #[serde(default, alias = "writes_kept")] // schema 1
+    pub writes_verified: Option<bool>,
     /// Page writes times the page size per second while the vCPUs were running, bytes/s.
     pub achieved_rate: f64,
     /// The same stretch of the stream as it was asked for, bytes/s.

@@ -51,7 +51,7 @@ impl Default for Simulation {
         Simulation {
             seed: 1,
             machine_seed: 1,
-            arms: Arm::ALL.to_vec(),
+            arms: Arm::all().collect(),
             blocks: 5,
             shape: Shape::Normal,
             stage_noise: 0.03,
@@ -70,13 +70,13 @@ impl Default for Simulation {
 /// CPU seconds per GiB of an arm's stages: prepare, seal, transmit; receive, open, apply.
 fn costs(arm: Arm) -> [f64; 6] {
     match arm {
-        Arm::Plain => [0.01, 0.0, 0.17, 0.06, 0.0, 0.04],
-        Arm::Copy => [0.01, 0.05, 0.14, 0.06, 0.0, 0.05],
-        Arm::RustcryptoSoft => [0.01, 6.40, 0.14, 0.06, 6.40, 0.05],
-        Arm::Rustcrypto => [0.01, 0.31, 0.14, 0.06, 0.31, 0.05],
-        Arm::AwsLcSoft => [0.01, 2.90, 0.14, 0.06, 2.90, 0.05],
-        Arm::AwsLcAesni => [0.01, 0.20, 0.14, 0.06, 0.19, 0.05],
-        Arm::AwsLc => [0.01, 0.08, 0.14, 0.06, 0.06, 0.05],
+        Arm::PLAIN => [0.01, 0.0, 0.17, 0.06, 0.0, 0.04],
+        Arm::COPY => [0.01, 0.05, 0.14, 0.06, 0.0, 0.05],
+        Arm::RUSTCRYPTO_SOFT => [0.01, 6.40, 0.14, 0.06, 6.40, 0.05],
+        Arm::RUSTCRYPTO => [0.01, 0.31, 0.14, 0.06, 0.31, 0.05],
+        Arm::AWS_LC_SOFT => [0.01, 2.90, 0.14, 0.06, 2.90, 0.05],
+        Arm::AWS_LC_AESNI => [0.01, 0.20, 0.14, 0.06, 0.19, 0.05],
+        _ => [0.01, 0.08, 0.14, 0.06, 0.06, 0.05],
     }
 }
 
@@ -161,8 +161,8 @@ fn arm_info(arm: Arm) -> ArmInfo {
         Backend::AwsLc => ("aws-lc", "0.47.0"),
     };
     let features: &[&str] = match arm {
-        Arm::Rustcrypto | Arm::AwsLcAesni => &["aes", "pclmulqdq"],
-        Arm::AwsLc => &["aes", "pclmulqdq", "vaes", "vpclmulqdq"],
+        Arm::RUSTCRYPTO | Arm::AWS_LC_AESNI => &["aes", "pclmulqdq"],
+        Arm::AWS_LC => &["aes", "pclmulqdq", "vaes", "vpclmulqdq"],
         _ => &[],
     };
     ArmInfo {
@@ -189,7 +189,7 @@ fn migration(
 ) -> Migration {
     let mut noisy = |scale: f64| libm::exp(common + scale * simulation.shape.draw(random));
     let (stage, socket) = (simulation.stage_noise, simulation.socket_noise);
-    let own = if arm == Arm::Plain {
+    let own = if arm == Arm::PLAIN {
         simulation.plain
     } else {
         1.0
@@ -232,13 +232,13 @@ fn migration(
     let downtime = {
         let (pause_s, harvest_s) = (0.0002 * noisy(socket), 0.0005 * noisy(socket));
         let transfer_s = 0.01 * transfer_s / gib * noisy(socket) / noisy(0.0);
-        let takeover_s = 0.001 * noisy(socket);
+        let switchover_s = 0.001 * noisy(socket);
         Downtime {
-            total_s: pause_s + harvest_s + transfer_s + takeover_s,
+            total_s: pause_s + harvest_s + transfer_s + switchover_s,
             pause_s,
             harvest_s,
             transfer_s,
-            takeover_s,
+            switchover_s,
         }
     };
     let total_time_s = transfer_s + downtime.total_s;
@@ -282,7 +282,7 @@ fn migration(
         },
         guest: Guest {
             writes: 12_800,
-            writes_kept: None,
+            writes_verified: None,
             schedule_kept: 1.0,
             achieved_rate: 50.0 * 1024.0 * 1024.0,
             asked_rate: 50.0 * 1024.0 * 1024.0,

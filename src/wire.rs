@@ -15,7 +15,7 @@
 //!   │  after the stop-and-copy round, on stream 0:        │
 //!   │── device state ────────────────────────────────────►│
 //!   │── final { totals of every stream } ────────────────►│ the last check; then it takes over
-//!   │◄───────────────────────────────────── takeover ack ─│
+//!   │◄───────────────────────────────────── switchover ack ─│
 //!   │  or, if pre-copy gives up, on stream 0:             │
 //!   │── abort ───────────────────────────────────────────►│ ends without the guest
 //!   │◄──────────────────────────────────────── abort ack ─│
@@ -151,7 +151,7 @@ pub enum Kind {
     /// Source: everything was sent; take over.
     Final = 7,
     /// Destination: took over.
-    TakeoverAck = 8,
+    SwitchoverAck = 8,
     /// Source: given up.
     Abort = 9,
     /// Destination: ends without the guest.
@@ -168,7 +168,7 @@ impl Kind {
             5 => Kind::RoundAck,
             6 => Kind::DeviceState,
             7 => Kind::Final,
-            8 => Kind::TakeoverAck,
+            8 => Kind::SwitchoverAck,
             9 => Kind::Abort,
             10 => Kind::AbortAck,
             _ => return Err(WireError::Malformed("unknown kind")),

@@ -60,14 +60,14 @@ fn exit_codes_follow_the_contract() {
     let table: &[(&str, ExitCode, Change)] = &[
         ("nothing", ExitCode::Done, |_| {}),
         ("seal of one arm 20% slower", ExitCode::Regression, |r| {
-            for m in r.migrations.iter_mut().filter(|m| m.arm == Arm::AwsLc) {
+            for m in r.migrations.iter_mut().filter(|m| m.arm == Arm::AWS_LC) {
                 let more = 0.2 * m.cpu.source.seal_s;
                 m.cpu.source.seal_s += more;
                 m.cpu.source.total_s += more;
             }
         }),
         ("seal of one arm 20% faster", ExitCode::Done, |r| {
-            for m in r.migrations.iter_mut().filter(|m| m.arm == Arm::AwsLc) {
+            for m in r.migrations.iter_mut().filter(|m| m.arm == Arm::AWS_LC) {
                 let less = 0.2 * m.cpu.source.seal_s;
                 m.cpu.source.seal_s -= less;
                 m.cpu.source.total_s -= less;
@@ -77,18 +77,22 @@ fn exit_codes_follow_the_contract() {
             r.migrations.retain(|m| m.block < 3);
         }),
         ("an arm is missing", ExitCode::Incomparable, |r| {
-            r.arms.retain(|a| a.name != Arm::RustcryptoSoft);
-            r.migrations.retain(|m| m.arm != Arm::RustcryptoSoft);
+            r.arms.retain(|a| a.name != Arm::RUSTCRYPTO_SOFT);
+            r.migrations.retain(|m| m.arm != Arm::RUSTCRYPTO_SOFT);
         }),
         ("an arm did not run", ExitCode::Incomparable, |r| {
-            r.migrations.retain(|m| m.arm != Arm::RustcryptoSoft);
+            r.migrations.retain(|m| m.arm != Arm::RUSTCRYPTO_SOFT);
         }),
         ("an arm is unsupported", ExitCode::Incomparable, |r| {
             r.arms[6].supported = false;
-            r.migrations.retain(|m| m.arm != Arm::AwsLc);
+            r.migrations.retain(|m| m.arm != Arm::AWS_LC);
         }),
         ("an arm stopped converging", ExitCode::Regression, |r| {
-            for m in r.migrations.iter_mut().filter(|m| m.arm == Arm::AwsLcSoft) {
+            for m in r
+                .migrations
+                .iter_mut()
+                .filter(|m| m.arm == Arm::AWS_LC_SOFT)
+            {
                 m.outcome.status = OutcomeStatus::NotConverged;
                 m.outcome.reason = Some("30 rounds".to_owned());
             }

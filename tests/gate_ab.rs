@@ -60,7 +60,7 @@ fn block(side: u64, seal: [f64; 2]) -> impl Fn(u64) -> Results {
             stage_noise: 0.01,
             socket_noise: 0.05,
             seal: seal[usize::from(block >= BLOCKS)],
-            seal_arm: Some(Arm::AwsLc),
+            seal_arm: Some(Arm::AWS_LC),
             ..Simulation::default()
         })
     }
@@ -158,8 +158,8 @@ fn a_faster_candidate_is_improved_and_an_arm_less_is_incomparable() {
     let less = block(2, [1.0, 1.0]);
     let c = binary(at, "less", |n| {
         let mut results = less(n);
-        results.arms.retain(|a| a.name != Arm::Rustcrypto);
-        results.migrations.retain(|m| m.arm != Arm::Rustcrypto);
+        results.arms.retain(|a| a.name != Arm::RUSTCRYPTO);
+        results.migrations.retain(|m| m.arm != Arm::RUSTCRYPTO);
         results
     });
     assert_eq!(ab(at, &a, &c, &[]).unwrap(), ExitCode::Incomparable);

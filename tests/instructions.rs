@@ -23,7 +23,7 @@ use pass::Pass;
 /// What callgrind counts in the tests below, in a process of its own. By itself it is a test too.
 #[test]
 fn a_migration() {
-    let mut pass = Pass::new(Arm::Copy);
+    let mut pass = Pass::new(Arm::COPY);
     pass.migrate(migtax_counted);
     pass.check();
 }
@@ -58,7 +58,7 @@ fn counts(count: &Count) -> Counts {
         injected_seal_slowdown: None,
         cases: vec![Case {
             name: text("migration/copy"),
-            arm: Some(Arm::Copy),
+            arm: Some(Arm::COPY),
             work: Pass::work(),
             instructions: count.instructions,
             runs: vec![count.instructions],
@@ -115,7 +115,7 @@ fn a_program_that_never_enters_the_marker_is_an_error() {
 
 #[test]
 fn a_migration_in_one_thread_moves_the_guest_in_every_arm() {
-    for arm in Arm::ALL {
+    for arm in Arm::all() {
         if let Err(missing) = crypto::supported(arm) {
             eprintln!("{arm}: skipped, needs {}", missing.join(", "));
             continue;
@@ -126,7 +126,7 @@ fn a_migration_in_one_thread_moves_the_guest_in_every_arm() {
             work();
             parts += 1;
         });
-        assert_eq!(parts, 4, "three rounds and the takeover");
+        assert_eq!(parts, 4, "three rounds and the switchover");
         pass.check();
     }
 }

@@ -5,7 +5,7 @@ mod support;
 use std::collections::HashSet;
 
 use migtax::arm::Arm;
-use migtax::report::chart::{self, palette};
+use migtax::report::chart;
 use migtax::report::csv::COLUMNS;
 use migtax::report::{self, console_table};
 use migtax::results::{OutcomeStatus, Results};
@@ -87,7 +87,7 @@ fn no_figure_is_without_sense_and_no_ratio_without_doubt() {
         for comparison in results
             .comparisons
             .iter()
-            .filter(|c| c.against == Arm::Plain)
+            .filter(|c| c.against == Arm::PLAIN)
         {
             let shown = report::text::tax(comparison.ratio);
             let doubt = report::text::markdown(&report::view::doubt(comparison));
@@ -192,7 +192,7 @@ fn the_page_loads_nothing_and_stays_small() {
     let more: Vec<_> = results
         .migrations
         .iter()
-        .filter(|m| [Arm::Copy, Arm::AwsLc, Arm::RustcryptoSoft].contains(&m.arm))
+        .filter(|m| [Arm::COPY, Arm::AWS_LC, Arm::RUSTCRYPTO_SOFT].contains(&m.arm))
         .cloned()
         .collect();
     results.migrations.extend(more);
@@ -247,11 +247,11 @@ fn colours(png: &[u8]) -> HashSet<(u8, u8, u8)> {
 fn pictures_hold_the_colours_of_their_arms() {
     let results = support::run(5, 7);
     let completed = [
-        Arm::Plain,
-        Arm::Copy,
-        Arm::AwsLcSoft,
-        Arm::AwsLcAesni,
-        Arm::AwsLc,
+        Arm::PLAIN,
+        Arm::COPY,
+        Arm::AWS_LC_SOFT,
+        Arm::AWS_LC_AESNI,
+        Arm::AWS_LC,
     ];
     let files = report::files(&results).unwrap();
     let names: Vec<&str> = files.iter().map(|file| file.0.as_str()).collect();
@@ -271,12 +271,9 @@ fn pictures_hold_the_colours_of_their_arms() {
             _ => &completed[..],
         };
         for arm in arms {
-            assert!(
-                colours.contains(&palette::arm_rgb(*arm)),
-                "{name} lacks {arm}"
-            );
+            assert!(colours.contains(&arm.row().colour), "{name} lacks {arm}");
         }
-        let absent = palette::arm_rgb(Arm::Rustcrypto);
+        let absent = Arm::RUSTCRYPTO.row().colour;
         assert!(
             !colours.contains(&absent),
             "{name} shows an arm that did not run"
@@ -323,8 +320,8 @@ fn a_run_with_little_in_it_still_has_a_report() {
     assert!(console_table(&nothing).contains("no tax:"));
 
     let mut plain = support::run(2, 10);
-    plain.arms.retain(|arm| arm.name == Arm::Plain);
-    plain.migrations.retain(|m| m.arm == Arm::Plain);
+    plain.arms.retain(|arm| arm.name == Arm::PLAIN);
+    plain.migrations.retain(|m| m.arm == Arm::PLAIN);
     plain.comparisons.clear();
     for migration in &mut plain.migrations {
         migration.guest = Default::default();

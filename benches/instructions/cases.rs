@@ -63,13 +63,13 @@ impl fmt::Display for Case {
 impl Case {
     /// Every case of arms that this machine supports.
     pub fn all() -> Vec<Case> {
-        let arms = Arm::ALL.into_iter();
+        let arms = Arm::all();
         let arms: Vec<Arm> = arms.filter(|arm| crypto::supported(*arm).is_ok()).collect();
         let mut all = Vec::new();
-        for arm in arms.iter().copied().filter(|arm| *arm != Arm::Plain) {
+        for arm in arms.iter().copied().filter(|arm| *arm != Arm::PLAIN) {
             all.extend(RECORDS.map(|record| Case::Seal(arm, record)));
             // The null cipher has nothing to open.
-            if arm != Arm::Copy {
+            if arm != Arm::COPY {
                 all.extend(RECORDS.map(|record| Case::Open(arm, record)));
             }
         }

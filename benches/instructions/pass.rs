@@ -1,17 +1,17 @@
-//! A whole migration in one thread: the real lanes of source and destination take turns over a
+//! A whole migration in one thread: the real stream threads of source and destination take turns over a
 //! connection in memory.
 
 use std::sync::Arc;
 
 use migtax::arm::{Arm, Backend};
 use migtax::crypto::{KeyLimits, MigrationSecret};
-use migtax::destination::lane::{Lane as Destination, Step};
-use migtax::destination::takeover::Takeover;
+use migtax::destination::stream_thread::{Step, StreamThread as Destination};
+use migtax::destination::switchover::Switchover;
 use migtax::guest::{GuestMemory, content, fill};
 use migtax::record::Framing;
 use migtax::scenario::ContentSpec;
-use migtax::source::lane::{Lane as Source, Shared};
 use migtax::source::order::{Awaited, Order};
+use migtax::source::stream_thread::{Shared, StreamThread as Source};
 use migtax::tracking::{Bitmap, PageRun, Tracker};
 use migtax::transport::Connection;
 use migtax::units::{PAGE_SIZE, Size};
@@ -34,7 +34,7 @@ pub struct Pass {
     destination: Destination,
     memories: [Arc<GuestMemory>; 2],
     tracker: Bitmap,
-    takeover: Arc<Takeover>,
+    switchover: Arc<Switchover>,
     device_state: Arc<Vec<u8>>,
     runs: Arc<Vec<PageRun>>,
     totals: Totals,
@@ -45,7 +45,7 @@ impl Pass {
     /// What it does, with its amount.
     pub fn work() -> String {
         format!(
-            "{} guest pages in records of {}KiB, then 1 of {} and 1 of {} of them again, harvests, {}KiB device state, takeover",
+            "{} guest pages in records of {}KiB, then 1 of {} and 1 of {} of them again, harvests, {}KiB device state, switchover",
             GUEST / PAGE_SIZE,
             RECORD >> 10,
             STRIDES[0],
@@ -84,14 +84,14 @@ impl Pass {
             pacer: None,
             pool: None,
         });
-        let takeover = Arc::new(Takeover::new(1, DEVICE_STATE));
+        let switchover = Arc::new(Switchover::new(1, DEVICE_STATE));
         let [near, mut far] = Connection::in_memory(0, 2 * GUEST);
         let mut source = Source::open(near, &framing, shared).expect("a source");
         let mut preamble = [0; PREAMBLE_LEN];
         far.receive(&mut preamble, "the preamble").expect("sent");
         assert_eq!(Preamble::decode(&preamble), Ok(framing.preamble));
         let mut destination =
-            Destination::open(far, &framing, memories[1].clone(), takeover.clone())
+            Destination::open(far, &framing, memories[1].clone(), switchover.clone())
                 .expect("a destination");
         source.sample_all();
         destination.sample_all();
@@ -104,7 +104,7 @@ impl Pass {
             source,
             destination,
             tracker,
-            takeover,
+            switchover,
             device_state: Arc::new(content::device_state(Size(DEVICE_STATE as u64), 1)),
             runs: Arc::new(vec![PageRun {
                 first: 0,
@@ -127,7 +127,7 @@ impl Pass {
                 self.send_round();
             });
         }
-        counted(&mut || self.take_over());
+        counted(&mut || self.switch_over());
     }
 
     fn guest_writes(&self, stride: usize) {
@@ -153,8 +153,8 @@ impl Pass {
         self.round += 1;
     }
 
-    fn take_over(&mut self) {
-        let order = Order::TakeOver {
+    fn switch_over(&mut self) {
+        let order = Order::SwitchOver {
             round: self.round - 1,
             device_state: self.device_state.clone(),
             totals: vec![self.totals],
@@ -170,8 +170,8 @@ impl Pass {
 
     /// Whether the destination has the guest, byte for byte.
     pub fn check(&self) {
-        assert!(self.takeover.is_taken_over());
-        assert_eq!(self.takeover.device_state(), *self.device_state);
+        assert!(self.switchover.is_switched_over());
+        assert_eq!(self.switchover.device_state(), *self.device_state);
         assert_eq!(self.memories[0].hash(), self.memories[1].hash());
     }
 }

@@ -38,7 +38,7 @@ def migration(m, clock):
         yield f"{name}: {status}, hashes {verified}"
     if status == "failed" and not m["outcome"]["reason"]:
         yield f"{name}: failed without a reason"
-    if guest.get("writes_kept") is False:
+    if guest.get("writes_verified") is False:
         yield f"{name}: {status}: the guest that stayed lost writes: {m['outcome']['reason']}"
     if status in ARRIVED:
         down = m["downtime"]
@@ -73,7 +73,7 @@ def struck(plan, results, applied):
         return
     sealed = m["arm"] not in PLAIN and status != "fell_back"
     lost = any(w["code"] == "lost_acknowledgement" and w["message"].startswith(m["arm"] + " ") for w in results["warnings"])
-    if status == "failed" or (applied["in_takeover_ack"] and status in ARRIVED and lost):
+    if status == "failed" or (applied["in_switchover_ack"] and status in ARRIVED and lost):
         return
     if kind in ("flipped bit", "duplicate") and not sealed and applied["direction"] == "to destination":
         # Content of the baselines' pages is checked by the hash alone, and later rounds may mend it.

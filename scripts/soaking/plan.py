@@ -62,7 +62,7 @@ def relayed(r, kind, migrations, content, streams, timeout):
     if kind.endswith("stream death"):
         fault.stream = r.randrange(1, streams)
     elif r.random() < 0.4:
-        # The final record and the takeover's acknowledgement, which random bytes hardly ever hit.
+        # The final record and the switchover's acknowledgement, which random bytes hardly ever hit.
         fault.stream, fault.where = 0, r.choice(["final", "ack"])
         fault.direction = "to destination" if fault.where == "final" else "to source"
     if fault.direction == "to destination":

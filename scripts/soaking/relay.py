@@ -2,7 +2,7 @@
 
 It reads what is in the clear (preambles and the two lengths before each record, see src/wire.rs), so
 that it knows which migration and stream a connection is, where records begin, and which record on
-stream 0 is the final one and which the takeover's acknowledgement. A fault strikes at one byte of one
+stream 0 is the final one and which the switchover's acknowledgement. A fault strikes at one byte of one
 direction of one stream of one migration of the run; what was struck is kept for the judge.
 """
 import os, select, socket, struct, threading, time
@@ -217,7 +217,7 @@ class Relay:
         other = next((s for s in self.streams if s.migration is m and s.number == fault.stream), None)
         if other:
             self.applied = {"kind": fault.kind, "migration": m.ordinal, "stream": other.number, "direction": direction,
-                            "offset": None, "in_takeover_ack": direction == TO_SOURCE, "after_final": True}
+                            "offset": None, "in_switchover_ack": direction == TO_SOURCE, "after_final": True}
             reset(other.near, other.far)
 
     def strike(self, stream, direction, at, data, here, there):
@@ -232,7 +232,7 @@ class Relay:
         m, within, kind = stream.migration, offset - at, self.fault.kind
         ack = direction == TO_SOURCE and m.ack_at is not None and m.ack_at[0] <= offset < m.ack_at[1]
         self.applied = {"kind": kind, "migration": m.ordinal, "stream": stream.number, "direction": direction,
-                        "offset": offset, "in_takeover_ack": ack, "after_final": m.final_sent}
+                        "offset": offset, "in_switchover_ack": ack, "after_final": m.final_sent}
         if kind == "flipped bit":
             data[within] ^= 1 << self.fault.bit
             there.sendall(data)

@@ -114,9 +114,10 @@ fn complaints(host: &HostInfo, userfaultfd: Option<String>, valgrind: bool) -> V
             host.cpu_accounting
         ));
     }
-    for arm in Arm::ALL {
+    for arm in Arm::all() {
         let missing: Vec<&str> = arm
-            .required_features()
+            .row()
+            .required_features
             .iter()
             .copied()
             .filter(|f| !host.cpu_features.iter().any(|h| h == f))

@@ -48,14 +48,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         HostRole::Source => true,
         HostRole::Destination => false,
         HostRole::Capabilities => {
-            let arm = args.arm.unwrap_or(Arm::AwsLc);
+            let arm = args.arm.unwrap_or(Arm::AWS_LC);
             let text = serde_json::to_string_pretty(&capabilities(arm, args.hide_aes))
                 .map_err(|error| Error::CannotRun(error.to_string()))?;
             println!("{text}");
             return Ok(ExitCode::Done);
         }
     };
-    // A lane that panics would leave the others waiting: the host ends, and the coordinator says so.
+    // A stream thread that panics would leave the others waiting: the host ends, and the coordinator says so.
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         report(info);
@@ -87,7 +87,7 @@ fn check_spec(args: &Args, spec: &HostSpec) -> Result<()> {
         let allowed = format!("this host was started for {arm}");
         return Err(Error::invalid("spec.arm", spec.arm, allowed));
     }
-    let hidden = spec.arm.required_features();
+    let hidden = spec.arm.row().required_features;
     if args.hide_aes && spec.sealed && !hidden.is_empty() {
         return Err(Error::invalid(
             "spec.arm",
@@ -101,7 +101,7 @@ fn check_spec(args: &Args, spec: &HostSpec) -> Result<()> {
 /// aws-lc reads its mask when the process starts: if the environment holds another one than the
 /// arm's, the process starts itself anew. So it is where ssh has passed no environment.
 fn put_on_mask(arm: Arm) -> Result<()> {
-    let mask = arm.aws_lc_mask();
+    let mask = arm.row().mask;
     let present = std::env::var_os(AWS_LC_MASK_VARIABLE);
     if present.as_deref() == mask.map(OsStr::new) {
         return Ok(());

@@ -61,7 +61,7 @@ fn scenarios() {
 fn arms() -> Result<()> {
     println!("arms:");
     let launcher = Launcher::this_build()?;
-    for arm in Arm::ALL {
+    for arm in Arm::all() {
         // Asked of a process that was started for the arm, since aws-lc's masks act only there.
         let host = launcher.capabilities(Role::Source, arm)?;
         let state = if let Some(failure) = host.known_answer_failure {
@@ -76,7 +76,7 @@ fn arms() -> Result<()> {
         } else {
             format!("supported, engages {}", host.engaged_features.join(" "))
         };
-        println!("  {arm:<18} {}", arm.summary());
+        println!("  {arm:<18} {}", arm.row().summary);
         println!("  {:<18} {state}", "");
     }
     Ok(())

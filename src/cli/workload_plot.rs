@@ -7,9 +7,12 @@ use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
 use crate::error::{Error, Result};
+use crate::report::chart::render::png_file;
 use crate::units::PAGE_SIZE;
 use crate::workload::measure::{HEAT, Measurement};
 
+/// Pixels.
+const SIZE: (u32, u32) = (1200, 1080);
 /// Points of the rate curve.
 const POINTS: usize = 1024;
 const INK: RGBColor = RGBColor(38, 70, 120);
@@ -38,14 +41,21 @@ pub fn draw(file: &Path, measured: &Measurement) -> Result<()> {
     });
     // Tried first, so that the operating system's own message is what the user reads.
     std::fs::write(file, []).map_err(|e| Error::writing(file, e))?;
-    draw_all(file, measured)
-        .map_err(|e| Error::CannotRun(format!("cannot draw {}: {e}", file.display())))
+    let picture = picture(measured)
+        .map_err(|e| Error::CannotRun(format!("cannot draw {}: {e}", file.display())))?;
+    std::fs::write(file, picture).map_err(|e| Error::writing(file, e))
 }
 
 type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
 
-fn draw_all(file: &Path, m: &Measurement) -> Drawn {
-    let root = BitMapBackend::new(file, (1200, 1080)).into_drawing_area();
+fn picture(m: &Measurement) -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let mut pixels = vec![0; SIZE.0 as usize * SIZE.1 as usize * 3];
+    draw_all(BitMapBackend::with_buffer(&mut pixels, SIZE), m)?;
+    Ok(png_file(&pixels, SIZE)?)
+}
+
+fn draw_all(backend: BitMapBackend<'_>, m: &Measurement) -> Drawn {
+    let root = backend.into_drawing_area();
     root.fill(&WHITE)?;
     let root = root.titled(
         &format!("{}: {}", m.scenario, m.arrival),

@@ -115,7 +115,7 @@ impl Measure {
     pub fn value(self, m: &Migration) -> Option<f64> {
         let cpu = |seconds| per_gib(seconds, m.payload_bytes);
         let value = match self {
-            Measure::SealCpuPerGib if m.arm == Arm::Plain => None,
+            Measure::SealCpuPerGib if m.arm == Arm::PLAIN => None,
             Measure::OpenCpuPerGib if m.arm.is_baseline() => None,
             Measure::SealCpuPerGib => cpu(m.cpu.source.seal_s),
             Measure::OpenCpuPerGib => cpu(m.cpu.destination.open_s),

@@ -128,13 +128,13 @@ mod tests {
     fn a_summary_counts_outcomes_and_spans_completed_migrations() {
         let mut run = results(&Simulation::default());
         let mut times = [3.0, 1.0, 2.0, 9.0, 4.0].into_iter();
-        for m in run.migrations.iter_mut().filter(|m| m.arm == Arm::AwsLc) {
+        for m in run.migrations.iter_mut().filter(|m| m.arm == Arm::AWS_LC) {
             m.total_time_s = times.next().unwrap();
             if m.total_time_s == 9.0 {
                 m.outcome.status = OutcomeStatus::Failed;
             }
         }
-        let got = summary(Arm::AwsLc, &run.migrations);
+        let got = summary(Arm::AWS_LC, &run.migrations);
         assert_eq!(got.outcomes, [4, 0, 1, 0]);
         let time = got.total_time_s.unwrap();
         assert_eq!(
@@ -145,6 +145,6 @@ mod tests {
         let gib_per_s = got.gib_per_s.unwrap().median;
         let bytes = got.metric(Metric::Throughput).unwrap().median;
         assert!((bytes / gib_per_s - GIB).abs() < 1.0);
-        assert_eq!(summary(Arm::AwsLc, &[]).total_time_s, None);
+        assert_eq!(summary(Arm::AWS_LC, &[]).total_time_s, None);
     }
 }

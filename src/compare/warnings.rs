@@ -116,7 +116,7 @@ fn spread(results: &Results, found: &mut Vec<Warning>) {
     let wide: Vec<_> = results
         .comparisons
         .iter()
-        .filter(|c| c.against == Arm::Plain && c.metric == Metric::SourceCpuPerGib)
+        .filter(|c| c.against == Arm::PLAIN && c.metric == Metric::SourceCpuPerGib)
         .filter(|c| c.blocks as usize >= THIN_BLOCKS)
         .filter(|c| stats::StopRule::half_width_of(c.ratio, c.ci_low, c.ci_high) > WIDE_INTERVAL)
         .collect();
@@ -137,7 +137,7 @@ fn spread(results: &Results, found: &mut Vec<Warning>) {
             results
                 .comparisons
                 .iter()
-                .filter(|c| c.against == Arm::Plain && c.metric == Metric::SourceCpuPerGib)
+                .filter(|c| c.against == Arm::PLAIN && c.metric == Metric::SourceCpuPerGib)
                 .count(),
             100.0 * WIDE_INTERVAL,
             widest.arm,
@@ -338,14 +338,14 @@ mod tests {
             }),
             ("achieved_rate", |r| {
                 for m in &mut r.migrations {
-                    if m.arm == Arm::AwsLc {
+                    if m.arm == Arm::AWS_LC {
                         m.guest.schedule_kept = 0.9;
                     }
                 }
             }),
             ("lost_acknowledgement", |r| {
                 for m in &mut r.migrations[..2] {
-                    m.arm = Arm::AwsLc;
+                    m.arm = Arm::AWS_LC;
                     m.warnings.push(warning(
                         "lost_acknowledgement",
                         "the stream broke".to_owned(),
@@ -355,7 +355,7 @@ mod tests {
             }),
             ("high_spread", |r| {
                 for c in &mut r.comparisons {
-                    if c.arm == Arm::AwsLc {
+                    if c.arm == Arm::AWS_LC {
                         c.ci_high = c.ratio * 2.0;
                     }
                 }

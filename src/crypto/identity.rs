@@ -114,12 +114,13 @@ fn rustcrypto() -> (&'static str, Vec<&'static str>) {
 /// on no other architecture.
 pub fn supported(arm: Arm) -> Result<(), Vec<&'static str>> {
     if cfg!(not(target_arch = "x86_64"))
-        && (arm.backend() == Backend::AwsLc || !arm.required_features().is_empty())
+        && (arm.backend() == Backend::AwsLc || !arm.row().required_features.is_empty())
     {
         return Err(vec!["x86-64"]);
     }
     let missing: Vec<_> = arm
-        .required_features()
+        .row()
+        .required_features
         .iter()
         .copied()
         .filter(|feature| !cpu::has(feature))
@@ -187,16 +188,19 @@ mod tests {
 
     #[test]
     fn an_unsupported_arm_names_what_is_missing() {
-        for arm in Arm::ALL {
+        for arm in Arm::all() {
             match supported(arm) {
-                Ok(()) => assert!(arm.required_features().iter().all(|f| cpu::has(f)), "{arm}"),
+                Ok(()) => assert!(
+                    arm.row().required_features.iter().all(|f| cpu::has(f)),
+                    "{arm}"
+                ),
                 Err(missing) => {
                     assert!(!missing.is_empty(), "{arm}");
                     assert!(missing.iter().all(|feature| !cpu::has(feature)), "{arm}");
                 }
             }
         }
-        for arm in [Arm::Plain, Arm::Copy, Arm::RustcryptoSoft] {
+        for arm in [Arm::PLAIN, Arm::COPY, Arm::RUSTCRYPTO_SOFT] {
             assert_eq!(supported(arm), Ok(()));
         }
     }

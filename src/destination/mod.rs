@@ -1,7 +1,7 @@
 //! The destination host: receives the guest's memory and takes the guest over.
 
-pub mod lane;
-pub mod takeover;
+pub mod stream_thread;
+pub mod switchover;
 
 use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};
@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::crypto::{self, MigrationSecret};
-use crate::destination::lane::{APPLY, Ended, Lane, LaneError, OPEN, RECEIVE};
-use crate::destination::takeover::Takeover;
+use crate::destination::stream_thread::{APPLY, Ended, OPEN, RECEIVE, StreamError, StreamThread};
+use crate::destination::switchover::Switchover;
 use crate::error::{Error, Result};
 use crate::guest::memory::GuestMemory;
 use crate::guest::vcpu::{Phase, StreamStart, Vcpus};
@@ -51,22 +51,22 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         address: Some(address.to_string()),
     });
     let streams = spec.scenario.migration.streams;
-    let takeover = Takeover::new(streams, memory::most_device_state(spec))
+    let switchover = Switchover::new(streams, memory::most_device_state(spec))
         .with_silence(spec.silence_between_records());
-    let takeover = Arc::new(takeover);
-    let opened = open(spec, &listener, &framing, &guest_memory, &takeover);
+    let switchover = Arc::new(switchover);
+    let opened = open(spec, &listener, &framing, &guest_memory, &switchover);
     drop(listener);
     let cpu_began = process_cpu_ns();
     let (ended, mut failure) = match opened {
-        Ok(lanes) => receive(lanes, &takeover),
+        Ok(threads) => receive(threads, &switchover),
         Err(reason) => (Vec::new(), Some(reason)),
     };
     // The migration has ended, and its key with it.
     drop(framing);
     let resident = memory::resident_beyond(&guest_memory);
-    let cpu = cpu(&ended, takeover.decided_cpu_ns(), cpu_began);
+    let cpu = cpu(&ended, switchover.decided_cpu_ns(), cpu_began);
     let mut report = DestinationReport {
-        taken_over: takeover.is_taken_over(),
+        switched_over: switchover.is_switched_over(),
         failure: None,
         warnings: memory::unlocked_keys("destination", spec.sealed)
             .into_iter()
@@ -76,9 +76,9 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         write_latency_after_ns: Latency::default(),
         resident_beyond_guest_bytes: resident,
     };
-    if report.taken_over {
+    if report.switched_over {
         emit(&Event::TookOver);
-        let state = takeover.device_state();
+        let state = switchover.device_state();
         report.hash = memory::hash(&guest_memory, &state);
         emit(&Event::Hashed {
             hash: report.hash.clone(),
@@ -87,7 +87,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
             Ok(after) => report.write_latency_after_ns = after,
             Err(error) => failure = failure.or(Some(error.to_string())),
         }
-    } else if !takeover.is_decided() {
+    } else if !switchover.is_decided() {
         failure = failure.or(Some("the streams ended without a final record".into()));
     }
     report.failure = failure.map(|reason| format!("destination: {reason}"));
@@ -101,15 +101,15 @@ fn open(
     listener: &TcpListener,
     framing: &Framing,
     memory: &Arc<GuestMemory>,
-    takeover: &Arc<Takeover>,
-) -> Result<Vec<Lane>, String> {
+    switchover: &Arc<Switchover>,
+) -> Result<Vec<StreamThread>, String> {
     let silence = spec.scenario.migration.peer_timeout.0;
     let streams = spec.scenario.migration.streams;
     // The source connects when it has filled its memory, which takes longer than faulting it in
     // here, and has run its guest for the window.
     let filling = Duration::from_secs(spec.scenario.guest.memory.0 / SLOWEST_FILL);
     let patience = silence + spec.scenario.measure.window.0 + filling;
-    let mut lanes: Vec<Option<Lane>> = (0..streams).map(|_| None).collect();
+    let mut threads: Vec<Option<StreamThread>> = (0..streams).map(|_| None).collect();
     for _ in 0..streams {
         let (mut socket, _) = accept(listener, patience)
             .map_err(|error| format!("waiting for the source to connect: {error}"))?;
@@ -126,30 +126,30 @@ fn open(
         if preamble != expected {
             return Err("a stream of another migration connected".into());
         }
-        let slot = &mut lanes[preamble.stream as usize];
+        let slot = &mut threads[preamble.stream as usize];
         if slot.is_some() {
             return Err(format!("stream {} connected twice", preamble.stream));
         }
         let connection = Connection::new(socket, preamble.stream, "source", silence)
             .map_err(|error| format!("stream {}: {error}", preamble.stream))?;
         let handle = connection.handle().map_err(|error| error.to_string())?;
-        takeover.add_socket(handle);
+        switchover.add_socket(handle);
         let framing = Framing {
             preamble,
             ..framing.clone()
         };
-        let lane = Lane::open(connection, &framing, memory.clone(), takeover.clone())
+        let thread = StreamThread::open(connection, &framing, memory.clone(), switchover.clone())
             .map_err(|error| error.to_string())?;
-        *slot = Some(lane);
+        *slot = Some(thread);
     }
     let hello = memory::hello(spec);
-    let mut lanes: Vec<Lane> = lanes.into_iter().flatten().collect();
-    for lane in &mut lanes {
-        lane.greet(&hello).map_err(|error| error.to_string())?;
+    let mut threads: Vec<StreamThread> = threads.into_iter().flatten().collect();
+    for thread in &mut threads {
+        thread.greet(&hello).map_err(|error| error.to_string())?;
     }
-    // The ciphers go on in the lanes' threads.
+    // The ciphers go on in the threads.
     crypto::scrub_stack();
-    Ok(lanes)
+    Ok(threads)
 }
 
 /// Accepts one connection within a limit.
@@ -183,22 +183,22 @@ fn accept(
     }
 }
 
-/// Runs the lanes to their end; the first failure, by the time at which it was noticed. Once the
+/// Runs the stream threads to their end; the first failure, by the time at which it was noticed. Once the
 /// guest's fate is decided, everything that was due has come: how a stream with nothing left to
 /// carry then ended is no failure, whichever thread noticed first.
-fn receive(lanes: Vec<Lane>, takeover: &Takeover) -> (Vec<Ended>, Option<String>) {
+fn receive(threads: Vec<StreamThread>, switchover: &Switchover) -> (Vec<Ended>, Option<String>) {
     let (sender, failures) = std::sync::mpsc::channel();
-    let threads: Vec<_> = lanes
+    let threads: Vec<_> = threads
         .into_iter()
         .enumerate()
-        .map(|(stream, lane)| {
+        .map(|(stream, thread)| {
             let sender = sender.clone();
             std::thread::Builder::new()
                 .name(format!("stream-{stream}"))
                 .spawn(move || {
                     crypto::guard_stack();
-                    lane.run(|error: LaneError| {
-                        // The receiver outlives the lanes.
+                    thread.run(|error: StreamError| {
+                        // The receiver outlives the stream threads.
                         let _ = sender.send(error);
                     })
                 })
@@ -215,7 +215,7 @@ fn receive(lanes: Vec<Lane>, takeover: &Takeover) -> (Vec<Ended>, Option<String>
     }
     let failure = failures
         .iter()
-        .find(|error| !(error.is_loss() && takeover.is_decided()));
+        .find(|error| !(error.is_loss() && switchover.is_decided()));
     (ended, failure.map(|error| error.to_string()).or(unstarted))
 }
 
@@ -258,13 +258,13 @@ fn cpu(ended: &[Ended], decided_ns: Option<u64>, began_ns: u64) -> DestinationCp
         total_s: end_ns.saturating_sub(began_ns) as f64 / 1e9,
         ..DestinationCpu::default()
     };
-    for lane in ended {
-        cpu.receive_s += lane.times.stages[RECEIVE].as_secs_f64();
-        cpu.open_s += lane.times.stages[OPEN].as_secs_f64();
-        cpu.apply_s += lane.times.stages[APPLY].as_secs_f64();
+    for thread in ended {
+        cpu.receive_s += thread.times.stages[RECEIVE].as_secs_f64();
+        cpu.open_s += thread.times.stages[OPEN].as_secs_f64();
+        cpu.apply_s += thread.times.stages[APPLY].as_secs_f64();
     }
     let known = cpu.receive_s + cpu.open_s + cpu.apply_s;
-    // The lanes read their clocks microseconds after the decision's.
+    // The stream threads read their clocks microseconds after the decision's.
     cpu.total_s = cpu.total_s.max(known);
     cpu.other_s = cpu.total_s - known;
     cpu

@@ -188,8 +188,7 @@ fn refusal(arm: Arm, metric: &str, sentence: String) -> Row {
 
 fn differing_arms(baseline: &Results, candidate: &Results) -> Vec<Row> {
     let ran = |run: &Results, arm| run.migrations.iter().any(|m| m.arm == arm);
-    Arm::ALL
-        .into_iter()
+    Arm::all()
         .filter_map(|arm| match (ran(baseline, arm), ran(candidate, arm)) {
             (true, false) => Some(refusal(
                 arm,
@@ -209,7 +208,7 @@ fn differing_arms(baseline: &Results, candidate: &Results) -> Vec<Row> {
 /// Metrics that only one build has a value of, though both completed.
 fn missing_values(baseline: &Results, candidate: &Results, config: &Config) -> Vec<Row> {
     let mut rows = Vec::new();
-    for arm in Arm::ALL {
+    for arm in Arm::all() {
         let (before, now) = (
             completed(arm, &baseline.migrations),
             completed(arm, &candidate.migrations),
@@ -240,7 +239,7 @@ fn asked(
 ) -> (Vec<Question>, Vec<Completion>) {
     let mut questions = Vec::new();
     let mut completions = Vec::new();
-    for arm in Arm::ALL {
+    for arm in Arm::all() {
         completions.extend(completion(arm, baseline, candidate));
         let (before, now) = (
             completed(arm, &baseline.migrations),

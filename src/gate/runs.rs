@@ -162,9 +162,9 @@ fn completion(arm: Arm, baseline: &Results, candidate: &Results) -> Completion {
 /// What a measure is divided by.
 fn reference(measure: Measure) -> (Arm, Measure, &'static str) {
     match measure {
-        Measure::SealCpuPerGib => (Arm::Copy, measure, "copy's copy"),
-        Measure::OpenCpuPerGib => (Arm::Copy, Measure::ApplyCpuPerGib, "copy's apply"),
-        _ => (Arm::Plain, measure, "plain"),
+        Measure::SealCpuPerGib => (Arm::COPY, measure, "copy's copy"),
+        Measure::OpenCpuPerGib => (Arm::COPY, Measure::ApplyCpuPerGib, "copy's apply"),
+        _ => (Arm::PLAIN, measure, "plain"),
     }
 }
 
@@ -188,7 +188,7 @@ fn questions(
         }
         for &arm in arms
             .iter()
-            .filter(|arm| **arm != against && **arm != Arm::Plain)
+            .filter(|arm| **arm != against && **arm != Arm::PLAIN)
         {
             match question(arm, limits, baseline, candidate, config) {
                 Ok(question) => asked.extend(question),

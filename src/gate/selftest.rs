@@ -23,7 +23,7 @@ const RUN_BLOCKS: u32 = 20;
 /// So many blocks of two builds, and so many again to confirm.
 const BUILD_BLOCKS: u32 = 24;
 /// The arm whose seal is slowed down. The others stay: the hardest case for Holm's adjustment.
-const SLOWED: Arm = Arm::AwsLc;
+const SLOWED: Arm = Arm::AWS_LC;
 /// Effects of the power curve.
 const CURVE: [f64; 7] = [0.0, 0.02, 0.03, 0.05, 0.08, 0.10, 0.20];
 

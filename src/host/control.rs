@@ -135,7 +135,7 @@ impl Control {
     }
 
     /// While `on`, the end of the coordinator does not end the process: a source that has sent
-    /// everything stays paused until the takeover is acknowledged or its time is up.
+    /// everything stays paused until the switchover is acknowledged or its time is up.
     pub fn hold(&self, on: bool) {
         self.hold.store(on, Ordering::SeqCst);
     }

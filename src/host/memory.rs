@@ -17,7 +17,7 @@ use crate::wire::{Bounds, Preamble};
 /// What beyond the device-state blob goes with a guest: the vCPUs' places in their streams.
 const POSITION_LEN: usize = 16;
 
-/// Starts the threads that fill and hash memory: after the takeover the lack of one could no longer
+/// Starts the threads that fill and hash memory: after the switchover the lack of one could no longer
 /// be an error. They keep to the CPUs that the process was pinned to before.
 ///
 /// # Errors

@@ -7,8 +7,8 @@
 //!   │── secret (encrypted arms only) ────────────►│ fills memory
 //!   │◄──────────────────── ready { address, ... } ─│
 //!   │── connect { address } ──► source only        │ migrates
-//!   │◄──────────────────────── unacknowledged ─────│ source, if the takeover ack was lost
-//!   │── taken_over | fenced ──► source only        │
+//!   │◄──────────────────────── unacknowledged ─────│ source, if the switchover ack was lost
+//!   │── switched_over | fenced ──► source only        │
 //!   │◄──────────────────── took_over, hashed ──────│ destination
 //!   │── resume ──► destination only                │ runs the vCPUs for the window
 //!   │◄──────────────────────────────── report ─────│
@@ -92,12 +92,12 @@ pub enum Command {
         address: String,
     },
     /// Source: the destination reported that it took over, though its acknowledgement was lost.
-    TakenOver,
-    /// Source: the destination was ended without having taken over.
+    SwitchedOver,
+    /// Source: the destination was ended without having switched over.
     Fenced,
     /// Destination: both memories are equal; let the vCPUs run.
     Resume {
-        /// Stream time at the takeover, nanoseconds.
+        /// Stream time at the switchover, nanoseconds.
         stream_time_ns: u64,
     },
 }
@@ -169,7 +169,7 @@ pub struct SourceReport {
     pub warnings: Vec<Warning>,
     /// Connections and handshake, seconds.
     pub connect_s: f64,
-    /// From the first harvest to the takeover acknowledgement, or to the end otherwise.
+    /// From the first harvest to the switchover acknowledgement, or to the end otherwise.
     pub total_time_s: f64,
     /// The pause, by part.
     pub downtime: Downtime,
@@ -185,7 +185,7 @@ pub struct SourceReport {
     pub hash: String,
     /// The guest's view.
     pub guest: Guest,
-    /// Stream time at the takeover, from which the destination goes on, nanoseconds.
+    /// Stream time at the switchover, from which the destination goes on, nanoseconds.
     pub stream_time_ns: u64,
     /// Resident memory beyond guest memory at the end, bytes.
     pub resident_beyond_guest_bytes: u64,
@@ -195,7 +195,7 @@ pub struct SourceReport {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DestinationReport {
     /// Whether it took over.
-    pub taken_over: bool,
+    pub switched_over: bool,
     /// Why not, if something broke; an abort by the source is none.
     pub failure: Option<String>,
     /// What weakens an outcome that stands.
@@ -204,7 +204,7 @@ pub struct DestinationReport {
     pub cpu: DestinationCpu,
     /// Hash of guest memory and device state; empty unless it took over.
     pub hash: String,
-    /// Guest write latency in the window after the takeover.
+    /// Guest write latency in the window after the switchover.
     pub write_latency_after_ns: Latency,
     /// Resident memory beyond guest memory at the end, bytes.
     pub resident_beyond_guest_bytes: u64,
@@ -215,11 +215,11 @@ pub struct DestinationReport {
 pub fn capabilities(arm: Arm, hide_aes: bool) -> Capabilities {
     let backend = arm.backend();
     let hidden = match hide_aes {
-        true => Arm::AwsLc.required_features(),
+        true => Arm::AWS_LC.row().required_features,
         false => &[],
     };
     let missing = match crypto::supported(arm) {
-        _ if hide_aes => arm.required_features().to_vec(),
+        _ if hide_aes => arm.row().required_features.to_vec(),
         Ok(()) => Vec::new(),
         Err(missing) => missing,
     };

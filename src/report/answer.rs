@@ -92,7 +92,7 @@ fn answer(results: &Results, arm: &ArmView<'_>) -> Answer {
         .collect();
     Answer {
         arm: arm.arm(),
-        name: view::headline_name(arm.arm()),
+        name: arm.arm().row().short,
         verdict: arm.outcome(),
         outcome: outcome_sentence(arm),
         measured: parts.iter().any(|part| part.tax.is_some()),

@@ -61,7 +61,9 @@ pub const COLUMNS: &[Column] = &[
     ("downtime_pause_s", |m| done(m, m.downtime.pause_s)),
     ("downtime_harvest_s", |m| done(m, m.downtime.harvest_s)),
     ("downtime_transfer_s", |m| done(m, m.downtime.transfer_s)),
-    ("downtime_takeover_s", |m| done(m, m.downtime.takeover_s)),
+    ("downtime_switchover_s", |m| {
+        done(m, m.downtime.switchover_s)
+    }),
     ("rounds", |m| m.rounds.len().to_string()),
     ("pages_sent", |m| ran(m, m.pages_sent)),
     ("zero_pages", |m| ran(m, m.zero_pages)),
@@ -98,9 +100,9 @@ pub const COLUMNS: &[Column] = &[
     ("verified_equal", |m| done_flag(m)),
     ("guest_writes", |m| ran(m, m.guest.writes)),
     ("guest_schedule_kept", |m| ran(m, m.guest.schedule_kept)),
-    ("guest_writes_kept", |m| {
+    ("guest_writes_verified", |m| {
         m.guest
-            .writes_kept
+            .writes_verified
             .map_or(String::new(), |kept| kept.to_string())
     }),
     ("write_latency_before_p50_ns", |m| {

@@ -3,13 +3,13 @@
 
 use super::figures::{self, Median};
 use super::text;
-use crate::arm::Arm;
+use crate::arm::{Arm, Rung};
 use crate::results::{
     ArmInfo, Comparison, Metric, Migration, OutcomeStatus, PolicyDecision, Results,
 };
 
 /// The arm that taxes are taken against.
-pub const BASELINE: Arm = Arm::Plain;
+pub const BASELINE: Arm = Arm::PLAIN;
 
 /// Where a figure would mislead without it: what loopback does to CPU accounting.
 pub const LOOPBACK_NOTE: &str = "With both hosts on one machine the kernel does much of the \
@@ -190,28 +190,18 @@ pub fn arms(results: &Results) -> Vec<ArmView<'_>> {
 /// only, software), with the other library standing in for a missing rung; else every encrypted arm.
 pub fn headline_arms(results: &Results) -> Vec<Arm> {
     let asked: Vec<Arm> = results.arms.iter().map(|info| info.name).collect();
-    let ladder = [
-        &[Arm::AwsLc, Arm::Rustcrypto][..],
-        &[Arm::AwsLcAesni],
-        &[Arm::AwsLcSoft, Arm::RustcryptoSoft],
-    ];
-    ladder
-        .iter()
-        .filter_map(|rung| rung.iter().copied().find(|arm| asked.contains(arm)))
+    let on = |rung| {
+        let place = |arm: &Arm| arm.row().headline.filter(|(of, _)| *of == rung);
+        asked
+            .iter()
+            .copied()
+            .filter(|arm| place(arm).is_some())
+            .min_by_key(place)
+    };
+    [Rung::Full, Rung::AesNi, Rung::Software]
+        .into_iter()
+        .filter_map(on)
         .collect()
-}
-
-/// What an arm stands for, in the answer's words.
-pub fn headline_name(arm: Arm) -> &'static str {
-    match arm {
-        Arm::Plain => "no encryption",
-        Arm::Copy => "no encryption, copied",
-        Arm::RustcryptoSoft => "software AES, RustCrypto",
-        Arm::Rustcrypto => "RustCrypto, the instructions it finds",
-        Arm::AwsLcSoft => "software AES, aws-lc",
-        Arm::AwsLcAesni => "AES-NI only, aws-lc",
-        Arm::AwsLc => "all instructions, aws-lc",
-    }
 }
 
 /// The comparison of an arm's metric with [`BASELINE`].

@@ -84,7 +84,7 @@ impl Checker<'_> {
             ("downtime.pause_s", m.downtime.pause_s),
             ("downtime.harvest_s", m.downtime.harvest_s),
             ("downtime.transfer_s", m.downtime.transfer_s),
-            ("downtime.takeover_s", m.downtime.takeover_s),
+            ("downtime.switchover_s", m.downtime.switchover_s),
             ("cpu.source.total_s", s.total_s),
             ("cpu.source.vcpu_s", s.vcpu_s),
             ("cpu.source.prepare_s", s.prepare_s),
@@ -147,7 +147,7 @@ impl Checker<'_> {
             self.within("downtime.total_s", m.downtime.total_s, m.total_time_s)?;
         }
         let d = &m.downtime;
-        let parts = d.pause_s + d.harvest_s + d.transfer_s + d.takeover_s;
+        let parts = d.pause_s + d.harvest_s + d.transfer_s + d.switchover_s;
         self.adds_up("downtime.total_s", d.total_s, parts)?;
         let s = &m.cpu.source;
         let parts = s.prepare_s + s.seal_s + s.transmit_s + s.other_s;

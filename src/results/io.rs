@@ -135,8 +135,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let whole = serde_json::to_vec(&results(&Simulation::default())).unwrap();
         let newer = String::from_utf8(whole.clone()).unwrap().replacen(
-            "\"schema_version\":1",
             "\"schema_version\":2",
+            "\"schema_version\":3",
             1,
         );
         let table: &[(&[u8], &str)] = &[
@@ -148,7 +148,7 @@ mod tests {
             (b"{\"schema_version\": 1}", "missing field"),
             (
                 newer.as_bytes(),
-                "schema_version = 2: this build reads 1 to 1",
+                "schema_version = 3: this build reads 1 to 2",
             ),
         ];
         for (bytes, expected) in table {

@@ -17,7 +17,7 @@ use crate::scenario::Scenario;
 /// Numbers the pairs of hosts.
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
-/// How long a destination whose takeover is in doubt may take to say what it knows; half of the
+/// How long a destination whose switchover is in doubt may take to say what it knows; half of the
 /// peer timeout if that is less. The source waits for the peer timeout, and fencing takes its time.
 const MOST_GRACE: Duration = Duration::from_secs(1);
 
@@ -247,7 +247,7 @@ impl Exchange<'_> {
                 address: self.route.address(address),
             });
         }
-        self.settle_takeover();
+        self.settle_switchover();
         let seen = &mut self.seen;
         let source_ended = seen.source.is_some() || seen.source_gone;
         if let (Some(hash), false) = (&seen.destination_hash, seen.resumed)
@@ -272,13 +272,13 @@ impl Exchange<'_> {
 
     /// The rule for the final acknowledgement, once the source has said that it misses it: two
     /// running copies are worse than none.
-    fn settle_takeover(&mut self) {
+    fn settle_switchover(&mut self) {
         let Some(until) = self.seen.unacknowledged_until else {
             return;
         };
         if self.seen.took_over {
             self.seen.unacknowledged_until = None;
-            self.source.tell(&Command::TakenOver);
+            self.source.tell(&Command::SwitchedOver);
             return;
         }
         let reported = self.seen.destination.is_some();
@@ -353,7 +353,7 @@ impl Exchange<'_> {
             migration.warnings.extend(destination.warnings);
             migration.destination_resident_bytes = destination.resident_beyond_guest_bytes;
             migration.verified.destination_hash = destination.hash;
-            if destination.taken_over {
+            if destination.switched_over {
                 migration.guest.write_latency_after_ns = destination.write_latency_after_ns;
             }
             destination_failure = destination.failure;

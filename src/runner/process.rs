@@ -120,7 +120,7 @@ impl Launcher {
         if self.hidden.contains(&role) {
             process.arg("--hide-aes");
         }
-        match arm.aws_lc_mask() {
+        match arm.row().mask {
             Some(mask) => process.env(AWS_LC_MASK_VARIABLE, mask),
             None => process.env_remove(AWS_LC_MASK_VARIABLE),
         };

@@ -270,7 +270,7 @@ impl Default for MigrationSpec {
 impl Default for MeasureSpec {
     fn default() -> Self {
         MeasureSpec {
-            arms: Arm::ALL.to_vec(),
+            arms: Arm::all().collect(),
             repetitions: 5,
             warmup: 1,
             clock: ClockKind::Live,

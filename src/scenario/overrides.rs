@@ -157,7 +157,7 @@ mod tests {
         let parsed = Command::try_parse_from(flags.split_whitespace()).unwrap();
         let mut scenario = crate::scenario::load(None).unwrap();
         scenario.apply(&parsed.overrides);
-        assert_eq!(scenario.measure.arms, [Arm::Copy, Arm::AwsLc]);
+        assert_eq!(scenario.measure.arms, [Arm::COPY, Arm::AWS_LC]);
         assert_eq!(scenario.measure.repetitions, 9);
         assert_eq!(scenario.guest.memory, Size(1 << 30));
         assert_eq!(scenario.workload.rate, Rate(7 << 20));

@@ -7,8 +7,8 @@ use crate::meter::process_cpu_ns;
 use crate::precopy::{Decision, Limits, Progress, StopReason, decide};
 use crate::results::{Downtime, Round, RoundKind};
 use crate::source::Machine;
-use crate::source::lane::timed;
 use crate::source::order::Failed;
+use crate::source::stream_thread::timed;
 use crate::source::streams::{RoundDone, Streams};
 use crate::source::timeline::Timeline;
 use crate::tracking::{self, PageRun};
@@ -37,14 +37,14 @@ pub struct Migrated {
 #[derive(Debug)]
 pub enum End {
     /// The destination took over.
-    TakenOver(StopReason),
+    SwitchedOver(StopReason),
     /// A limit struck; the guest runs on here.
     GivenUp(StopReason),
     /// A stream or the tracker broke.
     Broken {
         /// Why.
         reason: String,
-        /// Whether the destination may have taken over.
+        /// Whether the destination may have switched over.
         final_sent: bool,
     },
 }
@@ -119,8 +119,8 @@ impl<'a> Driver<'a> {
             }
         };
         let process_cpu_s = (process_cpu_ns() - cpu_began) as f64 / 1e9;
-        let taken_over = matches!(end, End::TakenOver(_)).then_some(at);
-        let vcpu_s = self.timeline.ended(taken_over);
+        let switched_over = matches!(end, End::SwitchedOver(_)).then_some(at);
+        let vcpu_s = self.timeline.ended(switched_over);
         Migrated {
             end,
             total_ns: self.timeline.instant_ns(at),
@@ -179,7 +179,7 @@ impl<'a> Driver<'a> {
         let round = self.rounds.len() as u32;
         let sent_ns = self.send(round, RoundKind::StopAndCopy, started_ns, &runs)?;
         let state = device_state(self.timeline);
-        let at = self.streams.take_over(round, state)?;
+        let at = self.streams.switch_over(round, state)?;
         let end_ns = self.timeline.instant_ns(at);
         let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9;
         self.downtime = Downtime {
@@ -187,9 +187,9 @@ impl<'a> Driver<'a> {
             pause_s: seconds(pause_ns, paused_ns),
             harvest_s: seconds(paused_ns, harvested_ns),
             transfer_s: seconds(harvested_ns, sent_ns),
-            takeover_s: seconds(sent_ns, end_ns),
+            switchover_s: seconds(sent_ns, end_ns),
         };
-        Ok((End::TakenOver(reason), at))
+        Ok((End::SwitchedOver(reason), at))
     }
 
     fn harvest(&mut self, into: &mut Vec<PageRun>) -> Result<u64, Broke> {
@@ -231,7 +231,7 @@ impl<'a> Driver<'a> {
     }
 }
 
-/// The round's list, to be filled again: the lanes have let go of it, or it is replaced.
+/// The round's list, to be filled again: the stream threads have let go of it, or it is replaced.
 fn reuse(runs: &mut Arc<Vec<PageRun>>) -> &mut Vec<PageRun> {
     Arc::make_mut(runs)
 }

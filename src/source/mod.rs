@@ -2,12 +2,12 @@
 
 pub mod cursor;
 pub mod driver;
-mod kept;
-pub mod lane;
 pub mod order;
 mod prepare;
+pub mod stream_thread;
 pub mod streams;
 pub mod timeline;
+mod write_verification;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::precopy::{Limits, StopReason};
 use crate::results::{Downtime, Outcome, OutcomeStatus, SourceCpu, Warning};
 use crate::scenario::{ClockKind, Workers, WriteExtent};
 use crate::source::driver::{Driver, End, Migrated};
-use crate::source::lane::{PREPARE, SEAL, Shared, TRANSMIT};
+use crate::source::stream_thread::{PREPARE, SEAL, Shared, TRANSMIT};
 use crate::source::streams::Streams;
 use crate::source::timeline::{GuestEnd, LiveTimeline, Timeline, VirtualTimeline};
 use crate::tracking::{self, Tracker};
@@ -164,14 +164,15 @@ fn finish(
 ) -> Result<GuestEnd> {
     let mut end = timeline.finish()?;
     if stays {
-        end.guest.writes_kept = kept::writes_kept(spec, machine, &end.executed)?;
+        end.guest.writes_verified =
+            write_verification::writes_verified(spec, machine, &end.executed)?;
     }
     Ok(end)
 }
 
 /// The worst outcome: the guest that stayed is not what its vCPUs made of it.
 fn lost_writes(end: &GuestEnd) -> Option<Outcome> {
-    (end.guest.writes_kept == Some(false)).then(|| Outcome {
+    (end.guest.writes_verified == Some(false)).then(|| Outcome {
         status: OutcomeStatus::Failed,
         reason: Some(
             "source: the memory of the guest that stayed differs from its own record of writes"
@@ -243,8 +244,8 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
         resume,
     };
     match &migrated.end {
-        End::TakenOver(StopReason::Converged) => ended(OutcomeStatus::Completed, None, false),
-        End::TakenOver(reason) => ended(
+        End::SwitchedOver(StopReason::Converged) => ended(OutcomeStatus::Completed, None, false),
+        End::SwitchedOver(reason) => ended(
             OutcomeStatus::Completed,
             Some(format!("stopped and copied at the {reason}")),
             false,
@@ -274,11 +275,11 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
             let answer = control.next(silence);
             control.hold(false);
             match answer {
-                Some(Command::TakenOver) => Ended {
+                Some(Command::SwitchedOver) => Ended {
                     warning: Some(Warning {
                         code: "lost_acknowledgement".to_owned(),
                         message: format!(
-                            "the takeover's acknowledgement was lost ({reason}); the destination \
+                            "the switchover's acknowledgement was lost ({reason}); the destination \
                              reported that it took over"
                         ),
                         remedy: "look at the link between the hosts".to_owned(),
@@ -288,7 +289,7 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
                 Some(Command::Fenced) => ended(
                     OutcomeStatus::Failed,
                     Some(format!(
-                        "source: {reason}; the destination was ended before its takeover was known"
+                        "source: {reason}; the destination was ended before its switchover was known"
                     )),
                     true,
                 ),

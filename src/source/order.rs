@@ -1,4 +1,4 @@
-//! What a lane is told to do, and what it answers.
+//! What a stream thread is told to do, and what it answers.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,18 +7,18 @@ use crate::record::RecordError;
 use crate::tracking::PageRun;
 use crate::wire::{Kind, Totals};
 
-/// What a lane is told to do.
+/// What a stream thread is told to do.
 #[derive(Debug)]
 pub enum Order {
-    /// Send this lane's share of the runs, and wait until the destination has applied them.
+    /// Send this thread's share of the runs, and wait until the destination has applied them.
     Round {
         /// From 0.
         round: u32,
         /// All streams' pages.
         runs: Arc<Vec<PageRun>>,
     },
-    /// Send device state and the final record, and wait for the takeover.
-    TakeOver {
+    /// Send device state and the final record, and wait for the switchover.
+    SwitchOver {
         /// The stop-and-copy round.
         round: u32,
         /// Everything that goes with the guest beside its memory.
@@ -33,7 +33,7 @@ pub enum Order {
     },
 }
 
-/// What a lane did.
+/// What a stream thread did.
 #[derive(Debug)]
 pub struct Done {
     /// Sent in this order's round.
@@ -67,7 +67,7 @@ impl Awaited {
     }
 }
 
-/// A lane that has failed and how far it had come.
+/// A stream thread that has failed and how far it had come.
 #[derive(Debug)]
 pub struct Failed {
     /// Why.

@@ -10,8 +10,8 @@ use std::time::Instant;
 use crate::crypto;
 use crate::meter::StageTimes;
 use crate::record::{Framing, RecordError};
-use crate::source::lane::{Lane, Shared};
 use crate::source::order::{Done, Failed, Order};
+use crate::source::stream_thread::{Shared, StreamThread};
 use crate::tracking::PageRun;
 use crate::transport::Connection;
 use crate::wire::{Preamble, Totals};
@@ -51,7 +51,7 @@ impl Streams {
         hello: &[u8],
         silence: std::time::Duration,
     ) -> Result<Streams, RecordError> {
-        let mut lanes = Vec::new();
+        let mut threads = Vec::new();
         for stream in 0..shared.streams {
             let connect = || -> io::Result<Connection> {
                 let socket = TcpStream::connect_timeout(&address, silence)?;
@@ -65,28 +65,28 @@ impl Streams {
                 },
                 ..framing.clone()
             };
-            lanes.push(Lane::open(connection, &framing, shared.clone())?);
+            threads.push(StreamThread::open(connection, &framing, shared.clone())?);
         }
-        for lane in &mut lanes {
-            lane.greet(hello)?;
+        for thread in &mut threads {
+            thread.greet(hello)?;
         }
-        // The ciphers go on in the lanes' threads.
+        // The ciphers go on in the threads.
         crypto::scrub_stack();
-        Streams::start(lanes)
+        Streams::start(threads)
     }
 
-    fn start(lanes: Vec<Lane>) -> Result<Streams, RecordError> {
+    fn start(threads: Vec<StreamThread>) -> Result<Streams, RecordError> {
         let (answer, answers) = channel();
         let mut streams = Streams {
             orders: Vec::new(),
             answers,
             threads: Vec::new(),
             sockets: Vec::new(),
-            sent: vec![(0, 0); lanes.len()],
-            totals: vec![Totals::default(); lanes.len()],
+            sent: vec![(0, 0); threads.len()],
+            totals: vec![Totals::default(); threads.len()],
         };
-        for (stream, lane) in lanes.into_iter().enumerate() {
-            let socket = lane.handle();
+        for (stream, thread) in threads.into_iter().enumerate() {
+            let socket = thread.handle();
             streams
                 .sockets
                 .push(socket.map_err(|e| RecordError::connect(stream as u32, e))?);
@@ -96,7 +96,7 @@ impl Streams {
                 .name(format!("stream-{stream}"))
                 .spawn(move || {
                     crypto::guard_stack();
-                    lane.run(&orders, &answer)
+                    thread.run(&orders, &answer)
                 })
                 .map_err(|e| RecordError::connect(stream as u32, e))?;
             streams.orders.push(order);
@@ -112,7 +112,7 @@ impl Streams {
     pub fn round(&mut self, round: u32, runs: &Arc<Vec<PageRun>>) -> Result<RoundDone, Failed> {
         let before = self.wire_bytes();
         for order in &self.orders {
-            // A lane that is gone has answered with its failure.
+            // A stream thread that is gone has answered with its failure.
             let _ = order.send(Order::Round {
                 round,
                 runs: runs.clone(),
@@ -130,12 +130,16 @@ impl Streams {
         })
     }
 
-    /// Hands the guest over. Returns when the takeover was acknowledged.
+    /// Hands the guest over. Returns when the switchover was acknowledged.
     ///
     /// # Errors
     /// As [`Streams::round`]; says whether the final record may have arrived.
-    pub fn take_over(&mut self, round: u32, device_state: Arc<Vec<u8>>) -> Result<Instant, Failed> {
-        let _ = self.orders[0].send(Order::TakeOver {
+    pub fn switch_over(
+        &mut self,
+        round: u32,
+        device_state: Arc<Vec<u8>>,
+    ) -> Result<Instant, Failed> {
+        let _ = self.orders[0].send(Order::SwitchOver {
             round,
             device_state,
             totals: self.totals.clone(),
@@ -199,7 +203,7 @@ impl Streams {
         match (failure, last) {
             (Some(failed), _) => Err(failed),
             (None, Some(at)) => Ok(at),
-            (None, None) => unreachable!("every lane answers every order until it fails"),
+            (None, None) => unreachable!("every stream thread answers every order until it fails"),
         }
     }
 }

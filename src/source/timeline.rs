@@ -18,7 +18,7 @@ use crate::workload::{MergedStream, WriteStream};
 pub struct GuestEnd {
     /// Its own view.
     pub guest: Guest,
-    /// Stream time at the takeover, from which the destination goes on, nanoseconds.
+    /// Stream time at the switchover, from which the destination goes on, nanoseconds.
     pub stream_time_ns: u64,
     /// Writes that each vCPU executed here since its stream's start offset.
     pub executed: Vec<u64>,
@@ -44,7 +44,7 @@ pub trait Timeline {
     fn positions(&self) -> Vec<StreamPosition>;
     /// The migration has ended: the destination took over at that time, or the guest stays. CPU
     /// time of the vCPU threads since it began, seconds.
-    fn ended(&mut self, taken_over: Option<Instant>) -> f64;
+    fn ended(&mut self, switched_over: Option<Instant>) -> f64;
     /// Ends the guest at this side.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Timeline for VirtualTimeline<'_> {
         vec![next; self.machine.vcpus as usize]
     }
 
-    fn ended(&mut self, _taken_over: Option<Instant>) -> f64 {
+    fn ended(&mut self, _switched_over: Option<Instant>) -> f64 {
         self.vcpu_ns as f64 / 1e9
     }
 
@@ -153,7 +153,7 @@ impl Timeline for VirtualTimeline<'_> {
             guest: Guest {
                 writes,
                 schedule_kept: 1.0,
-                writes_kept: None,
+                writes_verified: None,
                 achieved_rate: rate,
                 asked_rate: rate,
                 write_latency_ns: Latency::default(),
@@ -173,7 +173,7 @@ pub struct LiveTimeline {
     began: Instant,
     vcpu_cpu_began_s: f64,
     vcpu_cpu_ended_s: Option<f64>,
-    taken_over: Option<Instant>,
+    switched_over: Option<Instant>,
     window: Duration,
 }
 
@@ -203,7 +203,7 @@ impl LiveTimeline {
             began: Instant::now(),
             vcpu_cpu_began_s: 0.0,
             vcpu_cpu_ended_s: None,
-            taken_over: None,
+            switched_over: None,
             window,
         })
     }
@@ -245,15 +245,15 @@ impl Timeline for LiveTimeline {
         self.vcpus.positions()
     }
 
-    fn ended(&mut self, taken_over: Option<Instant>) -> f64 {
-        self.taken_over = taken_over;
+    fn ended(&mut self, switched_over: Option<Instant>) -> f64 {
+        self.switched_over = switched_over;
         let ended = self.vcpus.cpu_s();
         self.vcpu_cpu_ended_s = Some(ended);
         ended - self.vcpu_cpu_began_s
     }
 
     fn finish(mut self: Box<Self>) -> Result<GuestEnd> {
-        let report = match self.taken_over {
+        let report = match self.switched_over {
             Some(at) => self.vcpus.finish(at),
             None => {
                 // The guest stays: how it gets on after the attempt is part of its story. Paused it
@@ -281,7 +281,7 @@ impl Timeline for LiveTimeline {
             guest: Guest {
                 writes: during.writes,
                 schedule_kept,
-                writes_kept: None,
+                writes_verified: None,
                 achieved_rate: rate(during.writes),
                 asked_rate: rate(report.asked_writes),
                 write_latency_ns: latency(&during.latency),

@@ -221,7 +221,7 @@ fn an_interrupted_matrix_is_resumed() {
             before.migrations
         );
         let made = |arm| after.migrations.iter().filter(|m| m.arm == arm).count();
-        assert!(made(Arm::Plain) >= 12 && made(Arm::Copy) >= 12);
+        assert!(made(Arm::PLAIN) >= 12 && made(Arm::COPY) >= 12);
     }
     assert_eq!(resume(), Some(2), "a complete run can't be resumed");
     assert_eq!(points(), after);

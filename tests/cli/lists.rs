@@ -12,7 +12,7 @@ fn said(args: &[&str]) -> String {
 #[test]
 fn lists_name_everything_there_is() {
     let arms = said(&["list", "arms"]);
-    for arm in Arm::ALL {
+    for arm in Arm::all() {
         assert!(arms.contains(arm.name()), "{arm}");
     }
     let trackers = said(&["list", "trackers"]);

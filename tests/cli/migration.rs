@@ -48,7 +48,7 @@ fn check_sums(m: &Migration) {
     let d = &m.downtime;
     assert!(near(
         d.total_s,
-        d.pause_s + d.harvest_s + d.transfer_s + d.takeover_s
+        d.pause_s + d.harvest_s + d.transfer_s + d.switchover_s
     ));
     let sum = |f: fn(&migtax::results::Round) -> u64| m.rounds.iter().map(f).sum::<u64>();
     assert_eq!(m.pages_sent, sum(|r| r.pages_sent));
@@ -82,7 +82,7 @@ fn check_sums(m: &Migration) {
 fn every_arm_moves_the_guest_and_proves_it() {
     let Outcome { code, results, .. } = run(IDLE, &[]);
     assert_eq!(code, 0);
-    assert_eq!(results.arms.len(), Arm::ALL.len());
+    assert_eq!(results.arms.len(), Arm::all().count());
     for arm in &results.arms {
         let made: Vec<_> = results
             .migrations
@@ -107,12 +107,12 @@ fn every_arm_moves_the_guest_and_proves_it() {
         check_sums(made[0]);
         let has = |feature: &str| arm.engaged_features.iter().any(|f| f == feature);
         match arm.name {
-            Arm::Plain | Arm::Copy | Arm::RustcryptoSoft => {
+            Arm::PLAIN | Arm::COPY | Arm::RUSTCRYPTO_SOFT => {
                 assert!(arm.engaged_features.is_empty());
             }
-            Arm::AwsLcSoft => assert!(!has("aes") && !has("pclmulqdq") && !has("vaes")),
-            Arm::AwsLcAesni => assert!(has("aes") && has("pclmulqdq") && !has("vaes")),
-            Arm::AwsLc | Arm::Rustcrypto => assert!(has("aes")),
+            Arm::AWS_LC_SOFT => assert!(!has("aes") && !has("pclmulqdq") && !has("vaes")),
+            Arm::AWS_LC_AESNI => assert!(has("aes") && has("pclmulqdq") && !has("vaes")),
+            _ => assert!(has("aes")),
         }
     }
     // The guest is idle: whatever the arm, the same memory arrives.
@@ -182,7 +182,7 @@ fn the_virtual_clock_counts_the_same_everywhere() {
         let again = run(VIRTUAL, flags);
         assert_eq!(counts(&again.results), reference, "{flags:?}");
         if flags.len() < 6 {
-            for arm in [Arm::Plain, Arm::Copy, Arm::AwsLcSoft] {
+            for arm in [Arm::PLAIN, Arm::COPY, Arm::AWS_LC_SOFT] {
                 assert_eq!(
                     wire(&again.results, arm),
                     wire(&first.results, arm),
@@ -351,7 +351,7 @@ fn policy_decides_before_any_memory_moves() {
     use PolicyDecision::{Baseline, Disabled, Encrypted, Refused};
     let disabled = vec![Baseline, Baseline, Disabled, Disabled, Disabled];
     assert_eq!(decisions(&["--policy", "disabled"], IDLE), (0, disabled, 2));
-    if migtax::crypto::supported(Arm::AwsLc).is_err() {
+    if migtax::crypto::supported(Arm::AWS_LC).is_err() {
         eprintln!("skipped: this CPU has no AES instructions");
         return;
     }

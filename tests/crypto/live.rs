@@ -47,10 +47,10 @@ window = "100ms"
 #[test]
 fn one_seal_worker() {
     for arm in [
-        Arm::AwsLc,
-        Arm::Rustcrypto,
-        Arm::RustcryptoSoft,
-        Arm::AwsLcSoft,
+        Arm::AWS_LC,
+        Arm::RUSTCRYPTO,
+        Arm::RUSTCRYPTO_SOFT,
+        Arm::AWS_LC_SOFT,
     ] {
         look_into(arm, 1);
     }
@@ -59,10 +59,10 @@ fn one_seal_worker() {
 #[test]
 fn two_seal_workers() {
     for arm in [
-        Arm::AwsLc,
-        Arm::Rustcrypto,
-        Arm::RustcryptoSoft,
-        Arm::AwsLcSoft,
+        Arm::AWS_LC,
+        Arm::RUSTCRYPTO,
+        Arm::RUSTCRYPTO_SOFT,
+        Arm::AWS_LC_SOFT,
     ] {
         look_into(arm, 2);
     }
@@ -102,7 +102,7 @@ fn look_into(arm: Arm, workers: u32) {
                 is_there(process),
                 "{context}: the host ended before it was seen at work"
             );
-            let wanted = if arm == Arm::AwsLcSoft {
+            let wanted = if arm == Arm::AWS_LC_SOFT {
                 "migration key"
             } else {
                 " state of "

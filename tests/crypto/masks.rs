@@ -43,7 +43,7 @@ fn engaged_in_child(arm: Arm) -> [Vec<String>; 2] {
         .args(["--exact", "masks::what_is_engaged_is_there"])
         .env(REPORT, &report)
         .env_remove(AWS_LC_MASK_VARIABLE);
-    if let Some(mask) = arm.aws_lc_mask() {
+    if let Some(mask) = arm.row().mask {
         child.env(AWS_LC_MASK_VARIABLE, mask);
     }
     let output = child.output().unwrap();
@@ -61,14 +61,14 @@ fn engaged_in_child(arm: Arm) -> [Vec<String>; 2] {
 
 #[test]
 fn every_mask_takes_effect_and_the_arms_differ_where_they_must() {
-    if crypto::supported(Arm::AwsLc).is_err() {
+    if crypto::supported(Arm::AWS_LC).is_err() {
         // A host without the instructions: there is nothing to mask, and the arms say so.
-        assert!(crypto::supported(Arm::AwsLcAesni).is_err());
+        assert!(crypto::supported(Arm::AWS_LC_AESNI).is_err());
         return;
     }
-    let [soft, rustcrypto_under_soft] = engaged_in_child(Arm::AwsLcSoft);
-    let [aesni, _] = engaged_in_child(Arm::AwsLcAesni);
-    let [all, rustcrypto] = engaged_in_child(Arm::AwsLc);
+    let [soft, rustcrypto_under_soft] = engaged_in_child(Arm::AWS_LC_SOFT);
+    let [aesni, _] = engaged_in_child(Arm::AWS_LC_AESNI);
+    let [all, rustcrypto] = engaged_in_child(Arm::AWS_LC);
     let has = |engaged: &[String], feature: &str| engaged.iter().any(|engaged| engaged == feature);
 
     for feature in ["aes", "pclmulqdq", "vaes", "vpclmulqdq", "avx512f"] {
@@ -108,7 +108,7 @@ fn every_mask_takes_effect_and_the_arms_differ_where_they_must() {
 /// An empty value is no mask: it hides everything. So the arm without a mask unsets the variable.
 #[test]
 fn no_arm_sets_an_empty_mask() {
-    for arm in Arm::ALL {
-        assert_ne!(arm.aws_lc_mask(), Some(""));
+    for arm in Arm::all() {
+        assert_ne!(arm.row().mask, Some(""));
     }
 }

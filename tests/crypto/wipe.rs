@@ -133,7 +133,7 @@ fn the_same_under_the_software_mask() {
             "--exact",
             "wipe::keys_stand_in_locked_memory_only_and_are_gone_afterwards",
         ])
-        .env(AWS_LC_MASK_VARIABLE, Arm::AwsLcSoft.aws_lc_mask().unwrap())
+        .env(AWS_LC_MASK_VARIABLE, Arm::AWS_LC_SOFT.row().mask.unwrap())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);

@@ -52,7 +52,7 @@ fn kill(role: &'static str, check: impl Fn(Phase, &Migration, &str) + Sync) {
 }
 
 #[test]
-fn a_killed_destination_leaves_the_guest_at_the_source_unless_it_had_taken_over() {
+fn a_killed_destination_leaves_the_guest_at_the_source_unless_it_had_switched_over() {
     kill("destination", |phase, migration, context| {
         let said = reason(migration);
         let taken = phase == Phase::FinalAcknowledgement;
@@ -64,7 +64,7 @@ fn a_killed_destination_leaves_the_guest_at_the_source_unless_it_had_taken_over(
                 || (sent && said.contains("the destination was ended")),
             "{context}"
         );
-        if migration.guest.writes_kept.is_some() || !taken {
+        if migration.guest.writes_verified.is_some() || !taken {
             assert_guest_stayed(migration, context);
         }
     });

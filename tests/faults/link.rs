@@ -135,7 +135,7 @@ fn strike(case: &Case, phase: Phase) -> (u32, u32) {
         Some(if failed { 6 } else { 0 }),
         "{context}"
     );
-    // A takeover whose acknowledgement was lost is told of.
+    // A switchover whose acknowledgement was lost is told of.
     let warned = results
         .warnings
         .iter()
@@ -150,18 +150,18 @@ fn strike(case: &Case, phase: Phase) -> (u32, u32) {
 fn may_complete(case: &Case, phase: Phase, migration: &Migration) -> bool {
     match (&case.fault, phase) {
         (Fault::SlowReader, _) => true,
-        // The destination has taken over, and its report says so.
+        // The destination has switched over, and its report says so.
         (_, Phase::FinalAcknowledgement) => true,
         // In the clear a page's content has no checksum; here a later round sent it again, and the
         // hashes say that it is right.
-        (Fault::CorruptEnd, Phase::FirstRound | Phase::LaterRound) => migration.arm == Arm::Plain,
+        (Fault::CorruptEnd, Phase::FirstRound | Phase::LaterRound) => migration.arm == Arm::PLAIN,
         _ => false,
     }
 }
 
 fn assert_named(case: &Case, migration: &Migration, context: &str) {
     let words = match migration.arm {
-        Arm::Plain => case.clear,
+        Arm::PLAIN => case.clear,
         _ => case.sealed,
     };
     let said = reason(migration);
@@ -171,9 +171,9 @@ fn assert_named(case: &Case, migration: &Migration, context: &str) {
         "{context}"
     );
     if said.starts_with("guest memory differs") {
-        // Found by the hashes after the takeover: the source has given the guest away, and it
+        // Found by the hashes after the switchover: the source has given the guest away, and it
         // never runs at the destination.
-        assert_eq!(migration.guest.writes_kept, None, "{context}");
+        assert_eq!(migration.guest.writes_verified, None, "{context}");
         assert_eq!(migration.guest.write_latency_after_ns.count, 0, "{context}");
         return;
     }
@@ -208,7 +208,7 @@ fn a_stream_waits_for_a_slower_one_beyond_the_timeout() {
         .replace("4MiB", "64MiB")
         .replace("150MiB/s", "1MiB/s");
     let (listen, connect) = (destination.to_string(), relay.address().to_string());
-    let names = names(&[Arm::Plain, Arm::RustcryptoSoft]);
+    let names = names(&[Arm::PLAIN, Arm::RUSTCRYPTO_SOFT]);
     let flags = ["--arms", &names, "--listen", &listen, "--connect", &connect];
     let run = start(&text, &marker(), &flags).end();
     assert_eq!(run.status.code(), Some(0), "{}", run.said);

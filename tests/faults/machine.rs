@@ -142,6 +142,6 @@ fn keys_that_cannot_be_locked_are_told_of() {
             .warnings
             .iter()
             .any(|w| w.message.contains("the destination"));
-        assert_eq!(told, migration.arm == Arm::RustcryptoSoft, "{migration:?}");
+        assert_eq!(told, migration.arm == Arm::RUSTCRYPTO_SOFT, "{migration:?}");
     }
 }

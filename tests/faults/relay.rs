@@ -29,7 +29,7 @@ pub enum Phase {
     StopAndCopy,
     /// The device state, behind which the final record follows.
     FinalRecord,
-    /// The destination's takeover acknowledgement.
+    /// The destination's switchover acknowledgement.
     FinalAcknowledgement,
 }
 

@@ -51,7 +51,7 @@ window = "100ms"
 
 /// `plain` and every encrypted arm that this machine can run.
 pub fn arms() -> Vec<Arm> {
-    let wanted = Arm::ALL.into_iter().filter(|arm| *arm != Arm::Copy);
+    let wanted = Arm::all().filter(|arm| *arm != Arm::COPY);
     wanted
         .filter(|arm| crypto::supported(*arm).is_ok())
         .collect()
@@ -248,7 +248,7 @@ pub fn assert_guest_stayed(migration: &Migration, context: &str) {
         OutcomeStatus::Failed,
         "{context}: {outcome:?}"
     );
-    assert_eq!(guest.writes_kept, Some(true), "{context}: {outcome:?}");
+    assert_eq!(guest.writes_verified, Some(true), "{context}: {outcome:?}");
     assert!(
         guest.write_latency_after_ns.count > 0,
         "{context}: the guest did not go on: {outcome:?}"

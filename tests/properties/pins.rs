@@ -15,8 +15,8 @@ use crate::stream;
 /// The final record named the round before the first one, which is the last number there is: the
 /// destination took over a guest of which it had received nothing.
 #[test]
-fn nothing_is_taken_over_before_the_first_round() {
-    let input = [&[2], stream::refused_takeover().as_slice()].concat();
+fn nothing_is_switched_over_before_the_first_round() {
+    let input = [&[2], stream::refused_switchover().as_slice()].concat();
     assert!(!stream::check(&input));
 }
 
@@ -56,7 +56,7 @@ fn a_head_has_one_form() {
 fn spec(change: impl Fn(&mut HostSpec)) -> HostSpec {
     let mut spec = HostSpec {
         protocol: PROTOCOL,
-        arm: Arm::Plain,
+        arm: Arm::PLAIN,
         sealed: false,
         scenario: scenario::load(None).unwrap(),
         migration_id: "5eed".to_owned(),
@@ -71,7 +71,7 @@ fn spec(change: impl Fn(&mut HostSpec)) -> HostSpec {
 /// A spec that asks a baseline to seal was carried out in the clear.
 #[test]
 fn a_baseline_can_not_be_told_to_seal() {
-    for arm in [Arm::Plain, Arm::Copy] {
+    for arm in [Arm::PLAIN, Arm::COPY] {
         let spec = spec(|spec| {
             spec.arm = arm;
             spec.sealed = true;

@@ -125,7 +125,7 @@ fn streams() -> Vec<Vec<u8>> {
         [&[0], clear.as_slice()].concat(),
         [&[2], clear.as_slice()].concat(),
         [&[1], sealed.as_slice()].concat(),
-        [&[2], stream::refused_takeover().as_slice()].concat(),
+        [&[2], stream::refused_switchover().as_slice()].concat(),
     ]
 }
 
@@ -167,17 +167,17 @@ fn spec() -> Vec<Vec<u8>> {
             reason: "no memory".to_owned(),
         }),
         serde_json::to_vec(&Event::Ready {
-            capabilities: Box::new(capabilities(Arm::Plain, false)),
+            capabilities: Box::new(capabilities(Arm::PLAIN, false)),
             fill_s: 0.25,
             tracker: Some("bitmap".to_owned()),
             address: None,
         }),
     ];
     let mut inputs = vec![
-        of(Arm::Plain, false, short("default")),
-        of(Arm::AwsLc, true, short("bursty")),
-        of(Arm::Rustcrypto, false, short("gc-like")),
-        of(Arm::AwsLcSoft, true, short("oltp-like")),
+        of(Arm::PLAIN, false, short("default")),
+        of(Arm::AWS_LC, true, short("bursty")),
+        of(Arm::RUSTCRYPTO, false, short("gc-like")),
+        of(Arm::AWS_LC_SOFT, true, short("oltp-like")),
     ];
     inputs.extend(messages.map(Result::unwrap));
     inputs
@@ -239,7 +239,7 @@ fn results() -> Vec<Vec<u8>> {
         run.host.cpu_features.truncate(2);
         run
     };
-    let mut failed = run(1, &[Arm::Plain, Arm::RustcryptoSoft]);
+    let mut failed = run(1, &[Arm::PLAIN, Arm::RUSTCRYPTO_SOFT]);
     for (migration, status) in failed
         .migrations
         .iter_mut()
@@ -249,13 +249,13 @@ fn results() -> Vec<Vec<u8>> {
         migration.outcome.reason = Some("round limit".to_owned());
     }
     failed.comparisons.clear();
-    let mut virtual_clock = run(1, &[Arm::Copy, Arm::AwsLc]);
+    let mut virtual_clock = run(1, &[Arm::COPY, Arm::AWS_LC]);
     virtual_clock.scenario.measure.clock = scenario::ClockKind::Virtual;
     virtual_clock.scenario.measure.window = Span(Duration::ZERO);
     [
-        run(1, &[Arm::Plain, Arm::AwsLc]),
-        run(2, &[Arm::Plain, Arm::Copy]),
-        run(1, &[Arm::Plain]),
+        run(1, &[Arm::PLAIN, Arm::AWS_LC]),
+        run(2, &[Arm::PLAIN, Arm::COPY]),
+        run(1, &[Arm::PLAIN]),
         failed,
         virtual_clock,
     ]

@@ -34,8 +34,8 @@ pub fn host() -> HostInfo {
 /// An arm as it would be recorded on a machine that can run it.
 pub fn arm_info(arm: Arm) -> ArmInfo {
     let features: &[&str] = match arm {
-        Arm::Rustcrypto | Arm::AwsLcAesni => &["aes", "pclmulqdq"],
-        Arm::AwsLc => &["aes", "pclmulqdq", "vaes", "vpclmulqdq", "avx512f"],
+        Arm::RUSTCRYPTO | Arm::AWS_LC_AESNI => &["aes", "pclmulqdq"],
+        Arm::AWS_LC => &["aes", "pclmulqdq", "vaes", "vpclmulqdq", "avx512f"],
         _ => &[],
     };
     let (backend, version) = match arm.backend() {

@@ -40,13 +40,13 @@ impl Dice {
 /// A path's speed and CPU: GiB/s, seal and open CPU-s/GiB.
 fn speed(arm: Arm) -> (f64, f64, f64) {
     match arm {
-        Arm::Plain => (5.0, 0.0, 0.0),
-        Arm::Copy => (4.5, 0.05, 0.0),
-        Arm::RustcryptoSoft => (0.15, 6.3, 6.3),
-        Arm::Rustcrypto => (1.5, 0.31, 0.31),
-        Arm::AwsLcSoft => (0.3, 2.9, 2.9),
-        Arm::AwsLcAesni => (2.4, 0.19, 0.18),
-        Arm::AwsLc => (3.0, 0.078, 0.06),
+        Arm::PLAIN => (5.0, 0.0, 0.0),
+        Arm::COPY => (4.5, 0.05, 0.0),
+        Arm::RUSTCRYPTO_SOFT => (0.15, 6.3, 6.3),
+        Arm::RUSTCRYPTO => (1.5, 0.31, 0.31),
+        Arm::AWS_LC_SOFT => (0.3, 2.9, 2.9),
+        Arm::AWS_LC_AESNI => (2.4, 0.19, 0.18),
+        _ => (3.0, 0.078, 0.06),
     }
 }
 
@@ -87,7 +87,7 @@ fn migration(dice: &mut Dice, scenario: &Scenario, arm: Arm, block: u32, drift: 
     let set = pages as f64 * 0.25;
     let mut rounds = Vec::new();
     let (mut clock, mut to_send, mut zero) = (0.0f64, pages as f64 * 0.9, pages as f64 * 0.1);
-    let stalls = arm == Arm::RustcryptoSoft;
+    let stalls = arm == Arm::RUSTCRYPTO_SOFT;
     let limit = scenario.migration.downtime_limit.as_secs_f64();
     let mut converged = false;
     for index in 0..scenario.migration.max_rounds {
@@ -130,10 +130,10 @@ fn migration(dice: &mut Dice, scenario: &Scenario, arm: Arm, block: u32, drift: 
             pause_s: 0.00012 * dice.noise(0.3),
             harvest_s: 0.0011 * dice.noise(0.2),
             transfer_s: duration,
-            takeover_s: 0.0016 * dice.noise(0.2) + 0.001 / speed,
+            switchover_s: 0.0016 * dice.noise(0.2) + 0.001 / speed,
         };
         downtime.total_s =
-            downtime.pause_s + downtime.harvest_s + downtime.transfer_s + downtime.takeover_s;
+            downtime.pause_s + downtime.harvest_s + downtime.transfer_s + downtime.switchover_s;
         clock += downtime.total_s;
     }
     let sum = |f: fn(&Round) -> u64| rounds.iter().map(f).sum::<u64>();
@@ -209,7 +209,7 @@ fn migration(dice: &mut Dice, scenario: &Scenario, arm: Arm, block: u32, drift: 
         },
         guest: Guest {
             writes: (dirty_rate * clock) as u64,
-            writes_kept: None,
+            writes_verified: None,
             schedule_kept: 0.999,
             achieved_rate: scenario.workload.rate.0 as f64 * 0.999,
             asked_rate: scenario.workload.rate.0 as f64,
@@ -258,10 +258,9 @@ pub fn run(blocks: u32, seed: u64) -> Results {
 /// A run of a scenario, with [`run`]'s outcomes.
 pub fn run_of(scenario: Scenario, seed: u64) -> Results {
     let mut dice = Dice(seed);
-    let arms: Vec<ArmInfo> = Arm::ALL
-        .into_iter()
+    let arms: Vec<ArmInfo> = Arm::all()
         .map(|arm| match arm {
-            Arm::Rustcrypto => ArmInfo {
+            Arm::RUSTCRYPTO => ArmInfo {
                 supported: false,
                 reason: Some("the CPU lacks aes, pclmulqdq".to_owned()),
                 policy_decision: PolicyDecision::Unsupported,
@@ -274,9 +273,9 @@ pub fn run_of(scenario: Scenario, seed: u64) -> Results {
     let mut migrations = Vec::new();
     for block in 0..scenario.measure.repetitions {
         let drift = dice.noise(0.1);
-        for arm in Arm::ALL.into_iter().filter(|arm| *arm != Arm::Rustcrypto) {
+        for arm in Arm::all().filter(|arm| *arm != Arm::RUSTCRYPTO) {
             let mut made = migration(&mut dice, &scenario, arm, block, drift);
-            if arm == Arm::AwsLcAesni && block == 1 {
+            if arm == Arm::AWS_LC_AESNI && block == 1 {
                 made = failed(made);
             }
             migrations.push(made);

@@ -42,7 +42,7 @@ fn counts(runs: &[u64]) -> Counts {
         cpu_features_seen: vec!["aes".to_owned()],
         injected_seal_slowdown: None,
         cases: vec![
-            case("seal/aws-lc/64KiB", Some(Arm::AwsLc), runs),
+            case("seal/aws-lc/64KiB", Some(Arm::AWS_LC), runs),
             case("encode/64-runs", None, &[5_000]),
         ],
     }
@@ -150,7 +150,7 @@ fn what_is_not_the_same_is_incomparable() {
             c.cases.push(case("extra", None, &[5]));
         }),
         ("the arm differs: aws-lc and rustcrypto", |c| {
-            c.cases[0].arm = Some(Arm::Rustcrypto);
+            c.cases[0].arm = Some(Arm::RUSTCRYPTO);
         }),
         ("the work differs", |c| {
             c.cases[0].work = "8 records of 64KiB".to_owned();
@@ -185,7 +185,7 @@ fn what_is_not_the_same_is_incomparable() {
 fn arms_are_never_compared_with_each_other() {
     let two = |other: u64| {
         let mut counts = counts(&[1_000_000]);
-        let arm = Some(Arm::Rustcrypto);
+        let arm = Some(Arm::RUSTCRYPTO);
         counts
             .cases
             .push(case("seal/rustcrypto/64KiB", arm, &[other]));

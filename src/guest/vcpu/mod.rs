@@ -10,15 +10,15 @@
 //!
 //! # A pause that ends elsewhere
 //!
-//! When a guest is migrated, the writes due between its pause and the takeover are executed at the
+//! When a guest is migrated, the writes due between its pause and the switchover are executed at the
 //! destination, but only the source's clock spans the stall. So:
 //!
 //! 1. The source pauses for good; [`Vcpus::positions`] says, per vCPU, which write comes next. The
 //!    guest's state carries this to the destination.
-//! 2. After the takeover the source calls [`Vcpus::finish`] with its time. Every write that was due
+//! 2. After the switchover the source calls [`Vcpus::finish`] with its time. Every write that was due
 //!    by then and not executed is drawn from its stream and recorded with the latency
-//!    `takeover - intended` in the current phase. It is counted in [`VcpuReport::pending`], not as
-//!    written. The report's `stream_time_ns` is stream time at the takeover.
+//!    `switchover - intended` in the current phase. It is counted in [`VcpuReport::pending`], not as
+//!    written. The report's `stream_time_ns` is stream time at the switchover.
 //! 3. The destination spawns its vCPUs with [`StreamStart::resumed`] at that stream time and those
 //!    positions. They first execute exactly the pending writes, at once, and record no latency for
 //!    them, since the source has; then they go on as if nothing had happened.
@@ -245,16 +245,16 @@ impl Vcpus {
         self.end(now, false)
     }
 
-    /// Ends the vCPUs of a guest that runs elsewhere since `takeover`, and records the stall of the
+    /// Ends the vCPUs of a guest that runs elsewhere since `switchover`, and records the stall of the
     /// writes that were due by then: the module says how. Costs time in proportion to their number.
     ///
     /// # Panics
     /// If the vCPUs are running, or a vCPU thread panicked.
-    pub fn finish(mut self, takeover: Instant) -> VcpuReport {
+    pub fn finish(mut self, switchover: Instant) -> VcpuReport {
         assert!(self.running_since_ns.is_none(), "the vCPUs are running");
-        let ago = u64::try_from(takeover.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let takeover_ns = monotonic_ns().saturating_sub(ago);
-        self.end(takeover_ns.max(self.paused_at_ns), true)
+        let ago = u64::try_from(switchover.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let switchover_ns = monotonic_ns().saturating_sub(ago);
+        self.end(switchover_ns.max(self.paused_at_ns), true)
     }
 
     /// Ends paused vCPUs; `at_ns` is the time up to which a write counts as due.

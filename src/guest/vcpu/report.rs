@@ -28,7 +28,7 @@ pub struct VcpuReport {
     pub pending: u64,
     /// How late the most delayed vCPU was when the vCPUs last stopped, nanoseconds.
     pub behind_ns: u64,
-    /// Stream time at the end: at the takeover, or when the vCPUs stopped; nanoseconds.
+    /// Stream time at the end: at the switchover, or when the vCPUs stopped; nanoseconds.
     pub stream_time_ns: u64,
     /// Per vCPU, the next write that was not executed here.
     pub positions: Vec<StreamPosition>,

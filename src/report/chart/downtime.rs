@@ -15,14 +15,14 @@ const PARTS: [Part; 4] = [
     ("pause", |d| d.pause_s),
     ("harvest", |d| d.harvest_s),
     ("transfer", |d| d.transfer_s),
-    ("takeover", |d| d.takeover_s),
+    ("switchover", |d| d.switchover_s),
 ];
 
 fn ink(part: &str, arm: Arm) -> Ink {
     match part {
         "transfer" => Ink::Arm(arm),
         "harvest" => Ink::Stage(0),
-        "takeover" => Ink::Stage(1),
+        "switchover" => Ink::Stage(1),
         _ => Ink::Stage(2),
     }
 }
@@ -83,8 +83,8 @@ pub fn draw(results: &Results) -> Option<Picture> {
         legend: vec![
             (Ink::Stage(2), "pause"),
             (Ink::Stage(0), "harvest"),
-            (Ink::Arm(Arm::AwsLc), "transfer, in the arm's colour"),
-            (Ink::Stage(1), "takeover"),
+            (Ink::Arm(Arm::AWS_LC), "transfer, in the arm's colour"),
+            (Ink::Stage(1), "switchover"),
         ],
         panels: vec![Panel {
             title: "downtime",

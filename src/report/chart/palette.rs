@@ -20,21 +20,6 @@ pub enum Ink {
     Arm(Arm),
 }
 
-/// An arm's colour: the palette of Okabe and Ito (Color Universal Design, 2008), which readers
-/// with any colour vision can tell apart, with grey for `plain`. The two libraries take warm
-/// (RustCrypto) and cool (aws-lc) colours; purple is aws-lc without instructions.
-pub fn arm_rgb(arm: Arm) -> (u8, u8, u8) {
-    match arm {
-        Arm::Plain => (0x80, 0x80, 0x80),
-        Arm::Copy => (0x00, 0x9e, 0x73),
-        Arm::RustcryptoSoft => (0xe6, 0x9f, 0x00),
-        Arm::Rustcrypto => (0xd5, 0x5e, 0x00),
-        Arm::AwsLcSoft => (0xcc, 0x79, 0xa7),
-        Arm::AwsLcAesni => (0x56, 0xb4, 0xe9),
-        Arm::AwsLc => (0x00, 0x72, 0xb2),
-    }
-}
-
 impl Ink {
     /// The inks that follow the page's theme, with the name of their CSS variable.
     pub const THEMED: [(Ink, &'static str); 7] = [
@@ -57,7 +42,7 @@ impl Ink {
             Ink::Stage(0) => (0x6f, 0x76, 0x7e),
             Ink::Stage(1) => (0xa3, 0xa9, 0xb0),
             Ink::Stage(_) => (0xcf, 0xd4, 0xd9),
-            Ink::Arm(arm) => arm_rgb(arm),
+            Ink::Arm(arm) => arm.row().colour,
         }
     }
 }
@@ -73,7 +58,7 @@ mod tests {
 
     #[test]
     fn every_ink_has_its_own_colour() {
-        let mut colours: Vec<_> = Arm::ALL.into_iter().map(arm_rgb).collect();
+        let mut colours: Vec<_> = Arm::all().map(|arm| arm.row().colour).collect();
         colours.extend(Ink::THEMED.iter().map(|(ink, _)| ink.rgb()));
         let n = colours.len();
         colours.sort_unstable();

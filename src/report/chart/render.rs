@@ -92,20 +92,8 @@ impl Picture {
             self.draw(&mut backend, &BITMAP)?;
         }
         let small = shrink(&pixels, width as usize, height as usize);
-        let mut file = Vec::new();
-        let mut encoder =
-            png::Encoder::new(&mut file, width / SHRINK as u32, height / SHRINK as u32);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
-        // Flat areas repeat whole rows: unfiltered they compress several times better.
-        encoder.set_filter(png::FilterType::NoFilter);
-        encoder.set_adaptive_filter(png::AdaptiveFilterType::NonAdaptive);
-        encoder.set_compression(png::Compression::Best);
-        encoder
-            .write_header()
-            .and_then(|mut writer| writer.write_image_data(&small))
-            .map_err(|error| cannot_draw(&error))?;
-        Ok(file)
+        let size = (width / SHRINK as u32, height / SHRINK as u32);
+        png_file(&small, size).map_err(|error| cannot_draw(&error))
     }
 
     /// Backend pixels at a scale; even, so that they shrink without a rest.
@@ -124,6 +112,26 @@ impl Picture {
         }
         backend.present().map_err(|error| cannot_draw(&error))
     }
+}
+
+/// A PNG file of `pixels`: red, green, blue a pixel, row by row, `(width, height)` pixels.
+///
+/// # Errors
+/// If their number is not that of the size.
+pub fn png_file(
+    pixels: &[u8],
+    (width, height): (u32, u32),
+) -> std::result::Result<Vec<u8>, png::EncodingError> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    // Flat areas repeat whole rows: unfiltered they compress several times better.
+    encoder.set_filter(png::FilterType::NoFilter);
+    encoder.set_adaptive_filter(png::AdaptiveFilterType::NonAdaptive);
+    encoder.set_compression(png::Compression::Best);
+    encoder.write_header()?.write_image_data(pixels)?;
+    Ok(file)
 }
 
 impl Tip {
@@ -259,13 +267,13 @@ mod tests {
 
     fn picture() -> Picture {
         let mut picture = Picture::new(60.0, 20.0, "a <label>");
-        picture.rect((0.0, 0.0), (30.0, 20.0), Ink::Arm(Arm::Copy), 1.0);
+        picture.rect((0.0, 0.0), (30.0, 20.0), Ink::Arm(Arm::COPY), 1.0);
         picture.line((30.0, 10.0), (60.0, 10.0), 2.0, Ink::Text);
         picture.bold((30.0, 18.0), 8.0, Anchor::Start, Ink::Muted, "a & b");
         picture.tip((0.0, 0.0), (30.0, 20.0), "1 < 2");
         // What has no place is not drawn.
-        picture.dot((f64::NAN, 0.0), 3.0, Ink::Arm(Arm::AwsLc), 1.0);
-        picture.rect((0.0, 0.0), (-1.0, 5.0), Ink::Arm(Arm::AwsLc), 1.0);
+        picture.dot((f64::NAN, 0.0), 3.0, Ink::Arm(Arm::AWS_LC), 1.0);
+        picture.rect((0.0, 0.0), (-1.0, 5.0), Ink::Arm(Arm::AWS_LC), 1.0);
         picture
     }
 

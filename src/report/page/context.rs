@@ -52,7 +52,7 @@ pub fn arms(results: &Results) -> Table {
             };
             vec![
                 Cell::arm(arm.name),
-                Cell::text(arm.name.summary()),
+                Cell::text(arm.name.row().summary),
                 Cell::text(arm.backend.clone()),
                 Cell::text(arm.backend_version.clone()),
                 Cell::text(features),

@@ -34,12 +34,12 @@ const DEFINITIONS: &[(&str, &str, &str)] = &[
     (
         "total-time",
         "total time",
-        "From the first harvest of dirty pages to the takeover acknowledgement, on the source's clock. Setup (processes, connections, handshake) stands apart.",
+        "From the first harvest of dirty pages to the switchover acknowledgement, on the source's clock. Setup (processes, connections, handshake) stands apart.",
     ),
     (
         "downtime",
         "downtime",
-        "On the source's clock, from the pause request to the authenticated takeover acknowledgement. Its parts: pause (until every vCPU has stopped), harvest (finding the last dirty pages), transfer (sending them until applied), takeover (device state and final record until the acknowledgement).",
+        "On the source's clock, from the pause request to the authenticated switchover acknowledgement. Its parts: pause (until every vCPU has stopped), harvest (finding the last dirty pages), transfer (sending them until applied), switchover (device state and final record until the acknowledgement).",
     ),
     (
         "throughput",

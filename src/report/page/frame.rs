@@ -30,12 +30,12 @@ pub fn document(title: &str, body: &str) -> String {
         let _ = write!(inks, "--{name}:{colour};");
     }
     inks.push_str("}}\n");
-    for arm in Arm::ALL {
+    for arm in Arm::all() {
         let _ = write!(
             inks,
             ".{}{{--arm:{}}}",
             arm.name(),
-            palette::hex(palette::arm_rgb(arm))
+            palette::hex(arm.row().colour)
         );
     }
     format!(

@@ -1,7 +1,6 @@
 //! The tables of a run's figures.
 
 use crate::arm::Arm;
-use crate::compare;
 use crate::report::chart::cpu::{self, Stage};
 use crate::report::figures::{self, Median};
 use crate::report::table::{Cell, Column, Table};
@@ -39,7 +38,7 @@ pub fn taxes(results: &Results) -> Table {
 pub fn over_copy(results: &Results) -> Table {
     let caption = "Cipher alone: each encrypted arm relative to copy, which has the same framing \
                    and buffers";
-    ratios(results, Arm::Copy, "copy-table", caption)
+    ratios(results, Arm::COPY, "copy-table", caption)
 }
 
 fn ratios(results: &Results, against: Arm, id: &str, caption: &str) -> Table {
@@ -49,7 +48,7 @@ fn ratios(results: &Results, against: Arm, id: &str, caption: &str) -> Table {
             .iter()
             .map(|metric| Column::figures(view::metric_name(*metric), "").defined("tax")),
     );
-    let compared = |arm: &&ArmView<'_>| compare::baselines(arm.arm()).contains(&against);
+    let compared = |arm: &&ArmView<'_>| arm.arm().baselines().any(|b| b == against);
     let rows = view::arms(results)
         .iter()
         .filter(compared)
@@ -166,7 +165,7 @@ pub fn downtimes(results: &Results) -> Table {
         ("pause", |m| m.downtime.pause_s),
         ("harvest", |m| m.downtime.harvest_s),
         ("transfer", |m| m.downtime.transfer_s),
-        ("takeover", |m| m.downtime.takeover_s),
+        ("switchover", |m| m.downtime.switchover_s),
     ];
     let mut columns = vec![Column::text("arm")];
     columns.extend(

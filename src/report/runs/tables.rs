@@ -172,7 +172,7 @@ fn arms(runs: &[&Run<'_>]) -> Vec<Arm> {
         runs.iter()
             .any(|run| run.results.arms.iter().any(|info| info.name == *arm))
     };
-    Arm::ALL.into_iter().filter(asked).collect()
+    Arm::all().filter(asked).collect()
 }
 
 /// Taxes of every run. A ratio is taken within its own run, so each stands for itself whether or not

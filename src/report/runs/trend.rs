@@ -55,8 +55,7 @@ fn tax_lines(runs: &[(f64, &Run<'_>)], metric: Metric) -> Vec<Line> {
             .collect::<Vec<_>>();
         (arm, points)
     };
-    Arm::ALL
-        .into_iter()
+    Arm::all()
         .filter(|arm| *arm != view::BASELINE)
         .map(line)
         .filter(|(_, points)| !points.is_empty())
@@ -86,8 +85,7 @@ fn throughput_lines(runs: &[(f64, &Run<'_>)]) -> Vec<Line> {
             .collect::<Vec<_>>();
         (arm, points)
     };
-    Arm::ALL
-        .into_iter()
+    Arm::all()
         .map(line)
         .filter(|(_, points)| !points.is_empty())
         .collect()
@@ -220,8 +218,7 @@ fn sheet(
     if panels.is_empty() {
         return None;
     }
-    let legend: Vec<(Ink, &str)> = Arm::ALL
-        .into_iter()
+    let legend: Vec<(Ink, &str)> = Arm::all()
         .filter(|arm| {
             panels
                 .iter()

@@ -77,10 +77,10 @@ pub fn sample(framing: &Framing) -> Vec<Vec<u8>> {
     sender.records
 }
 
-/// A stream that names a takeover before its first round: the last number of a round and the first
+/// A stream that names a switchover before its first round: the last number of a round and the first
 /// are neighbours only in arithmetic that wraps.
 #[cfg(test)]
-pub fn refused_takeover(framing: &Framing) -> Vec<Vec<u8>> {
+pub fn refused_switchover(framing: &Framing) -> Vec<Vec<u8>> {
     let mut sender = Sender::new(framing);
     sender.control(Kind::Hello, 0, HELLO);
     sender.control(Kind::Final, u32::MAX, &Totals::default().encode());

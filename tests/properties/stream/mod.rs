@@ -1,4 +1,4 @@
-//! A whole stream, as the destination receives it: records of one lane up to the takeover.
+//! A whole stream, as the destination receives it: records of one stream up to the switchover.
 //!
 //! Input: one byte of modes, then the bytes of stream 0 after its preamble. In the clear, what the
 //! destination does is held against a second, plainer reading of the protocol; sealed, the only
@@ -15,8 +15,8 @@ use std::time::Duration;
 use migtax::arm::Backend;
 use migtax::crypto::MigrationSecret;
 use migtax::crypto::sequence::KeyLimits;
-use migtax::destination::lane::Lane;
-use migtax::destination::takeover::Takeover;
+use migtax::destination::stream_thread::StreamThread;
+use migtax::destination::switchover::Switchover;
 use migtax::guest::memory::GuestMemory;
 use migtax::record::Framing;
 use migtax::transport::Connection;
@@ -39,15 +39,15 @@ const REPAIRED: u8 = 2;
 /// What became of the guest, and what the destination said.
 #[derive(Debug, PartialEq)]
 struct Outcome {
-    taken_over: bool,
+    switched_over: bool,
     given_up: bool,
     memory: Vec<u8>,
-    /// Only once the guest was taken over.
+    /// Only once the guest was switched over.
     state: Vec<u8>,
     answers: Vec<(Kind, u32)>,
 }
 
-/// Whether the guest was taken over.
+/// Whether the guest was switched over.
 pub fn check(input: &[u8]) -> bool {
     let Some((mode, wire)) = input.split_first() else {
         return false;
@@ -58,14 +58,14 @@ pub fn check(input: &[u8]) -> bool {
     if mode & SEALED != 0 {
         let (found, reply) = receive(&sealed(), wire);
         let expected = &genuine::stream().outcomes[genuine::stream().leading(wire)];
-        assert_eq!(found.taken_over, expected.taken_over);
+        assert_eq!(found.switched_over, expected.switched_over);
         assert!(found.memory == expected.memory, "guest memory differs");
         assert_eq!(found.state, expected.state);
         assert_eq!(
             reply.len(),
             expected.answers.len() * genuine::stream().answer_len
         );
-        return found.taken_over;
+        return found.switched_over;
     }
     let mut wire = wire.to_vec();
     if mode & REPAIRED != 0 {
@@ -76,12 +76,12 @@ pub fn check(input: &[u8]) -> bool {
     let expected = plain::read(&wire);
     assert_eq!(found.answers, expected.answers);
     assert_eq!(
-        (found.taken_over, found.given_up),
-        (expected.taken_over, expected.given_up)
+        (found.switched_over, found.given_up),
+        (expected.switched_over, expected.given_up)
     );
     assert!(found.memory == expected.memory, "guest memory differs");
     assert_eq!(found.state, expected.state);
-    found.taken_over
+    found.switched_over
 }
 
 fn clear() -> Framing {
@@ -120,35 +120,35 @@ fn guest() -> Arc<GuestMemory> {
         .clone()
 }
 
-/// Lets a destination's lane receive `wire`: what became of the guest, and the bytes that came back.
+/// Lets a destination's thread receive `wire`: what became of the guest, and the bytes that came back.
 fn receive(framing: &Framing, wire: &[u8]) -> (Outcome, Vec<u8>) {
     let memory = guest();
     memory.zero_pages(0, PAGES as u64);
-    let takeover = Arc::new(Takeover::new(1, MOST_STATE));
+    let switchover = Arc::new(Switchover::new(1, MOST_STATE));
     let (here, mut there) = socket::pair();
     there.write_all(wire).expect("it fits the socket's buffers");
     there
         .shutdown(std::net::Shutdown::Write)
         .expect("connected");
     let connection = Connection::new(here, 0, "source", SILENCE).expect("a socket");
-    takeover.add_socket(connection.handle().expect("a descriptor"));
-    let lane = Lane::open(connection, framing, memory.clone(), takeover.clone());
-    let mut lane = lane.expect("a cipher");
-    match lane.greet(HELLO) {
+    switchover.add_socket(connection.handle().expect("a descriptor"));
+    let thread = StreamThread::open(connection, framing, memory.clone(), switchover.clone());
+    let mut thread = thread.expect("a cipher");
+    match thread.greet(HELLO) {
         Ok(()) => {
-            lane.run(|error| one_line(&error));
+            thread.run(|error| one_line(&error));
         }
         Err(error) => one_line(&error),
     }
-    let taken_over = takeover.is_taken_over();
+    let switched_over = switchover.is_switched_over();
     let mut content = vec![0; PAGES * PAGE_SIZE];
     memory.copy_out(0, &mut content);
     let outcome = Outcome {
-        taken_over,
-        given_up: takeover.is_decided() && !taken_over,
+        switched_over,
+        given_up: switchover.is_decided() && !switched_over,
         memory: content,
-        state: if taken_over {
-            takeover.device_state()
+        state: if switched_over {
+            switchover.device_state()
         } else {
             Vec::new()
         },
@@ -163,8 +163,8 @@ pub fn samples() -> [Vec<u8>; 2] {
     [clear(), sealed()].map(|framing| genuine::sample(&framing).concat())
 }
 
-/// A stream that must not be taken over.
+/// A stream that must not be switched over.
 #[cfg(test)]
-pub fn refused_takeover() -> Vec<u8> {
-    genuine::refused_takeover(&clear()).concat()
+pub fn refused_switchover() -> Vec<u8> {
+    genuine::refused_switchover(&clear()).concat()
 }

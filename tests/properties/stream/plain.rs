@@ -56,7 +56,7 @@ pub fn read(wire: &[u8]) -> Outcome {
     let mut wire = wire.to_vec();
     let mut left = wire.as_mut_slice();
     let mut guest = Outcome {
-        taken_over: false,
+        switched_over: false,
         given_up: false,
         memory: vec![0; PAGES * PAGE_SIZE],
         state: Vec::new(),
@@ -111,8 +111,8 @@ pub fn read(wire: &[u8]) -> Outcome {
                 state.extend_from_slice(control);
             }
             Kind::Final if at_end && control == of_all.encode() => {
-                guest.answers.push((Kind::TakeoverAck, head.round));
-                guest.taken_over = true;
+                guest.answers.push((Kind::SwitchoverAck, head.round));
+                guest.switched_over = true;
                 guest.state = state;
                 break;
             }

@@ -5,18 +5,18 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::destination::lane::LaneError;
+use crate::destination::stream_thread::StreamError;
 use crate::meter::process_cpu_ns;
 use crate::record::touched;
 use crate::transport::since_data;
 use crate::wire::Totals;
 
 const UNDECIDED: u8 = 0;
-const TAKEN_OVER: u8 = 1;
+const SWITCHED_OVER: u8 = 1;
 const GIVEN_UP: u8 = 2;
 
 /// What the streams have received, and what became of the guest.
-pub struct Takeover {
+pub struct Switchover {
     /// Rounds that ended, by stream.
     ended: Vec<AtomicU32>,
     /// What was applied, by stream.
@@ -26,14 +26,14 @@ pub struct Takeover {
     sockets: Mutex<Vec<TcpStream>>,
     silence: Duration,
     decision: AtomicU8,
-    /// CPU time of the process when the guest was taken over, nanoseconds.
+    /// CPU time of the process when the guest was switched over, nanoseconds.
     decided_cpu_ns: AtomicU64,
 }
 
-impl Takeover {
+impl Switchover {
     /// For as many streams, and a device state of at most so many bytes.
     pub fn new(streams: u32, most_device_state: usize) -> Self {
-        Takeover {
+        Switchover {
             ended: (0..streams).map(|_| AtomicU32::new(0)).collect(),
             applied: Mutex::new(vec![Totals::default(); streams as usize]),
             device_state: Mutex::new(touched(most_device_state)),
@@ -51,7 +51,7 @@ impl Takeover {
         self
     }
 
-    /// See [`Takeover::with_silence`].
+    /// See [`Switchover::with_silence`].
     pub fn silence(&self) -> Duration {
         self.silence
     }
@@ -72,12 +72,12 @@ impl Takeover {
     ///
     /// # Errors
     /// If one has not: a page of this round could be overwritten by a late record of that one.
-    pub fn check_barrier(&self, stream: u32, round: u32) -> Result<(), LaneError> {
+    pub fn check_barrier(&self, stream: u32, round: u32) -> Result<(), StreamError> {
         // SeqCst: once a round; the source's own barrier orders the rest.
         if self.ended.iter().all(|e| e.load(Ordering::SeqCst) >= round) {
             Ok(())
         } else {
-            Err(LaneError::Takeover {
+            Err(StreamError::Switchover {
                 stream,
                 what: "a round begins while another stream is still in the one before",
             })
@@ -107,7 +107,7 @@ impl Takeover {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn take_over(&self, sent: &[Totals]) -> Result<(), &'static str> {
+    pub fn switch_over(&self, sent: &[Totals]) -> Result<(), &'static str> {
         let rounds = self.ended[0].load(Ordering::SeqCst);
         let level = |e: &AtomicU32| e.load(Ordering::SeqCst) == rounds;
         if !self.ended.iter().all(level) {
@@ -116,7 +116,7 @@ impl Takeover {
         if *lock(&self.applied) != sent {
             return Err("the final record's totals differ from what was applied");
         }
-        self.decide(TAKEN_OVER)
+        self.decide(SWITCHED_OVER)
             .map_err(|()| "a second final record")?;
         Ok(())
     }
@@ -150,14 +150,14 @@ impl Takeover {
         }
     }
 
-    /// Whether the guest was taken over or given up.
+    /// Whether the guest was switched over or given up.
     pub fn is_decided(&self) -> bool {
         self.decision.load(Ordering::SeqCst) != UNDECIDED
     }
 
-    /// Whether the guest was taken over.
-    pub fn is_taken_over(&self) -> bool {
-        self.decision.load(Ordering::SeqCst) == TAKEN_OVER
+    /// Whether the guest was switched over.
+    pub fn is_switched_over(&self) -> bool {
+        self.decision.load(Ordering::SeqCst) == SWITCHED_OVER
     }
 
     /// CPU time of the process when the decision fell, nanoseconds; `None` before.
@@ -172,7 +172,7 @@ impl Takeover {
     }
 }
 
-/// A poisoned lock means that another lane panicked; the process is ending then.
+/// A poisoned lock means that another stream thread panicked; the process is ending then.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()

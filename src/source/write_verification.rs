@@ -14,11 +14,15 @@ const BATCH: usize = 4096;
 
 /// Builds the guest's memory a second time, from its first content and the writes that each vCPU
 /// counts, and compares. The vCPUs have ended. `None` if that can't be told: see
-/// [`crate::results::Guest::writes_kept`].
+/// [`crate::results::Guest::writes_verified`].
 ///
 /// # Errors
 /// If the streams or the second memory can't be made.
-pub fn writes_kept(spec: &HostSpec, machine: &Machine, executed: &[u64]) -> Result<Option<bool>> {
+pub fn writes_verified(
+    spec: &HostSpec,
+    machine: &Machine,
+    executed: &[u64],
+) -> Result<Option<bool>> {
     let scenario = &spec.scenario;
     let size = scenario.guest.memory;
     let commute = machine.extent == WriteExtent::Word || executed.len() == 1;

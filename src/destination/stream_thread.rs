@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::sequence::Direction;
-use crate::destination::takeover::Takeover;
+use crate::destination::switchover::Switchover;
 use crate::guest::memory::GuestMemory;
 use crate::meter::{StageMeter, StageTimes};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
@@ -19,9 +19,9 @@ pub const OPEN: usize = 1;
 /// See [`RECEIVE`].
 pub const APPLY: usize = 2;
 
-/// Why a lane ended without the guest.
+/// Why a stream thread ended without the guest.
 #[derive(Debug, thiserror::Error)]
-pub enum LaneError {
+pub enum StreamError {
     /// The stream broke, or what came was not due.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -35,9 +35,9 @@ pub enum LaneError {
         /// Here.
         applied: Totals,
     },
-    /// A takeover that must not be.
+    /// A switchover that must not be.
     #[error("stream {stream}: {what}")]
-    Takeover {
+    Switchover {
         /// Which stream.
         stream: u32,
         /// What is wrong.
@@ -45,22 +45,22 @@ pub enum LaneError {
     },
 }
 
-impl LaneError {
+impl StreamError {
     /// Whether the stream ended or broke, rather than carrying something that was not due.
     pub fn is_loss(&self) -> bool {
-        matches!(self, LaneError::Record(RecordError::Transport(_)))
+        matches!(self, StreamError::Record(RecordError::Transport(_)))
     }
 }
 
 /// One stream of the destination.
-pub struct Lane {
+pub struct StreamThread {
     connection: Connection,
     inbound: Inbound,
     outbound: Outbound,
     reply: Draft,
     meter: StageMeter<3>,
     memory: Arc<GuestMemory>,
-    takeover: Arc<Takeover>,
+    switchover: Arc<Switchover>,
     stream: u32,
     /// The round that is being received; rounds below it have ended on this stream.
     round: u32,
@@ -75,18 +75,18 @@ pub enum Step {
     Applied,
     /// It ended a round, which was acknowledged.
     RoundEnded,
-    /// The guest was taken over or given up, which was acknowledged: nothing more is due.
+    /// The guest was switched over or given up, which was acknowledged: nothing more is due.
     Ended,
 }
 
-/// What a lane leaves behind.
+/// What a stream thread leaves behind.
 pub struct Ended {
     /// CPU time by stage.
     pub times: StageTimes<3>,
 }
 
-impl Lane {
-    /// A lane over a connection whose preamble was read.
+impl StreamThread {
+    /// A stream thread over a connection whose preamble was read.
     ///
     /// # Errors
     /// If the cipher can't be set up.
@@ -94,16 +94,16 @@ impl Lane {
         connection: Connection,
         framing: &Framing,
         memory: Arc<GuestMemory>,
-        takeover: Arc<Takeover>,
-    ) -> Result<Lane, RecordError> {
-        Ok(Lane {
+        switchover: Arc<Switchover>,
+    ) -> Result<StreamThread, RecordError> {
+        Ok(StreamThread {
             connection,
             inbound: Inbound::new(framing, Direction::ToDestination)?,
             outbound: Outbound::new(framing, Direction::ToSource)?,
             reply: Draft::new(framing)?,
             meter: StageMeter::new(RECEIVE),
             memory,
-            takeover,
+            switchover,
             stream: framing.preamble.stream,
             round: 0,
             applied: Totals::default(),
@@ -119,12 +119,12 @@ impl Lane {
     ///
     /// # Errors
     /// If the stream breaks or the source means another guest.
-    pub fn greet(&mut self, expected: &[u8]) -> Result<(), LaneError> {
+    pub fn greet(&mut self, expected: &[u8]) -> Result<(), StreamError> {
         let head = self
             .inbound
             .expect(&mut self.connection, Kind::Hello, 0, "a hello")?;
         if self.inbound.payload(&head) != expected {
-            return Err(LaneError::Takeover {
+            return Err(StreamError::Switchover {
                 stream: self.stream,
                 what: "the source announces another guest than the spec",
             });
@@ -133,9 +133,9 @@ impl Lane {
         Ok(())
     }
 
-    /// Receives until the guest has been taken over, given up, or the stream breaks; tells of a
+    /// Receives until the guest has been switched over, given up, or the stream breaks; tells of a
     /// failure before it wakes the other streams, so that theirs come after it.
-    pub fn run(mut self, tell: impl FnOnce(LaneError)) -> Ended {
+    pub fn run(mut self, tell: impl FnOnce(StreamError)) -> Ended {
         let outcome = self.receive_all();
         self.meter.leave();
         let failed = outcome.is_err();
@@ -143,14 +143,14 @@ impl Lane {
             tell(error);
         }
         // Whatever the outcome, nothing more will be received on any stream.
-        self.takeover
-            .end_streams(failed && !self.takeover.is_decided());
+        self.switchover
+            .end_streams(failed && !self.switchover.is_decided());
         Ended {
             times: self.meter.times(),
         }
     }
 
-    fn receive_all(&mut self) -> Result<(), LaneError> {
+    fn receive_all(&mut self) -> Result<(), StreamError> {
         self.meter.enter();
         while self.step()? != Step::Ended {}
         Ok(())
@@ -160,7 +160,7 @@ impl Lane {
     ///
     /// # Errors
     /// If the stream breaks, or the record is not the one that is due.
-    pub fn step(&mut self) -> Result<Step, LaneError> {
+    pub fn step(&mut self) -> Result<Step, StreamError> {
         self.meter.record();
         self.receive()?;
         self.meter.lap(RECEIVE);
@@ -169,7 +169,7 @@ impl Lane {
         let step = match head.kind {
             Kind::Pages if head.round == self.round => {
                 if self.applied == Totals::default() {
-                    self.takeover.check_barrier(self.stream, self.round)?;
+                    self.switchover.check_barrier(self.stream, self.round)?;
                 }
                 let applied = self.apply(&head)?;
                 self.applied += applied;
@@ -179,13 +179,13 @@ impl Lane {
             Kind::RoundEnd if head.round == self.round => {
                 let (sent, applied) = (self.totals(&head)?, self.applied);
                 if sent != [applied] {
-                    return Err(LaneError::Totals {
+                    return Err(StreamError::Totals {
                         stream: self.stream,
                         sent,
                         applied,
                     });
                 }
-                self.takeover.round_ended(self.stream, applied);
+                self.switchover.round_ended(self.stream, applied);
                 self.answer(Kind::RoundAck, self.round)?;
                 self.applied = Totals::default();
                 self.round += 1;
@@ -206,15 +206,15 @@ impl Lane {
 
     /// Receives the next record. Between records a stream may be silent for as long as others
     /// bring the rest of a round.
-    fn receive(&mut self) -> Result<(), LaneError> {
+    fn receive(&mut self) -> Result<(), StreamError> {
         let had = self.connection.received();
         let mut silent = Duration::ZERO;
         loop {
             match self.inbound.receive(&mut self.connection) {
                 Err(RecordError::Transport(TransportError::Silent { limit, .. }))
                     if self.connection.received() == had
-                        && (self.takeover.has_received_within(limit)
-                            || silent + limit < self.takeover.silence()) =>
+                        && (self.switchover.has_received_within(limit)
+                            || silent + limit < self.switchover.silence()) =>
                 {
                     silent += limit;
                 }
@@ -224,13 +224,13 @@ impl Lane {
     }
 
     /// The apply stage: writes a record's pages to guest memory.
-    fn apply(&mut self, head: &Head) -> Result<Totals, LaneError> {
+    fn apply(&mut self, head: &Head) -> Result<Totals, StreamError> {
         let mut totals = Totals {
             records: 1,
             ..Totals::default()
         };
         if self.inbound.is_direct() {
-            // SAFETY: no vCPU runs here before the takeover, and the source deals each page to
+            // SAFETY: no vCPU runs here before the switchover, and the source deals each page to
             // one stream, with rounds as barriers.
             unsafe {
                 self.inbound
@@ -256,34 +256,34 @@ impl Lane {
     }
 
     /// Device state, final record, abort.
-    fn finish(&mut self, head: &Head) -> Result<Step, LaneError> {
+    fn finish(&mut self, head: &Head) -> Result<Step, StreamError> {
         let stream = self.stream;
         if stream != 0 {
             return Err(self.inbound.unexpected(head, "pages").into());
         }
-        let refused = |what| LaneError::Takeover { stream, what };
+        let refused = |what| StreamError::Switchover { stream, what };
         match head.kind {
             Kind::DeviceState => {
-                self.takeover
+                self.switchover
                     .add_device_state(self.inbound.payload(head))
                     .map_err(refused)?;
                 Ok(Step::Applied)
             }
             Kind::Final => {
                 let sent = self.totals(head)?;
-                self.takeover.take_over(&sent).map_err(refused)?;
-                self.answer(Kind::TakeoverAck, head.round)?;
+                self.switchover.switch_over(&sent).map_err(refused)?;
+                self.answer(Kind::SwitchoverAck, head.round)?;
                 Ok(Step::Ended)
             }
             _ => {
-                self.takeover.give_up();
+                self.switchover.give_up();
                 self.answer(Kind::AbortAck, head.round)?;
                 Ok(Step::Ended)
             }
         }
     }
 
-    fn totals(&self, head: &Head) -> Result<Vec<Totals>, LaneError> {
+    fn totals(&self, head: &Head) -> Result<Vec<Totals>, StreamError> {
         self.inbound
             .payload(head)
             .chunks(Totals::LEN)

@@ -29,7 +29,7 @@ pub const SEAL: usize = 1;
 pub const TRANSMIT: usize = 2;
 
 /// One stream of the source.
-pub struct Lane {
+pub struct StreamThread {
     connection: Connection,
     outbound: Outbound,
     inbound: Inbound,
@@ -40,7 +40,7 @@ pub struct Lane {
     final_sent: bool,
 }
 
-/// What all lanes of a source share.
+/// What all stream threads of a source share.
 pub struct Shared {
     /// The guest's memory.
     pub memory: Arc<GuestMemory>,
@@ -56,15 +56,15 @@ pub struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // A lane's own stack is scrubbed with its ciphers; the workers sealed with them too.
+        // A stream thread's own stack is scrubbed with its ciphers; the workers sealed with them too.
         if let Some(pool) = &self.pool {
             pool.broadcast(|_| crypto::scrub_stack());
         }
     }
 }
 
-impl Lane {
-    /// A lane over a fresh connection: sends its preamble.
+impl StreamThread {
+    /// A stream thread over a fresh connection: sends its preamble.
     ///
     /// # Errors
     /// If the stream breaks or the cipher can't be set up.
@@ -72,13 +72,13 @@ impl Lane {
         mut connection: Connection,
         framing: &Framing,
         shared: Arc<Shared>,
-    ) -> Result<Lane, RecordError> {
+    ) -> Result<StreamThread, RecordError> {
         let workers = shared.pool.as_ref().map_or(1, |p| p.current_num_threads());
         let batch = |records| -> Result<Vec<Draft>, RecordError> {
             (0..records).map(|_| Draft::new(framing)).collect()
         };
         connection.send(&framing.preamble.encode())?;
-        Ok(Lane {
+        Ok(StreamThread {
             connection,
             outbound: Outbound::new(framing, Direction::ToDestination)?,
             inbound: Inbound::new(framing, Direction::ToSource)?,
@@ -111,7 +111,7 @@ impl Lane {
         Ok(())
     }
 
-    /// The first half of [`Lane::greet`].
+    /// The first half of [`StreamThread::greet`].
     ///
     /// # Errors
     /// If the stream breaks.
@@ -173,7 +173,7 @@ impl Lane {
                     ..Awaited::of(Kind::RoundAck, round, "the round's acknowledgement")
                 }
             }
-            Order::TakeOver {
+            Order::SwitchOver {
                 round,
                 device_state,
                 totals,
@@ -185,7 +185,11 @@ impl Lane {
                 // From here on the destination may take over, whatever this side sees of it.
                 self.final_sent = true;
                 self.control(Kind::Final, round, &totals)?;
-                Awaited::of(Kind::TakeoverAck, round, "the takeover's acknowledgement")
+                Awaited::of(
+                    Kind::SwitchoverAck,
+                    round,
+                    "the switchover's acknowledgement",
+                )
             }
             Order::Abort { round } => {
                 self.control(Kind::Abort, round, &[])?;
