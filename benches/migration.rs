@@ -12,7 +12,7 @@ use migtax::arm::Arm;
 use migtax::crypto;
 use migtax::results::OutcomeStatus;
 use migtax::runner::pair::{Task, migrate};
-use migtax::runner::process::Launcher;
+use migtax::runner::process::{Launcher, Mailbox};
 use migtax::runner::route::Route;
 use migtax::scenario::Scenario;
 use migtax::units::{Rate, Size, Span};
@@ -29,6 +29,10 @@ fn main() {
     let route = Route::default();
     let launcher = Launcher::of(env!("CARGO_BIN_EXE_migtax"));
     let (sender, inbox) = channel();
+    let mailbox = Mailbox {
+        sender: &sender,
+        inbox: &inbox,
+    };
     let mut group = criterion.benchmark_group("migration");
     group
         .sample_size(10)
@@ -53,7 +57,7 @@ fn main() {
             bencher.iter_custom(|times| {
                 (0..times)
                     .map(|_| {
-                        let made = migrate(&launcher, &task, &sender, &inbox)
+                        let made = migrate(&launcher, &task, &mailbox)
                             .unwrap_or_else(|error| panic!("{arm}: {error:?}"));
                         let migration = made.migration;
                         let outcome = &migration.outcome;

@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::results;
-use crate::runner::Point;
+use crate::runner::Job;
 use crate::scenario::{MOST_AUTO_BLOCKS, Overrides, Repetitions, Scenario, folder_name};
 
 /// The folder of each point of a matrix, below that of the run; a scenario without lists has the
 /// run's own. No two are the same, although names are cut short.
-pub fn of_points(scenarios: Vec<Scenario>, folder: &Path) -> Vec<Point> {
-    let point = |scenario, folder| Point {
+pub fn of_points(scenarios: Vec<Scenario>, folder: &Path) -> Vec<Job> {
+    let job = |scenario, folder| Job {
         scenario,
         folder,
         earlier: None,
     };
     if scenarios.len() == 1 {
         let own = scenarios.into_iter();
-        return own.map(|own| point(own, folder.to_owned())).collect();
+        return own.map(|own| job(own, folder.to_owned())).collect();
     }
     let mut taken = BTreeSet::new();
     let within = |scenario: Scenario| {
@@ -31,7 +31,7 @@ pub fn of_points(scenarios: Vec<Scenario>, folder: &Path) -> Vec<Point> {
             }
             name = format!("{stem}-{number}");
         }
-        point(scenario, folder.join(name))
+        job(scenario, folder.join(name))
     };
     scenarios.into_iter().map(within).collect()
 }
@@ -49,7 +49,7 @@ fn label(point: &Scenario) -> String {
 ///
 /// # Errors
 /// If it is none, or values are given that are not its own.
-pub fn interrupted(run: &Path, overrides: &Overrides) -> Result<(Vec<Point>, PathBuf)> {
+pub fn interrupted(run: &Path, overrides: &Overrides) -> Result<(Vec<Job>, PathBuf)> {
     let open_ended = Overrides {
         reps: Some(Repetitions::Auto),
         ..Overrides::default()
@@ -63,20 +63,20 @@ pub fn interrupted(run: &Path, overrides: &Overrides) -> Result<(Vec<Point>, Pat
     }
     let file = results::file_of(run);
     let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
-    let mut points = Vec::new();
+    let mut jobs = Vec::new();
     for file in files_of(run, file)? {
         let earlier = results::read(&file)?;
         let mut scenario = earlier.scenario.clone();
         if is_open_ended {
             scenario.measure.repetitions = MOST_AUTO_BLOCKS;
         }
-        points.push(Point {
+        jobs.push(Job {
             scenario,
             folder: file.parent().unwrap_or(Path::new(".")).to_owned(),
             earlier: Some(earlier),
         });
     }
-    let earlier = || points.iter().filter_map(|point| point.earlier.as_ref());
+    let earlier = || jobs.iter().filter_map(|job| job.earlier.as_ref());
     let only = |allowed| Err(Error::invalid("--resume", run.display(), allowed));
     if !earlier().any(|results| results.interrupted) {
         return only("only a run that was interrupted");
@@ -85,7 +85,7 @@ pub fn interrupted(run: &Path, overrides: &Overrides) -> Result<(Vec<Point>, Pat
     if !earlier().all(|results| Some(&results.command) == command) {
         return only("one run: the runs in this folder were made by different commands");
     }
-    Ok((points, folder))
+    Ok((jobs, folder))
 }
 
 /// The results of a run, or of each point of a matrix.
@@ -161,7 +161,7 @@ mod tests {
         let folders = of_points(points, Path::new("run"));
         let names: Vec<&str> = folders
             .iter()
-            .map(|point| point.folder.strip_prefix("run").unwrap().to_str().unwrap())
+            .map(|job| job.folder.strip_prefix("run").unwrap().to_str().unwrap())
             .collect();
         let cut = format!("model-{}", "x".repeat(58));
         assert_eq!(

@@ -12,7 +12,7 @@ use crate::cli::place::Place;
 use crate::error::{Error, ExitCode, Result};
 use crate::report;
 use crate::results::{self, Migration};
-use crate::runner::{self, Observer, Options, Point};
+use crate::runner::{self, Job, Observer, Options};
 use crate::scenario::{MOST_AUTO_BLOCKS, Overrides, Repetitions, Scenario, load_points};
 use crate::stats::StopRule;
 use crate::units::Span;
@@ -67,11 +67,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     args.place.put_into(&mut options)?;
     let check = |scenario: &Scenario| runner::check(scenario, &options);
-    let (points, folder) = match &args.resume {
+    let (jobs, folder) = match &args.resume {
         Some(run) => {
-            let (points, folder) = folders::interrupted(run, &args.overrides)?;
-            points.iter().try_for_each(|point| check(&point.scenario))?;
-            (points, folder)
+            let (jobs, folder) = folders::interrupted(run, &args.overrides)?;
+            jobs.iter().try_for_each(|job| check(&job.scenario))?;
+            (jobs, folder)
         }
         None => {
             let scenarios = load_points(args.scenario.as_deref(), &args.overrides)?;
@@ -84,11 +84,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
     };
     let mut progress = Progress::new();
-    let run = runner::run(&points, &options, &mut progress)?;
+    let finished = runner::run(&jobs, &options, &mut progress)?;
     progress.bar.finish_and_clear();
-    let is_matrix = points.len() > 1;
+    let is_matrix = jobs.len() > 1;
     let mut reported = Vec::new();
-    for (Point { folder, .. }, results) in points.iter().zip(run.results) {
+    for (Job { folder, .. }, results) in jobs.iter().zip(finished.results) {
         // Points of a matrix that an interrupt left without a migration have nothing to show.
         if is_matrix && results.interrupted && results.migrations.is_empty() {
             continue;
@@ -119,7 +119,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         };
         println!("{}", shown.display());
     }
-    Ok(run.exit)
+    Ok(finished.exit)
 }
 
 fn parse_share(text: &str) -> std::result::Result<f64, String> {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::host::Capabilities;
 use crate::machine;
 use crate::results::HostInfo;
-use crate::runner::Options;
+use crate::runner::options::Options;
 use crate::runner::process::{Launcher, Role};
 
 /// The hosts of a run.
@@ -33,7 +33,10 @@ impl<'a> Hosts<'a> {
         Hosts {
             launcher,
             machine: HostInfo {
-                destination: destination.map(|command| command.join(" ")),
+                destination: destination.map(|command| {
+                    shlex::try_join(command.iter().map(String::as_str))
+                        .expect("the words of an argument hold no NUL")
+                }),
                 ..machine::host_info()
             },
             told: BTreeMap::new(),

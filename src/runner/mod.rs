@@ -1,55 +1,34 @@
 //! The coordinator: policy, one-time keys, arms and repetitions in interleaved blocks.
 
 mod hosts;
+mod options;
 mod outcome;
 pub mod pair;
 mod patience;
 pub mod policy;
 pub mod process;
+mod room;
 pub mod route;
-pub mod session;
+mod session;
 
 use std::path::PathBuf;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 
-use crate::arm::Arm;
-use crate::error::{Error, ExitCode, Result};
-use crate::machine;
-use crate::results::{Migration, OutcomeStatus, PolicyDecision, Results};
-use crate::runner::hosts::Hosts;
-use crate::runner::pair::NotMade;
-use crate::runner::process::{Envelope, Launcher, Message, Role};
-use crate::runner::session::{Mailbox, Session};
-use crate::scenario::{ClockKind, Scenario};
-use crate::stats;
-use crate::units::{Bandwidth, link_time_ns};
+pub use options::{Observer, Options};
+pub use room::check;
 
-/// What a run needs beside its scenario.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Let the software arms run under policy `required`.
-    pub allow_software: bool,
-    /// CPUs to keep the source to; empty for any.
-    pub pin_source: Vec<usize>,
-    /// CPUs to keep the destination to; empty for any.
-    pub pin_destination: Vec<usize>,
-    /// The command that repeats the run, for the record.
-    pub command: Vec<String>,
-    /// When to stop, if the number of blocks is open.
-    pub stop: Option<stats::StopRule>,
-    /// How the destination is started, if not as this executable: a command that may reach
-    /// another machine.
-    pub destination: Option<Vec<String>>,
-    /// How the source reaches the destination.
-    pub route: route::Route,
-    /// Hosts that are told to hide their AES instructions.
-    pub hide_aes: Vec<Role>,
-}
+use crate::error::{Error, ExitCode, Result};
+use crate::results::{Migration, OutcomeStatus, PolicyDecision, Results};
+use crate::scenario::Scenario;
+use hosts::Hosts;
+use pair::NotMade;
+use process::{Envelope, Launcher, Mailbox, Message};
+use session::Session;
 
 /// A scenario to run.
 #[derive(Debug, Clone)]
-pub struct Point {
+pub struct Job {
     /// What is run.
     pub scenario: Scenario,
     /// Where its results are saved.
@@ -58,22 +37,12 @@ pub struct Point {
     pub earlier: Option<Results>,
 }
 
-/// Who watches a run.
-pub trait Observer {
-    /// So many migrations will be made, warm-up included.
-    fn planned(&mut self, _migrations: u32) {}
-    /// A migration begins.
-    fn begins(&mut self, _arm: Arm, _block: Option<u32>) {}
-    /// A migration was made; warm-up too.
-    fn made(&mut self, _migration: &Migration) {}
-}
-
-/// A finished or interrupted run.
+/// What came of all jobs, finished or interrupted.
 #[derive(Debug)]
-pub struct Run {
-    /// The record of each scenario, as saved.
+pub struct Finished {
+    /// The results of each job, as saved.
     pub results: Vec<Results>,
-    /// The exit code that it comes to.
+    /// The exit code that they come to.
     pub exit: ExitCode,
 }
 
@@ -86,7 +55,7 @@ pub struct Run {
 /// # Errors
 /// If hosts can't be started, results can't be saved, or there is nothing left to go on with.
 /// What goes wrong in a migration is an outcome.
-pub fn run(points: &[Point], options: &Options, observer: &mut dyn Observer) -> Result<Run> {
+pub fn run(jobs: &[Job], options: &Options, observer: &mut dyn Observer) -> Result<Finished> {
     let mut launcher = Launcher::this_build()?.hiding_aes(&options.hide_aes);
     if let Some(command) = &options.destination {
         launcher = launcher.with_destination(command.clone());
@@ -98,12 +67,12 @@ pub fn run(points: &[Point], options: &Options, observer: &mut dyn Observer) -> 
         inbox: &inbox,
     };
     let mut hosts = Hosts::new(&launcher, options);
-    let mut sessions = Vec::with_capacity(points.len());
-    for Point {
+    let mut sessions = Vec::with_capacity(jobs.len());
+    for Job {
         scenario,
         folder,
         earlier,
-    } in points
+    } in jobs
     {
         std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
         let session = Session::open(scenario, options, &mut hosts, folder)?;
@@ -152,7 +121,7 @@ pub fn run(points: &[Point], options: &Options, observer: &mut dyn Observer) -> 
         .map(|session| session.close(interrupted))
         .collect::<Result<Vec<_>>>()?;
     let exit = exit_code(&results, interrupted);
-    Ok(Run { results, exit })
+    Ok(Finished { results, exit })
 }
 
 fn exit_code(results: &[Results], interrupted: bool) -> ExitCode {
@@ -172,70 +141,8 @@ fn exit_code(results: &[Results], interrupted: bool) -> ExitCode {
     }
 }
 
-/// Refuses a scenario that this machine or its own link is too small for, before anything is made.
-///
-/// # Errors
-/// In one line: what is too small, and what is needed.
-pub fn check(scenario: &Scenario, options: &Options) -> Result<()> {
-    // Both hosts hold the whole guest, this machine those that run on it.
-    let guests_here = if options.destination.is_some() { 1 } else { 2 };
-    check_memory(scenario, guests_here)?;
-    check_link(scenario)
-}
-
-fn check_memory(scenario: &Scenario, guests: u64) -> Result<()> {
-    let need = scenario
-        .guest
-        .memory
-        .0
-        .saturating_mul(guests)
-        .saturating_add(machine::RESERVE_BYTES);
-    let have = machine::available_memory()?;
-    if need <= have {
-        return Ok(());
-    }
-    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
-    Err(Error::invalid(
-        "guest.memory",
-        scenario.guest.memory,
-        format!(
-            "{} {}, this machine has {} available",
-            match guests {
-                1 => "the source needs",
-                _ => "source and destination together need",
-            },
-            mib(need),
-            mib(have)
-        ),
-    ))
-}
-
-/// A record is sent when the link has carried the one before: that wait must not look like silence.
-fn check_link(scenario: &Scenario) -> Result<()> {
-    let migration = &scenario.migration;
-    let (Bandwidth::BitsPerSecond(bits), ClockKind::Live) =
-        (migration.link, scenario.measure.clock)
-    else {
-        return Ok(());
-    };
-    let record_ns = link_time_ns(migration.record.0, bits);
-    if record_ns <= migration.peer_timeout.as_nanos() / 10 * 9 {
-        return Ok(());
-    }
-    Err(Error::invalid(
-        "migration.record",
-        migration.record,
-        format_args!(
-            "what {} carries in 0.9 of migration.peer_timeout = {}; this takes {:.2} s",
-            migration.link,
-            migration.peer_timeout,
-            record_ns as f64 / 1e9
-        ),
-    ))
-}
-
 /// Turns SIGINT and SIGTERM into messages.
-fn signals(sender: std::sync::mpsc::Sender<Envelope>) -> Result<SignalGuard> {
+fn signals(sender: Sender<Envelope>) -> Result<SignalGuard> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
         .map_err(|error| Error::io("watching for interrupts", error))?;

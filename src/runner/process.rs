@@ -4,7 +4,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command as Process, Stdio};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use crate::arm::{AWS_LC_MASK_VARIABLE, Arm};
@@ -13,23 +13,14 @@ use crate::error::{Error, Result};
 use crate::host::control::next_line;
 use crate::host::{Capabilities, Command, Event, HostSpec, PROTOCOL};
 
-/// Which role a host plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which role a host plays; its name is also an argument of `migtax host`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::AsRefStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Role {
     /// Sends the guest.
     Source,
     /// Receives it.
     Destination,
-}
-
-impl Role {
-    /// The role's name, also as an argument of `migtax host`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::Source => "source",
-            Role::Destination => "destination",
-        }
-    }
 }
 
 /// What reaches the coordinator while it waits.
@@ -46,6 +37,15 @@ pub enum Message {
 /// A message and the serial number of the pair of hosts that it is about; messages about an
 /// earlier pair may still arrive when the next one runs. An interrupt is about every pair.
 pub type Envelope = (u64, Message);
+
+/// Where messages arrive, and what senders of them hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Mailbox<'a> {
+    /// For whoever has something to say.
+    pub sender: &'a Sender<Envelope>,
+    /// For the coordinator.
+    pub inbox: &'a Receiver<Envelope>,
+}
 
 /// How host processes are started.
 #[derive(Debug, Clone)]
@@ -146,18 +146,15 @@ impl Launcher {
         let capabilities: Capabilities =
             serde_json::from_slice(&output.stdout).map_err(|error| {
                 Error::CannotRun(format!(
-                    "the {} host for {arm} did not tell its capabilities ({error}; {})",
-                    role.name(),
+                    "the {role} host for {arm} did not tell its capabilities ({error}; {})",
                     output.status
                 ))
             })?;
         if capabilities.protocol != PROTOCOL {
             return Err(Error::CannotRun(format!(
-                "the {} host is migtax {} with protocol {}, this one speaks {PROTOCOL}: use the \
+                "the {role} host is migtax {} with protocol {}, this one speaks {PROTOCOL}: use the \
                  same build on both sides",
-                role.name(),
-                capabilities.migtax_version,
-                capabilities.protocol
+                capabilities.migtax_version, capabilities.protocol
             )));
         }
         Ok(capabilities)
@@ -176,11 +173,11 @@ impl Launcher {
     ) -> Result<HostProcess> {
         let mut child = self
             .process(role, spec.arm)
-            .arg(role.name())
+            .arg(role.as_ref())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|error| Error::io(format!("starting the {} host", role.name()), error))?;
+            .map_err(|error| Error::io(format!("starting the {role} host"), error))?;
         let stdin = child.stdin.take();
         let output = child.stdout.take();
         let mut host = HostProcess {
@@ -258,16 +255,11 @@ impl HostProcess {
         }
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Its output has ended, so it is ending: waits for it, and says how it ended, in words.
     pub fn epitaph(&mut self) -> String {
         match self.child.wait() {
-            Ok(status) => format!("the {} host process ended: {status}", self.role.name()),
-            Err(error) => format!("the {} host process is lost: {error}", self.role.name()),
+            Ok(status) => format!("the {} host process ended: {status}", self.role),
+            Err(error) => format!("the {} host process is lost: {error}", self.role),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender};
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -15,10 +14,10 @@ use crate::machine::{self, Monitor};
 use crate::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
 use crate::results::{self, ArmInfo, Metric, PolicyDecision, Results, SCHEMA_VERSION, Warning};
 use crate::runner::hosts::{Abilities, Hosts};
+use crate::runner::options::{Observer, Options};
 use crate::runner::pair::{self, Made, NotMade, Task};
 use crate::runner::policy::{self, Rules};
-use crate::runner::process::{Envelope, Launcher};
-use crate::runner::{Observer, Options};
+use crate::runner::process::{Launcher, Mailbox};
 use crate::scenario::{ClockKind, Scenario};
 use crate::stats;
 
@@ -43,14 +42,6 @@ pub struct Session<'a> {
     /// Warnings that don't follow from the results themselves.
     extra: Vec<Warning>,
     monitor: Monitor,
-}
-
-/// What to use for making migrations.
-pub struct Mailbox<'a> {
-    /// For the hosts' messages.
-    pub sender: &'a Sender<Envelope>,
-    /// Where they arrive.
-    pub inbox: &'a Receiver<Envelope>,
 }
 
 /// Where block `number` (warm-up included) starts in the stream, nanoseconds.
@@ -184,7 +175,7 @@ impl<'a> Session<'a> {
         index: usize,
         mailbox: &Mailbox<'_>,
         observer: &mut dyn Observer,
-    ) -> std::result::Result<(), NotMade> {
+    ) -> Result<(), NotMade> {
         let seed = self.scenario.guest.seed;
         let (number, block) = self.schedule[index];
         let offset_number = match self.scenario.measure.clock {
@@ -203,7 +194,7 @@ impl<'a> Session<'a> {
                 pin: (&self.options.pin_source, &self.options.pin_destination),
                 route: &self.options.route,
             };
-            let made = pair::migrate(self.launcher, &task, mailbox.sender, mailbox.inbox)?;
+            let made = pair::migrate(self.launcher, &task, mailbox)?;
             observer.made(&made.migration);
             if block.is_some() {
                 self.keep(made);

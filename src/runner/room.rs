@@ -1,0 +1,69 @@
+//! Whether a scenario fits this machine and its own link.
+
+use crate::error::{Error, Result};
+use crate::machine;
+use crate::runner::options::Options;
+use crate::scenario::{ClockKind, Scenario};
+use crate::units::{Bandwidth, link_time_ns};
+
+/// Refuses a scenario that this machine or its own link is too small for, before anything is made.
+///
+/// # Errors
+/// In one line: what is too small, and what is needed.
+pub fn check(scenario: &Scenario, options: &Options) -> Result<()> {
+    // Both hosts hold the whole guest, this machine those that run on it.
+    let guests_here = if options.destination.is_some() { 1 } else { 2 };
+    check_memory(scenario, guests_here)?;
+    check_link(scenario)
+}
+
+fn check_memory(scenario: &Scenario, guests: u64) -> Result<()> {
+    let need = scenario
+        .guest
+        .memory
+        .0
+        .saturating_mul(guests)
+        .saturating_add(machine::RESERVE_BYTES);
+    let have = machine::available_memory()?;
+    if need <= have {
+        return Ok(());
+    }
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    Err(Error::invalid(
+        "guest.memory",
+        scenario.guest.memory,
+        format!(
+            "{} {}, this machine has {} available",
+            match guests {
+                1 => "the source needs",
+                _ => "source and destination together need",
+            },
+            mib(need),
+            mib(have)
+        ),
+    ))
+}
+
+/// A record is sent when the link has carried the one before: that wait must not look like silence.
+fn check_link(scenario: &Scenario) -> Result<()> {
+    let migration = &scenario.migration;
+    let (Bandwidth::BitsPerSecond(bits), ClockKind::Live) =
+        (migration.link, scenario.measure.clock)
+    else {
+        return Ok(());
+    };
+    let record_ns = link_time_ns(migration.record.0, bits);
+    if record_ns <= migration.peer_timeout.as_nanos() / 10 * 9 {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "migration.record",
+        migration.record,
+        format_args!(
+            "what {} carries in 0.9 of migration.peer_timeout = {}; this takes {:.2} s",
+            migration.link,
+            migration.peer_timeout,
+            record_ns as f64 / 1e9
+        ),
+    ))
+}
