@@ -10,7 +10,7 @@ use crate::results::{
     OutcomeStatus, PolicyDecision, Results, Round, RoundKind, SCHEMA_VERSION, SourceCpu, Verified,
 };
 use crate::scenario::{GuestSpec, MeasureSpec, MigrationSpec, Scenario, WorkloadSpec};
-use crate::stats::{Random, Shape};
+use crate::stats::{Noise, Random};
 use crate::units::{GIB, PAGE_SIZE, Size};
 
 /// What to simulate.
@@ -24,8 +24,8 @@ pub struct Simulation {
     pub arms: Vec<Arm>,
     /// Blocks.
     pub blocks: u32,
-    /// Shape of the noise.
-    pub shape: Shape,
+    /// Distribution of the noise.
+    pub shape: Noise,
     /// Scale of the noise of cipher stages: the standard deviation of the logarithm if normal.
     pub stage_noise: f64,
     /// Scale of the noise of whatever holds a socket call.
@@ -53,7 +53,7 @@ impl Default for Simulation {
             machine_seed: 1,
             arms: Arm::all().collect(),
             blocks: 5,
-            shape: Shape::Normal,
+            shape: Noise::Normal,
             stage_noise: 0.03,
             socket_noise: 0.17,
             block_noise: 0.05,
@@ -347,10 +347,11 @@ fn timed(mut rounds: Vec<Round>, transfer_s: f64, pause_s: f64) -> Vec<Round> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use strum::IntoEnumIterator as _;
 
     #[test]
     fn simulated_runs_hold_together() {
-        for shape in Shape::ALL {
+        for shape in Noise::iter() {
             let run = results(&Simulation {
                 shape,
                 drift: 0.2,

@@ -7,6 +7,7 @@
 
 use rayon::prelude::*;
 use serde::Serialize;
+use strum::IntoEnumIterator as _;
 
 use super::builds;
 use super::config::Config;
@@ -16,7 +17,7 @@ use crate::arm::Arm;
 use crate::compare::Measure;
 use crate::results::Results;
 use crate::simulate::{Simulation, raw};
-use crate::stats::Shape;
+use crate::stats::Noise;
 
 /// Two stored runs of so many blocks.
 const RUN_BLOCKS: u32 = 20;
@@ -67,7 +68,7 @@ impl Machine {
 pub struct Condition {
     /// How the gate was asked.
     pub method: Method,
-    /// Shape of the noise.
+    /// Distribution of the noise.
     pub shape: &'static str,
     /// What the machine does.
     pub machine: Machine,
@@ -116,7 +117,7 @@ pub struct SelfTest {
 pub fn run(config: &Config, trials: u32, seed: u32) -> SelfTest {
     let mut conditions = Vec::new();
     for method in [Method::Gate, Method::Ab] {
-        for shape in Shape::ALL {
+        for shape in Noise::iter() {
             for machine in Machine::ALL {
                 if (method, machine) != (Method::Ab, Machine::FasterMemory) {
                     conditions.push(condition(config, method, shape, machine, trials, seed));
@@ -230,7 +231,7 @@ impl SelfTest {
 #[derive(Clone, Copy)]
 struct Setting {
     method: Method,
-    shape: Shape,
+    shape: Noise,
     machine: Machine,
     trial: u64,
 }
@@ -307,7 +308,7 @@ fn slowed(report: &Report) -> Option<(Verdict, Option<f64>)> {
 fn condition(
     config: &Config,
     method: Method,
-    shape: Shape,
+    shape: Noise,
     machine: Machine,
     trials: u32,
     seed: u32,
@@ -341,7 +342,7 @@ fn condition(
     let claims: Vec<f64> = outcomes.iter().filter_map(|o| o.1).collect();
     Condition {
         method,
-        shape: shape.name(),
+        shape: shape.into(),
         machine,
         trials,
         false_alarms: of(Verdict::Regressed),
@@ -360,7 +361,7 @@ fn curve_point(config: &Config, method: Method, effect: f64, trials: u32, seed: 
         .filter_map(|trial| {
             let setting = Setting {
                 method,
-                shape: Shape::Normal,
+                shape: Noise::Normal,
                 machine: Machine::Steady,
                 // Other trials than those of the conditions.
                 trial: numbered(seed, trial) + (1 << 31),

@@ -218,7 +218,7 @@ impl<'a> Session<'a> {
             .map(|metric| compare::widest_half_width(&taxes, metric))
             .try_fold(0.0, |widest: f64, width| Some(widest.max(width?)));
         self.results.scenario.measure.repetitions = blocks;
-        rule.after(blocks, elapsed_s, widest) != stats::Decision::Continue
+        rule.is_met(blocks, elapsed_s, widest)
     }
 
     /// Derives comparisons and warnings, saves, and gives the results out.

@@ -1,8 +1,13 @@
 //! Intervals for a median: exact from order statistics, or by bootstrap.
 
 use super::random::Random;
-use super::robust::median;
-use super::{BOOTSTRAP_FROM, NOMINAL_LEVEL};
+use super::robust::{median, quantile};
+
+/// Blocks from which intervals come from the bootstrap instead of order statistics.
+const BOOTSTRAP_FROM: usize = 20;
+
+/// The level that intervals aim at.
+pub const NOMINAL_LEVEL: f64 = 0.95;
 
 /// Resamples of a bootstrap: enough that its ends move by less than a hundredth of their width.
 const RESAMPLES: usize = 10_000;
@@ -24,8 +29,7 @@ pub struct Interval {
     pub n: usize,
 }
 
-/// The interval that fits the number of values: exact below [`BOOTSTRAP_FROM`], bootstrap from
-/// there on. `None` of nothing.
+/// The interval that fits the number of values: exact below 20, bootstrap from there on. `None` of nothing.
 pub fn median_interval(values: &[f64]) -> Option<Interval> {
     if values.len() < BOOTSTRAP_FROM {
         order_statistic_interval(values, NOMINAL_LEVEL)
@@ -74,7 +78,7 @@ fn binomial_half_below(n: usize, k: usize) -> f64 {
 
 /// The percentile bootstrap of the median over values (Efron 1979), seeded. For a median the
 /// bias-corrected variants gain nothing: its jackknife is degenerate. `None` of nothing.
-pub fn bootstrap_median(values: &[f64], level: f64) -> Option<Interval> {
+fn bootstrap_median(values: &[f64], level: f64) -> Option<Interval> {
     let centre = median(values)?;
     let n = values.len();
     let mut random = Random::new(BOOTSTRAP_SEED, n as u64);
@@ -96,8 +100,8 @@ pub fn bootstrap_median(values: &[f64], level: f64) -> Option<Interval> {
     let tail = (1.0 - level) / 2.0;
     Some(Interval {
         median: centre,
-        low: super::quantile(&medians, tail)?,
-        high: super::quantile(&medians, 1.0 - tail)?,
+        low: quantile(&medians, tail)?,
+        high: quantile(&medians, 1.0 - tail)?,
         level,
         n,
     })

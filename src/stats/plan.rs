@@ -27,47 +27,24 @@ pub struct StopRule {
     pub budget_s: f64,
 }
 
-/// What to do after a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// Make another block.
-    Continue,
-    /// The watched intervals are narrow enough.
-    NarrowEnough,
-    /// Another block would end after the budget.
-    BudgetSpent,
-    /// The largest number of blocks was made.
-    MostBlocks,
-}
-
 impl StopRule {
     /// The relative half-width that the rule watches, of a ratio and its interval.
     pub fn half_width_of(ratio: f64, low: f64, high: f64) -> f64 {
         (high / ratio - 1.0).max(1.0 - low / ratio)
     }
 
-    /// Decides after `blocks` blocks that took `elapsed_s`. `widest` is the widest watched
+    /// Whether `blocks` blocks that took `elapsed_s` are enough: as many as may be made, precise,
+    /// or so slow that another would end after the budget. `widest` is the widest watched
     /// interval's half-width, `None` while there is none or one is below its nominal level.
     ///
     /// Stopping at a width and not at a result keeps the ratio unbiased; the interval's level
     /// suffers a little, since narrow samples stop earlier, which is why `min_blocks` should
     /// not be small.
-    pub fn after(&self, blocks: u32, elapsed_s: f64, widest: Option<f64>) -> Decision {
-        if blocks >= self.max_blocks {
-            return Decision::MostBlocks;
-        }
-        if blocks >= self.min_blocks && widest.is_some_and(|w| w <= self.half_width) {
-            return Decision::NarrowEnough;
-        }
-        let block_s = if blocks == 0 {
-            0.0
-        } else {
-            elapsed_s / f64::from(blocks)
-        };
-        if blocks > 0 && elapsed_s + block_s > self.budget_s {
-            return Decision::BudgetSpent;
-        }
-        Decision::Continue
+    pub fn is_met(&self, blocks: u32, elapsed_s: f64, widest: Option<f64>) -> bool {
+        let made = f64::from(blocks);
+        blocks >= self.max_blocks
+            || blocks >= self.min_blocks && widest.is_some_and(|w| w <= self.half_width)
+            || blocks > 0 && elapsed_s * (1.0 + 1.0 / made) > self.budget_s
     }
 }
 
@@ -90,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stop_rule_names_why_it_stops() {
+    fn a_run_ends_when_it_is_precise_long_or_large_enough() {
         let rule = StopRule {
             half_width: 0.05,
             min_blocks: 6,
@@ -98,16 +75,16 @@ mod tests {
             budget_s: 300.0,
         };
         let table = [
-            (0, 400.0, None, Decision::Continue),
-            (3, 30.0, Some(0.01), Decision::Continue),
-            (6, 60.0, Some(0.05), Decision::NarrowEnough),
-            (6, 60.0, Some(0.06), Decision::Continue),
-            (6, 60.0, None, Decision::Continue),
-            (29, 295.0, Some(0.2), Decision::BudgetSpent),
-            (30, 200.0, Some(0.01), Decision::MostBlocks),
+            (0, 400.0, None, false),
+            (3, 30.0, Some(0.01), false),
+            (6, 60.0, Some(0.05), true),
+            (6, 60.0, Some(0.06), false),
+            (6, 60.0, None, false),
+            (29, 295.0, Some(0.2), true),
+            (30, 200.0, Some(0.01), true),
         ];
         for (blocks, elapsed, widest, expected) in table {
-            assert_eq!(rule.after(blocks, elapsed, widest), expected, "{blocks}");
+            assert_eq!(rule.is_met(blocks, elapsed, widest), expected, "{blocks}");
         }
         assert!((StopRule::half_width_of(2.0, 1.8, 2.5) - 0.25).abs() < 1e-12);
     }

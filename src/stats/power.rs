@@ -3,7 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use super::{Random, Shape, paired_shift, quantile, robust_sd, two_sample_shift};
+use strum::IntoEnumIterator as _;
+
+use super::noise::Noise;
+use super::random::Random;
+use super::robust::{quantile, robust_sd};
+use super::shift::{paired_shift, two_sample_shift};
 
 /// Simulated experiments behind each figure.
 const EXPERIMENTS: u64 = 600;
@@ -91,9 +96,8 @@ fn factor(n: usize, design: Design) -> Option<f64> {
     if let Some(known) = kept(&FACTORS) {
         return known;
     }
-    let found = Shape::ALL
-        .into_iter()
-        .map(|shape| simulated_factor(n, design, shape))
+    let found = Noise::iter()
+        .map(|noise| simulated_factor(n, design, noise))
         .try_fold(0.0f64, |most, factor| Some(most.max(factor?)));
     FACTORS
         .lock()
@@ -104,14 +108,14 @@ fn factor(n: usize, design: Design) -> Option<f64> {
 
 /// A test rejects a shift d exactly when its lower bound without that shift lies above -d, so
 /// one simulated experiment yields the whole power curve.
-fn simulated_factor(n: usize, design: Design, shape: Shape) -> Option<f64> {
+fn simulated_factor(n: usize, design: Design, noise: Noise) -> Option<f64> {
     // Each block's value is a difference of two noises, as a log-ratio is.
     let mut critical = Vec::new();
     for experiment in 0..EXPERIMENTS {
         let mut random = Random::new(0x0070_6f77_6572, experiment);
         let mut sample = || -> Vec<f64> {
             (0..n)
-                .map(|_| shape.draw(&mut random) - shape.draw(&mut random))
+                .map(|_| noise.draw(&mut random) - noise.draw(&mut random))
                 .collect()
         };
         let (low, sd) = if design.paired {
@@ -191,7 +195,7 @@ mod tests {
     /// The claim, tested on other random numbers than those it was made from.
     #[test]
     fn the_claimed_effect_is_found_as_often_as_claimed() {
-        for shape in Shape::ALL {
+        for noise in Noise::iter() {
             for design in [PAIRED, SPLIT] {
                 let n = 12;
                 let trials = 300;
@@ -200,7 +204,7 @@ mod tests {
                     let mut random = Random::new(99, trial);
                     let mut sample = || -> Vec<f64> {
                         (0..n)
-                            .map(|_| shape.draw(&mut random) - shape.draw(&mut random))
+                            .map(|_| noise.draw(&mut random) - noise.draw(&mut random))
                             .collect()
                     };
                     let (a, b) = (sample(), sample());
@@ -219,7 +223,7 @@ mod tests {
                     found += u32::from(p.greater <= design.alpha);
                 }
                 let power = f64::from(found) / trials as f64;
-                assert!(power >= 0.92, "{shape:?} {design:?}: {power}");
+                assert!(power >= 0.92, "{noise:?} {design:?}: {power}");
             }
         }
     }

@@ -1,4 +1,9 @@
-//! Location and spread that a few wild values can't move.
+//! Location and spread that a few wild values can't move, and the logarithm that ratios are.
+
+/// `ln(a / b)`; `None` unless both are finite and above 0.
+pub fn log_ratio(a: f64, b: f64) -> Option<f64> {
+    (a.is_finite() && b.is_finite() && a > 0.0 && b > 0.0).then(|| libm::log(a / b))
+}
 
 /// The median; `None` of nothing. The mean of the middle two for an even count.
 pub fn median(values: &[f64]) -> Option<f64> {
@@ -17,16 +22,9 @@ pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
     Some(sorted[below] + (sorted[above] - sorted[below]) * (at - below as f64))
 }
 
-/// The median absolute deviation from the median; `None` of nothing.
-pub fn mad(values: &[f64]) -> Option<f64> {
-    let centre = median(values)?;
-    let deviations: Vec<f64> = values.iter().map(|v| (v - centre).abs()).collect();
-    median(&deviations)
-}
-
 /// A robust estimate of the standard deviation: 1.0483 times the median distance between two
 /// values (Shamos 1976). Consistent for normal noise, 86% efficient there against 37% for one from
-/// [`mad`], and unmoved by a quarter of wild values. `None` below two values.
+/// the median absolute deviation, and unmoved by a quarter of wild values. `None` below two values.
 pub fn robust_sd(values: &[f64]) -> Option<f64> {
     let mut distances = Vec::with_capacity(values.len() * values.len() / 2);
     for (i, a) in values.iter().enumerate() {
@@ -52,13 +50,6 @@ mod tests {
             assert_eq!(quantile(values, *q), Some(*expected), "{values:?} at {q}");
         }
         assert_eq!(quantile(&[], 0.5), None);
-    }
-
-    #[test]
-    fn mad_ignores_one_wild_value() {
-        // Worked example in the literature: {1, 1, 2, 2, 4, 6, 9} has MAD 1.
-        assert_eq!(mad(&[1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 9.0]), Some(1.0));
-        assert_eq!(mad(&[1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 1e9]), Some(1.0));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! By how much: estimates of a shift with bounds that belong to the permutation tests.
 
-use super::{median, null};
+use super::null;
+use super::robust::median;
 
 /// A shift with one-sided bounds, each at the level asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,7 +17,7 @@ pub struct Shift {
 }
 
 /// The shift of paired values from 0: the median of all means of two of them. The bounds are
-/// those shifts that [`super::sign_flip`] does not reject at `alpha`. `None` of nothing.
+/// those shifts that [`super::permutation::sign_flip`] does not reject at `alpha`. `None` of nothing.
 pub fn paired_shift(values: &[f64], alpha: f64) -> Option<Shift> {
     let mut means = Vec::with_capacity(values.len() * (values.len() + 1) / 2);
     for (i, a) in values.iter().enumerate() {
@@ -26,7 +27,7 @@ pub fn paired_shift(values: &[f64], alpha: f64) -> Option<Shift> {
 }
 
 /// The shift of `candidate` over `baseline`: the median of all differences. The bounds are those
-/// shifts that [`super::two_sample`] does not reject at `alpha`. `None` if either is empty.
+/// shifts that [`super::permutation::two_sample`] does not reject at `alpha`. `None` if either is empty.
 pub fn two_sample_shift(baseline: &[f64], candidate: &[f64], alpha: f64) -> Option<Shift> {
     if baseline.is_empty() || candidate.is_empty() {
         return None;
