@@ -4,13 +4,7 @@
 //! one place, [`crate::compare`]. Units are in the field names: `_s` seconds, `_ns` nanoseconds,
 //! `_bytes` bytes. A format version stands in `schema_version` from the first day.
 
-mod check;
-mod io;
-
 use serde::{Deserialize, Serialize};
-
-pub use check::check;
-pub use io::{FILE_NAME, LARGEST_BYTES, file_of, parse, read, write, write_atomically};
 
 use crate::arm::Arm;
 use crate::scenario::Scenario;

@@ -80,7 +80,7 @@ fn costs(arm: Arm) -> [f64; 6] {
     }
 }
 
-/// A whole simulated run that passes [`crate::results::check`], comparisons and warnings
+/// A whole simulated run that passes [`crate::run_folder::check`], comparisons and warnings
 /// included.
 pub fn results(simulation: &Simulation) -> Results {
     let mut run = raw(simulation);
@@ -357,7 +357,7 @@ mod tests {
                 drift: 0.2,
                 ..Simulation::default()
             });
-            crate::results::check(&run).unwrap();
+            crate::run_folder::check(&run).unwrap();
             assert_eq!(run.migrations.len(), 35);
         }
     }

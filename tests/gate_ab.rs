@@ -8,7 +8,8 @@ use clap::Parser;
 use migtax::arm::Arm;
 use migtax::cli::ab::{Args, run};
 use migtax::error::{Error, ExitCode};
-use migtax::results::{Results, read};
+use migtax::results::Results;
+use migtax::run_folder::read;
 use migtax::simulate::{Simulation, raw};
 
 const FIRST_SEED: u64 = 100;

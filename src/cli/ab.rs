@@ -8,9 +8,11 @@ use clap::Args as ClapArgs;
 
 use crate::arm::Arm;
 use crate::error::{Error, ExitCode, Result};
+use crate::files::write_atomically;
 use crate::gate::format::Format;
 use crate::gate::{Config, builds};
-use crate::results::{self, Results, write_atomically};
+use crate::results::Results;
+use crate::run_folder;
 
 /// Measures two builds in turns and says whether the candidate is worse.
 ///
@@ -194,7 +196,7 @@ impl Session<'_> {
             }
             None => return Err(Error::CannotRun(failed("ended by a signal"))),
         }
-        results::parse(&output.stdout)
+        run_folder::parse(&output.stdout)
             .map_err(|e| Error::CannotRun(failed(&format!("printed no results: {e}"))))
     }
 
@@ -202,7 +204,7 @@ impl Session<'_> {
         let Some(out) = &self.args.out else {
             return Ok(());
         };
-        results::write(baseline, &out.join(format!("{prefix}baseline")))?;
-        results::write(candidate, &out.join(format!("{prefix}candidate")))
+        run_folder::write(baseline, &out.join(format!("{prefix}baseline")))?;
+        run_folder::write(candidate, &out.join(format!("{prefix}candidate")))
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::results;
+use crate::run_folder;
 use crate::runner::Job;
 use crate::scenario::{MOST_AUTO_BLOCKS, Overrides, Repetitions, Scenario, folder_name};
 
@@ -61,11 +61,11 @@ pub fn interrupted(run: &Path, overrides: &Overrides) -> Result<(Vec<Job>, PathB
                 .to_owned(),
         ));
     }
-    let file = results::file_of(run);
+    let file = run_folder::file_of(run);
     let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
     let mut jobs = Vec::new();
     for file in files_of(run, file)? {
-        let earlier = results::read(&file)?;
+        let earlier = run_folder::read(&file)?;
         let mut scenario = earlier.scenario.clone();
         if is_open_ended {
             scenario.measure.repetitions = MOST_AUTO_BLOCKS;
@@ -97,7 +97,7 @@ fn files_of(run: &Path, file: PathBuf) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(run).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let file = results::file_of(&entry.path());
+        let file = run_folder::file_of(&entry.path());
         if entry.path().is_dir() && file.exists() {
             files.push(file);
         }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 
 use crate::error::{Error, ExitCode, Result};
+use crate::files::{self, write_atomically};
 use crate::gate::format::{Format, bencher};
 use crate::gate::{Config, Report, criterion, exact, instructions, judge_runs, selftest};
-use crate::input;
-use crate::results::{self, Results, write_atomically};
+use crate::results::{Results, SCHEMA_VERSION};
+use crate::run_folder;
 
 /// Compares two runs and says whether the candidate is worse.
 ///
@@ -154,12 +155,12 @@ fn finish(report: &Report, format: Format) -> Result<ExitCode> {
 
 /// A newer schema is a matter of comparison here, not of a damaged file.
 fn read(run: &Path) -> Result<Results> {
-    results::read(run).map_err(|error| {
-        let newer = input::read(&results::file_of(run), results::LARGEST_BYTES)
+    run_folder::read(run).map_err(|error| {
+        let newer = files::read(&run_folder::file_of(run), run_folder::LARGEST_BYTES)
             .ok()
             .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
             .and_then(|value| value.get("schema_version")?.as_u64())
-            .is_some_and(|version| version > u64::from(results::SCHEMA_VERSION));
+            .is_some_and(|version| version > u64::from(SCHEMA_VERSION));
         match error {
             Error::Invalid(text) if newer => Error::Incomparable(text),
             other => other,

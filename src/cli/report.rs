@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{ExitCode, Result};
 use crate::report;
-use crate::results::{self, Results};
+use crate::results::Results;
+use crate::run_folder;
 
 /// Arguments of `migtax report`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -28,7 +29,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut runs = Vec::with_capacity(args.runs.len());
     for path in &args.runs {
-        runs.push((results::file_of(path), results::read(path)?));
+        runs.push((run_folder::file_of(path), run_folder::read(path)?));
     }
     let written = match runs.as_slice() {
         [(file, results)] => {

@@ -11,7 +11,8 @@ use crate::cli::folders;
 use crate::cli::place::Place;
 use crate::error::{Error, ExitCode, Result};
 use crate::report;
-use crate::results::{self, Migration};
+use crate::results::Migration;
+use crate::run_folder;
 use crate::runner::{self, Job, Observer, Options};
 use crate::scenario::{MOST_AUTO_BLOCKS, Overrides, Repetitions, Scenario, load_points};
 use crate::stats::StopRule;
@@ -94,7 +95,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             continue;
         }
         report::write(&results, folder)?;
-        reported.push((results::file_of(folder), results));
+        reported.push((run_folder::file_of(folder), results));
     }
     if reported.len() > 1 {
         report::compare_runs(&reported, &folder)?;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::compare::{Direction, Measure};
 use crate::error::{Error, Result};
-use crate::input;
+use crate::files;
 
 /// The configuration that is built in.
 pub const DEFAULT: &str = include_str!("../../datasets/gate.toml");
@@ -121,7 +121,7 @@ impl Config {
         let Some(file) = file else {
             return Ok(Config::built_in());
         };
-        let text = String::from_utf8(input::read(file, LARGEST_BYTES)?)
+        let text = String::from_utf8(files::read(file, LARGEST_BYTES)?)
             .map_err(|_| Error::Invalid(format!("{}: not a text file in UTF-8", file.display())))?;
         Config::parse(&text).map_err(|e| Error::Invalid(format!("{}: {e}", file.display())))
     }

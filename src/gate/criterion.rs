@@ -13,7 +13,7 @@ use super::runs::strictness;
 use super::verdict::{Report, Row, Tier, Verdict};
 use crate::compare::Direction;
 use crate::error::{Error, Result};
-use crate::input;
+use crate::files;
 use crate::stats;
 
 /// Folders deeper than this are not criterion's.
@@ -143,7 +143,7 @@ fn collect(
 }
 
 fn from_file<T>(file: &Path, parse: impl Fn(&[u8]) -> Result<T>) -> Result<T> {
-    parse(&input::read(file, LARGEST_BYTES)?)
+    parse(&files::read(file, LARGEST_BYTES)?)
         .map_err(|e| Error::Invalid(format!("{}: {e}", file.display())))
 }
 

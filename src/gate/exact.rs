@@ -16,8 +16,8 @@ use super::identity::scenario_difference;
 use super::verdict::{Report, Row, Tier, Verdict};
 use crate::arm::Arm;
 use crate::error::{Error, Result};
-use crate::input;
-use crate::results::{Migration, Results, write_atomically};
+use crate::files::{self, write_atomically};
+use crate::results::{Migration, Results};
 use crate::scenario::{ClockKind, Scenario};
 
 /// Version of the baseline file's format.
@@ -345,7 +345,7 @@ pub fn update_file(file: &Path, run: &Results) -> Result<Vec<String>> {
 }
 
 fn read(file: &Path) -> Result<Baseline> {
-    let bytes = input::read(file, LARGEST_BYTES)?;
+    let bytes = files::read(file, LARGEST_BYTES)?;
     Baseline::parse(&bytes).map_err(|e| Error::Invalid(format!("{}: {e}", file.display())))
 }
 

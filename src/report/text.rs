@@ -1,8 +1,6 @@
 //! How figures and foreign text are written: numbers with units, escaping for HTML, Markdown,
 //! CSV and the shell. A figure that is not finite is written as `n/a`, never as `NaN`.
 
-use std::fmt::Write as _;
-
 /// What stands where there is no figure.
 pub const NONE: &str = "n/a";
 
@@ -201,19 +199,10 @@ pub fn terminal(text: &str) -> String {
 
 /// A command line for a POSIX shell.
 pub fn shell(words: &[String]) -> String {
-    let mut out = String::new();
-    for word in words {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            out.push_str(word);
-        } else {
-            let _ = write!(out, "'{}'", word.replace('\'', r"'\''"));
-        }
-    }
-    out
+    // A file can hold what no argument can: NUL.
+    let quoter = shlex::Quoter::new().allow_nul(true);
+    let line = quoter.join(words.iter().map(String::as_str));
+    line.expect("everything is let through")
 }
 
 /// The first letter in upper case.
@@ -294,7 +283,12 @@ mod tests {
         assert_eq!(csv("=1+1"), "'=1+1");
         assert_eq!(csv("-1.5"), "-1.5");
         assert_eq!(terminal("a\u{1b}[31mb\n"), "a [31mb ");
-        let words = ["migtax", "run", "it's here", ""].map(str::to_owned);
-        assert_eq!(shell(&words), r"migtax run 'it'\''s here' ''");
+        let words =
+            ["migtax", "run", "--link", "10Gbit/s", "it's here", "$a", ""].map(str::to_owned);
+        assert_eq!(
+            shell(&words),
+            r#"migtax run --link 10Gbit/s "it's here" '$a' ''"#
+        );
+        assert_eq!(shlex::split(&shell(&words)).unwrap(), words);
     }
 }

@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::host::Capabilities;
 use crate::machine::{self, Monitor};
 use crate::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
-use crate::results::{self, ArmInfo, Metric, PolicyDecision, Results, SCHEMA_VERSION, Warning};
+use crate::results::{ArmInfo, Metric, PolicyDecision, Results, SCHEMA_VERSION, Warning};
+use crate::run_folder;
 use crate::runner::hosts::{Abilities, Hosts};
 use crate::runner::options::{Observer, Options};
 use crate::runner::pair::{self, Made, NotMade, Task};
@@ -256,7 +257,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// If the folder can't be written.
     pub fn save(&self) -> Result<()> {
-        results::write(&self.results, &self.folder)
+        run_folder::write(&self.results, &self.folder)
     }
 }
 

@@ -38,7 +38,7 @@ pub fn run(text: &str, flags: &[&str]) -> Outcome {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    let results = migtax::results::parse(&output.stdout)
+    let results = migtax::run_folder::parse(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}; it said: {said}"));
     Outcome {
         code: output.status.code().expect("it was not killed"),

@@ -49,7 +49,7 @@ fn a_host_that_dies_fails_its_migration_and_the_run_goes_on() {
         // SAFETY: a signal to a process that this test's child has started.
         assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
         assert_eq!(child.wait().unwrap().code(), Some(6));
-        let results = migtax::results::read(out.path()).unwrap();
+        let results = migtax::run_folder::read(out.path()).unwrap();
         assert_eq!(results.migrations.len(), 2);
         let failed = &results.migrations[0].outcome;
         assert_eq!(failed.status, OutcomeStatus::Failed);
@@ -76,7 +76,7 @@ fn an_interrupted_run_keeps_what_it_has_and_leaves_no_process() {
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while migtax::results::read(out.path()).map_or(0, |r| r.migrations.len()) < 3 {
+    while migtax::run_folder::read(out.path()).map_or(0, |r| r.migrations.len()) < 3 {
         assert!(Instant::now() < deadline, "no migration was saved");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -85,7 +85,7 @@ fn an_interrupted_run_keeps_what_it_has_and_leaves_no_process() {
     assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
     let output = BufReader::new(child.stdout.take().unwrap());
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    let results = migtax::results::read(out.path()).unwrap();
+    let results = migtax::run_folder::read(out.path()).unwrap();
     assert!(results.interrupted && results.migrations.len() >= 3);
     assert!(
         results
@@ -108,9 +108,9 @@ fn an_interrupted_run_is_resumed_where_it_stopped() {
     let out = tempfile::tempdir().unwrap();
     let mut child = start(&path, "plain,copy", out.path());
     interrupt_after(&mut child, libc::SIGTERM, 3, || {
-        migtax::results::read(out.path()).map_or(0, |r| r.migrations.len())
+        migtax::run_folder::read(out.path()).map_or(0, |r| r.migrations.len())
     });
-    let before = migtax::results::read(out.path()).unwrap();
+    let before = migtax::run_folder::read(out.path()).unwrap();
     let resume = |flags: &[&str]| {
         let output = migtax()
             .args(["run", "--resume"])
@@ -125,12 +125,12 @@ fn an_interrupted_run_is_resumed_where_it_stopped() {
         "the scenario is the run's own"
     );
     assert_eq!(
-        migtax::results::read(out.path()).unwrap(),
+        migtax::run_folder::read(out.path()).unwrap(),
         before,
         "nothing is lost by that"
     );
     assert_eq!(resume(&[]), Some(0));
-    let after = migtax::results::read(out.path()).unwrap();
+    let after = migtax::run_folder::read(out.path()).unwrap();
     assert!(!after.interrupted);
     assert_eq!(
         after.migrations[..before.migrations.len()],
@@ -166,7 +166,7 @@ fn a_large_matrix_begins_and_ends_at_once() {
     let points = || -> Vec<Results> {
         let folders = std::fs::read_dir(out.path()).unwrap().flatten();
         folders
-            .filter_map(|folder| migtax::results::read(&folder.path()).ok())
+            .filter_map(|folder| migtax::run_folder::read(&folder.path()).ok())
             .collect()
     };
     let made = || points().iter().map(|point| point.migrations.len()).sum();
@@ -197,7 +197,7 @@ fn an_interrupted_matrix_is_resumed() {
         (1..=3)
             .filter_map(|streams| {
                 let folder = out.path().join(format!("streams-{streams}"));
-                migtax::results::read(&folder).ok()
+                migtax::run_folder::read(&folder).ok()
             })
             .collect()
     };

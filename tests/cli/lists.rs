@@ -75,7 +75,7 @@ window = "1ms"
         .flatten()
         .filter(|entry| entry.path().is_dir())
         .map(|entry| {
-            let results = migtax::results::read(&entry.path()).unwrap();
+            let results = migtax::run_folder::read(&entry.path()).unwrap();
             assert_eq!(results.migrations.len(), 2);
             let streams = results.scenario.migration.streams;
             let page = std::fs::read_to_string(entry.path().join("index.html")).unwrap();

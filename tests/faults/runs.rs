@@ -194,7 +194,7 @@ impl Running {
             status,
             results: results
                 .exists()
-                .then(|| migtax::results::read(&results).unwrap()),
+                .then(|| migtax::run_folder::read(&results).unwrap()),
             said: self.said(),
             _folder: self.folder,
         }

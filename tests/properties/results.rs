@@ -4,16 +4,17 @@
 
 use migtax::gate::{Verdict, exact, scenario_difference};
 use migtax::report;
-use migtax::results::{self, Results};
+use migtax::results::Results;
+use migtax::run_folder;
 use migtax::{compare, report::csv::migrations_csv, report::markdown::summary};
 
 use crate::refusal::one_line;
 
 /// Whether the input was accepted.
 pub fn check(input: &[u8]) -> bool {
-    match results::parse(input) {
+    match run_folder::parse(input) {
         Ok(results) => {
-            results::check(&results).expect("what was accepted passes again");
+            run_folder::check(&results).expect("what was accepted passes again");
             written_again(&results);
             derived(&results, input);
             judged_against_itself(&results);
@@ -29,7 +30,7 @@ pub fn check(input: &[u8]) -> bool {
 /// Written again it is accepted and is the same run.
 fn written_again(results: &Results) {
     let json = serde_json::to_vec(results).expect("results are plain data");
-    let again = results::parse(&json).expect("what was accepted is accepted again");
+    let again = run_folder::parse(&json).expect("what was accepted is accepted again");
     assert_eq!(again, *results);
 }
 

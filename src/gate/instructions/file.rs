@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arm::Arm;
 use crate::error::{Error, Result};
-use crate::results::write_atomically;
+use crate::files::write_atomically;
 
 /// Version of this file's form.
 pub const SCHEMA_VERSION: u32 = 1;

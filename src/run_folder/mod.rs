@@ -1,14 +1,16 @@
-//! Reading results with suspicion and writing them so that a reader never sees half a file.
+//! A run's folder: its `results.json` written whole, and read with suspicion.
 
-use std::fs::{self, File};
-use std::io::Write as _;
+mod check;
+
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Results, SCHEMA_VERSION, check};
+pub use check::check;
+
 use crate::error::{Error, Result};
-use crate::input;
+use crate::files::{self, write_atomically};
+use crate::results::{Results, SCHEMA_VERSION};
 
 /// The name of the results file in a run folder.
 pub const FILE_NAME: &str = "results.json";
@@ -29,11 +31,11 @@ pub fn file_of(run: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`Error::Invalid`] with one line that names the file and the field: the file is missing,
-/// truncated or not results, its schema is newer than this build's, or [`super::check`] finds
+/// truncated or not results, its schema is newer than this build's, or [`check`] finds
 /// parts that don't add up.
 pub fn read(run: &Path) -> Result<Results> {
     let file = file_of(run);
-    let bytes = input::read(&file, LARGEST_BYTES)?;
+    let bytes = files::read(&file, LARGEST_BYTES)?;
     parse(&bytes).map_err(|error| match error {
         Error::Invalid(text) => Error::Invalid(format!("{}: {text}", file.display())),
         other => other,
@@ -63,12 +65,12 @@ pub fn parse(json: &[u8]) -> Result<Results> {
         ));
     }
     let results: Results = serde_json::from_slice(json).map_err(not_results)?;
-    check::check(&results)?;
+    check(&results)?;
     Ok(results)
 }
 
-/// Writes `results.json` into a folder, which is made if it isn't there: aside first, flushed to
-/// the device, then renamed, so that an interruption leaves the old file or the new one.
+/// Writes `results.json` into a folder, which is made if it isn't there. An interruption leaves the
+/// old file or the new one.
 ///
 /// # Errors
 /// [`Error::Io`] if the folder or the file can't be written.
@@ -79,39 +81,10 @@ pub fn write(results: &Results, folder: &Path) -> Result<()> {
     write_atomically(&folder.join(FILE_NAME), &json)
 }
 
-/// Writes a file aside, flushes it, and renames it into place; makes its folder first.
-///
-/// # Errors
-/// [`Error::Io`] if any step fails; the old file is then still there.
-pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
-    let mut aside = file.as_os_str().to_owned();
-    aside.push(".tmp");
-    let aside = PathBuf::from(aside);
-    let put = || {
-        let mut out = File::create(&aside)?;
-        out.write_all(bytes)?;
-        out.sync_all()?;
-        drop(out);
-        fs::rename(&aside, file)
-    };
-    put().map_err(|error| {
-        // Half of a file helps nobody, and on a full disk it is in the way.
-        let _ = fs::remove_file(&aside);
-        Error::writing(file, error)
-    })?;
-    // The rename is in the folder's own data; without this a crash could undo it.
-    File::open(folder)
-        .and_then(|f| f.sync_all())
-        .map_err(|e| Error::writing(folder, e))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::results::{Metric, OutcomeStatus, Results};
     use crate::simulate::{Simulation, results};
@@ -237,16 +210,5 @@ mod tests {
         failed.total_time_s = 0.0;
         run.comparisons.clear();
         parse(&serde_json::to_vec(&run).unwrap()).unwrap();
-    }
-
-    #[test]
-    fn a_failed_write_leaves_the_old_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("x.json");
-        write_atomically(&file, b"old").unwrap();
-        // A folder in the way of the file written aside.
-        fs::create_dir(folder.path().join("x.json.tmp")).unwrap();
-        assert!(write_atomically(&file, b"new").is_err());
-        assert_eq!(fs::read(&file).unwrap(), b"old");
     }
 }

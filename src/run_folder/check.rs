@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Migration, OutcomeStatus, Results, RoundKind};
 use crate::compare;
 use crate::error::{Error, Result};
+use crate::results::{Migration, OutcomeStatus, Results, Round, RoundKind};
 use crate::scenario::ClockKind;
 use crate::stats;
 use crate::units::PAGE_SIZE;
@@ -159,7 +159,7 @@ impl Checker<'_> {
 
     fn counts(&self) -> Result<()> {
         let m = self.migration;
-        let sum = |field: fn(&super::Round) -> u64| {
+        let sum = |field: fn(&Round) -> u64| {
             m.rounds
                 .iter()
                 .fold(0u64, |total, round| total.saturating_add(field(round)))

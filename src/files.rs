@@ -1,0 +1,114 @@
+//! Files that the user names, read within limits; files written whole or not at all.
+
+use std::fs::{self, File, Permissions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// All of a file, of `most` bytes at most. The limit holds for devices and pipes too, whose length
+/// nobody knows before they have been read.
+///
+/// # Errors
+/// [`Error::Invalid`] if there is no such file, or it is longer; [`Error::Io`] if it can't be read.
+pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|e| Error::reading(path, e))?;
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|e| Error::reading(path, e))?;
+    if bytes.len() as u64 > most {
+        return Err(Error::Invalid(format!(
+            "{}: more than {most} bytes, which is the most that is read",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Writes a file aside under a name of its own, flushes it to the device and renames it into place,
+/// so that a reader meets the old file or the new one and a link there is replaced, not followed.
+/// Makes its folder first.
+///
+/// # Errors
+/// [`Error::Io`] if any step fails; the old file is then still there, and nothing beside it.
+pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
+    let put = || {
+        let mut aside = tempfile::Builder::new()
+            // As of any new file: the umask takes from it what it must.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)?;
+        aside.write_all(bytes)?;
+        aside.as_file().sync_all()?;
+        aside.persist(file)?;
+        // The rename is in the folder's own data; without this a crash could undo it.
+        File::open(folder)?.sync_all()
+    };
+    put().map_err(|e| Error::writing(file, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_holds_where_no_length_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("five");
+        std::fs::write(&file, b"bytes").unwrap();
+        assert_eq!(read(&file, 5).unwrap(), b"bytes");
+        for path in [file.as_path(), Path::new("/dev/zero")] {
+            let error = read(path, 4).unwrap_err();
+            assert!(matches!(error, Error::Invalid(_)), "{error}");
+            assert!(error.to_string().contains("more than 4 bytes"), "{error}");
+        }
+        let missing = read(&folder.path().join("none"), 4).unwrap_err();
+        assert!(matches!(missing, Error::Invalid(_)), "{missing}");
+    }
+
+    #[test]
+    fn a_file_is_written_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || fs::read_dir(folder.path()).unwrap().count();
+        let file = folder.path().join("x.json");
+        write_atomically(&file, b"old").unwrap();
+        write_atomically(&file, b"new").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        // A folder in the file's place can't be replaced.
+        fs::create_dir_all(folder.path().join("y.json/full")).unwrap();
+        assert!(write_atomically(&folder.path().join("y.json"), b"new").is_err());
+        assert_eq!(names(), 2, "nothing is left aside");
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, elsewhere) = (folder.path().join("x.json"), folder.path().join("other"));
+        fs::write(&elsewhere, b"other").unwrap();
+        for aside in [&file, &folder.path().join("x.json.tmp")] {
+            std::os::unix::fs::symlink(&elsewhere, aside).unwrap();
+        }
+        write_atomically(&file, b"new").unwrap();
+        assert!(fs::symlink_metadata(&file).unwrap().is_file());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"other");
+    }
+
+    #[test]
+    fn others_may_read_what_they_may_read_of_any_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| {
+            let file = fs::metadata(folder.path().join(name)).unwrap();
+            file.permissions().mode()
+        };
+        fs::write(folder.path().join("plain"), b"").unwrap();
+        write_atomically(&folder.path().join("whole"), b"").unwrap();
+        assert_eq!(mode("whole"), mode("plain"));
+    }
+}
