@@ -21,9 +21,10 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
 use migtax::arm::{AWS_LC_MASK_VARIABLE, Arm, Backend};
 use migtax::crypto::{
-    self, Direction, KeyLimits, MigrationSecret, OpenSequence, Opener, SealSequence, Sealer,
-    Segment, TAG_LEN,
+    self, FlowDirection, KeyLimits, MigrationSecret, OpenSequence, Opener, SealSequence, Sealer,
+    TAG_LEN,
 };
+use migtax::memory::Segment;
 use migtax::units::PAGE_SIZE;
 
 /// Bytes that the input strides over.
@@ -240,7 +241,7 @@ impl Keyed {
         let limits = KeyLimits::for_streams(1);
         Keyed {
             sealer: Sealer::new(backend, secret.clone()).expect("a cipher"),
-            sequence: SealSequence::new(&secret, 0, Direction::ToDestination, limits)
+            sequence: SealSequence::new(&secret, 0, FlowDirection::ToDestination, limits)
                 .expect("a secret that nobody seals with"),
             secret,
             limits,
@@ -281,7 +282,7 @@ fn open(group: &mut BenchmarkGroup<'_, ThreadClock>, arm: Arm, record: usize, me
     keyed.seal(record, &[segment(&memory[..record])], &mut sealed);
     let mut opener = Opener::new(arm.backend(), keyed.secret.clone()).expect("a cipher");
     let first_slot = || {
-        OpenSequence::new(&keyed.secret, 0, Direction::ToDestination, keyed.limits)
+        OpenSequence::new(&keyed.secret, 0, FlowDirection::ToDestination, keyed.limits)
             .next(record)
             .expect("a slot")
     };

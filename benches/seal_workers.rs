@@ -8,9 +8,9 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use migtax::arm::{Arm, Backend};
 use migtax::crypto::{
-    self, Direction, KeyLimits, MigrationSecret, SealSequence, Sealer, Segment, TAG_LEN,
+    self, FlowDirection, KeyLimits, MigrationSecret, SealSequence, Sealer, TAG_LEN,
 };
-use migtax::guest::memory::GuestMemory;
+use migtax::memory::{GuestMemory, Segment};
 use migtax::units::{PAGE_SIZE, Size};
 
 const RECORD: usize = 256 << 10;
@@ -39,7 +39,7 @@ fn main() {
             let mut sequence = SealSequence::new(
                 &secret,
                 0,
-                Direction::ToDestination,
+                FlowDirection::ToDestination,
                 KeyLimits::for_streams(1),
             )
             .expect("a fresh secret");

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use migtax::guest::GuestMemory;
-use migtax::scenario::TrackerSpec;
-use migtax::tracking::{self, Tracker, TrackerKind};
+use migtax::memory::GuestMemory;
+use migtax::tracking::{self, Tracker, TrackerKind, TrackerSpec};
 use migtax::units::Size;
 
 struct Subject {

@@ -1,8 +1,8 @@
 //! Heads of records: encoding with checksum, decoding with every check, by number of runs.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use migtax::tracking::PageRun;
-use migtax::wire::{AAD_LEN, Bounds, Head, Kind, verify_checksum, write_checksum};
+use migtax::memory::PageRun;
+use migtax::wire::{AAD_LEN, Bounds, Head, RecordKind, verify_checksum, write_checksum};
 
 fn main() {
     let font = dejavu::sans::regular();
@@ -23,7 +23,7 @@ fn main() {
             })
             .collect();
         let head = Head {
-            kind: Kind::Pages,
+            kind: RecordKind::Pages,
             round: 1,
             sequence: 9,
             data_runs: count as u32,

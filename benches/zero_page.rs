@@ -4,8 +4,8 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use migtax::guest::{GuestMemory, fill};
-use migtax::scenario::ContentSpec;
+use migtax::guest::{ContentSpec, fill};
+use migtax::memory::GuestMemory;
 use migtax::units::{PAGE_SIZE, Size};
 
 /// Page content of one record of the default size.

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod guest;
 pub mod host;
 pub mod machine;
+pub mod memory;
 pub mod meter;
 pub mod precopy;
 pub mod record;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::scenario::{MigrationSpec, OnStall};
+use serde::{Deserialize, Serialize};
 
 /// Rounds shorter than this together are too short to measure bandwidth by (QEMU: 100 ms).
 pub const BANDWIDTH_WINDOW: Duration = Duration::from_millis(100);
@@ -24,15 +24,14 @@ pub struct Limits {
     pub on_stall: OnStall,
 }
 
-impl From<&MigrationSpec> for Limits {
-    fn from(spec: &MigrationSpec) -> Self {
-        Limits {
-            downtime_ns: spec.downtime_limit.as_nanos(),
-            rounds: spec.max_rounds,
-            time_ns: spec.time_limit.as_nanos(),
-            on_stall: spec.on_stall,
-        }
-    }
+/// What to do when pre-copy does not converge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnStall {
+    /// Give up; the guest runs on at the source.
+    Abort,
+    /// Stop and copy whatever is left, however long it takes.
+    Switchover,
 }
 
 /// What is known after a pre-copy round.

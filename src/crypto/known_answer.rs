@@ -1,8 +1,9 @@
 //! A known answer for every backend, asked before a host process trusts one with memory.
 
 use crate::arm::Backend;
-use crate::crypto::{self, IV_LEN, KEY_LEN, Segment, TAG_LEN};
+use crate::crypto::{self, IV_LEN, KEY_LEN, TAG_LEN};
 use crate::error::{Error, Result};
+use crate::memory::Segment;
 
 /// Test case 16 of the GCM specification (McGrew and Viega, appendix B), also among NIST's
 /// examples: AES-256, 96-bit IV, 60 bytes of plaintext, 20 of associated data.

@@ -15,10 +15,9 @@
 //! while they are sealed and opens every record.
 //!
 //! No Rust reference ever points at guest memory: it is handed over as [`Segment`]s and read by
-//! code that the compiler does not see into (see [`segment`]).
+//! code that the compiler does not see into.
 
 pub mod key;
-pub mod segment;
 pub mod sequence;
 
 mod aws_lc;
@@ -34,6 +33,7 @@ use std::sync::Arc;
 
 use crate::arm::Backend;
 use crate::error::{Error, Result};
+use crate::memory::Segment;
 
 pub use identity::{
     backend_version, engaged_features, engaged_implementation, library_versions, supported,
@@ -41,9 +41,8 @@ pub use identity::{
 pub use key::MigrationSecret;
 pub use known_answer::known_answer_test;
 pub use locked::{guard_stack, keys_are_locked, scrub_stack};
-pub use segment::Segment;
 pub use sequence::{
-    Direction, KeyLimits, OpenSequence, OpenSlot, SealSequence, SealSlot, SequenceError,
+    FlowDirection, KeyLimits, OpenSequence, OpenSlot, SealSequence, SealSlot, SequenceError,
 };
 
 use guard::ReuseGuard;

@@ -1,7 +1,7 @@
 //! The null cipher of the `copy` arm: the same copy into the record buffer, no cipher, no tag.
 
-use crate::crypto::segment::gather;
-use crate::crypto::{Cipher, IV_LEN, Refused, SealError, Segment};
+use crate::crypto::{Cipher, IV_LEN, Refused, SealError};
+use crate::memory::{Segment, gather};
 
 pub(super) struct Null;
 

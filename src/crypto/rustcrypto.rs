@@ -7,9 +7,9 @@ use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 
 use crate::crypto::locked::Locked;
-use crate::crypto::segment::gather;
-use crate::crypto::{Cipher, IV_LEN, KEY_LEN, Refused, SealError, Segment, TAG_LEN};
+use crate::crypto::{Cipher, IV_LEN, KEY_LEN, Refused, SealError, TAG_LEN};
 use crate::error::Result;
+use crate::memory::{Segment, gather};
 
 /// The library's `zeroize` feature wipes the schedules when the cipher is dropped; the memory it
 /// lies in is wiped as well.

@@ -9,9 +9,9 @@ use aes_gcm_soft::aead::{AeadInPlace, NewAead};
 use aes_gcm_soft::{Aes256Gcm, Nonce, Tag};
 
 use crate::crypto::locked::Locked;
-use crate::crypto::segment::gather;
-use crate::crypto::{Cipher, IV_LEN, KEY_LEN, Refused, SealError, Segment, TAG_LEN};
+use crate::crypto::{Cipher, IV_LEN, KEY_LEN, Refused, SealError, TAG_LEN};
 use crate::error::Result;
+use crate::memory::{Segment, gather};
 
 /// The cipher is plain data in locked memory: it owns no heap memory, so overwriting its bytes
 /// wipes all of it, and it has no destructor that could still read them. The first is a property

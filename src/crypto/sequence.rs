@@ -22,20 +22,20 @@ pub(crate) const TO_SOURCE: u32 = 1 << 31;
 
 /// Which way a record goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub enum FlowDirection {
     /// Memory and control from the source.
     ToDestination,
     /// Acknowledgements from the destination.
     ToSource,
 }
 
-impl Direction {
+impl FlowDirection {
     /// The stream id of the IV: this direction's bit and the stream's number.
     fn stream_id(self, stream: u32) -> u32 {
         assert!(stream < TO_SOURCE, "stream {stream} does not fit 31 bits");
         match self {
-            Direction::ToDestination => stream,
-            Direction::ToSource => stream | TO_SOURCE,
+            FlowDirection::ToDestination => stream,
+            FlowDirection::ToSource => stream | TO_SOURCE,
         }
     }
 }
@@ -94,7 +94,7 @@ pub enum SequenceError {
         /// The stream.
         stream: u32,
         /// The direction.
-        direction: Direction,
+        direction: FlowDirection,
     },
 }
 
@@ -246,7 +246,7 @@ impl SealSequence {
     pub fn new(
         secret: &MigrationSecret,
         stream: u32,
-        direction: Direction,
+        direction: FlowDirection,
         limits: KeyLimits,
     ) -> Result<Self, SequenceError> {
         let stream_id = direction.stream_id(stream);
@@ -265,7 +265,7 @@ impl OpenSequence {
     pub fn new(
         secret: &MigrationSecret,
         stream: u32,
-        direction: Direction,
+        direction: FlowDirection,
         limits: KeyLimits,
     ) -> Self {
         OpenSequence(Counter::new(secret, direction.stream_id(stream), limits))
@@ -301,12 +301,13 @@ mod tests {
     fn the_iv_is_direction_and_stream_then_nonce_xor_sequence() {
         let secret = MigrationSecret::from_parts([0; 32], 0x0102_0304_0506_0708);
         let many = KeyLimits::for_streams(1);
-        let mut sequence = SealSequence::new(&secret, 5, Direction::ToDestination, many).unwrap();
+        let mut sequence =
+            SealSequence::new(&secret, 5, FlowDirection::ToDestination, many).unwrap();
         for expected in [8, 9, 10] {
             let slot = sequence.next(1).unwrap();
             assert_eq!(slot.iv(), [0, 0, 0, 5, 1, 2, 3, 4, 5, 6, 7, expected]);
         }
-        let slot = OpenSequence::new(&secret, 5, Direction::ToSource, many)
+        let slot = OpenSequence::new(&secret, 5, FlowDirection::ToSource, many)
             .next(1)
             .unwrap();
         assert_eq!(slot.iv(), [0x80, 0, 0, 5, 1, 2, 3, 4, 5, 6, 7, 8]);
@@ -337,8 +338,9 @@ mod tests {
         ];
         for (limits, lengths, expected) in cases {
             let secret = MigrationSecret::from_parts([0; 32], 9);
-            let mut seal = SealSequence::new(&secret, 0, Direction::ToDestination, limits).unwrap();
-            let mut open = OpenSequence::new(&secret, 0, Direction::ToDestination, limits);
+            let mut seal =
+                SealSequence::new(&secret, 0, FlowDirection::ToDestination, limits).unwrap();
+            let mut open = OpenSequence::new(&secret, 0, FlowDirection::ToDestination, limits);
             for (length, expected) in lengths.iter().zip(expected) {
                 let slot = seal.next(*length).unwrap();
                 assert_eq!((slot.epoch(), slot.sequence()), *expected, "{limits:?}");
@@ -351,7 +353,7 @@ mod tests {
     fn what_no_key_can_protect_is_refused() {
         let secret = MigrationSecret::from_parts([0; 32], 9);
         let mut sequence =
-            SealSequence::new(&secret, 0, Direction::ToSource, limits(200, 10, 1)).unwrap();
+            SealSequence::new(&secret, 0, FlowDirection::ToSource, limits(200, 10, 1)).unwrap();
         assert_eq!(
             sequence.next(101).unwrap_err(),
             SequenceError::RecordTooLong {
@@ -371,11 +373,13 @@ mod tests {
         let seal = |stream, direction| {
             SealSequence::new(&secret, stream, direction, KeyLimits::for_streams(2)).map(drop)
         };
-        assert!(seal(0, Direction::ToDestination).is_ok());
-        assert!(seal(0, Direction::ToSource).is_ok());
-        assert!(seal(1, Direction::ToDestination).is_ok());
+        assert!(seal(0, FlowDirection::ToDestination).is_ok());
+        assert!(seal(0, FlowDirection::ToSource).is_ok());
+        assert!(seal(1, FlowDirection::ToDestination).is_ok());
         assert_eq!(
-            seal(0, Direction::ToDestination).unwrap_err().to_string(),
+            seal(0, FlowDirection::ToDestination)
+                .unwrap_err()
+                .to_string(),
             "stream 0 ToDestination is already being sealed with this key"
         );
     }

@@ -5,20 +5,22 @@ pub mod switchover;
 
 use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
 use crate::crypto::{self, MigrationSecret};
-use crate::destination::stream_thread::{APPLY, Ended, OPEN, RECEIVE, StreamError, StreamThread};
+use crate::destination::stream_thread::{APPLY, OPEN, RECEIVE, StreamError, StreamThread};
 use crate::destination::switchover::Switchover;
 use crate::error::{Error, Result};
-use crate::guest::memory::GuestMemory;
 use crate::guest::vcpu::{Phase, StreamStart, Vcpus};
 use crate::host::control::{Control, emit};
 use crate::host::latency::latency;
-use crate::host::{Command, DestinationReport, Event, HostSpec, memory};
-use crate::meter::process_cpu_ns;
+use crate::host::{Command, DestinationReport, Event, HostSpec, framing, guest_state, process};
+use crate::memory::GuestMemory;
+use crate::meter::{StageTimes, process_cpu_ns};
 use crate::record::Framing;
 use crate::results::{DestinationCpu, Latency};
 use crate::scenario::ClockKind;
@@ -35,10 +37,10 @@ const SLOWEST_FILL: u64 = 64 << 20;
 /// # Errors
 /// If the spec can't be carried out. What happens to the migration itself is in the report.
 pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) -> Result<()> {
-    memory::pin(&spec.pin)?;
-    memory::start_threads()?;
-    let framing = memory::framing(spec, secret)?;
-    let (guest_memory, fill_s) = memory::allocate(spec)?;
+    process::pin(&spec.pin)?;
+    process::start_threads()?;
+    let framing = framing::framing(spec, secret)?;
+    let (guest_memory, fill_s) = guest_state::allocate(spec)?;
     let listener = TcpListener::bind(&spec.listen)
         .map_err(|error| Error::io(format!("listening at {}", spec.listen), error))?;
     let address = listener
@@ -51,7 +53,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         address: Some(address.to_string()),
     });
     let streams = spec.scenario.migration.streams;
-    let switchover = Switchover::new(streams, memory::most_device_state(spec))
+    let switchover = Switchover::new(streams, guest_state::most_device_state(spec))
         .with_silence(spec.silence_between_records());
     let switchover = Arc::new(switchover);
     let opened = open(spec, &listener, &framing, &guest_memory, &switchover);
@@ -63,12 +65,12 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     };
     // The migration has ended, and its key with it.
     drop(framing);
-    let resident = memory::resident_beyond(&guest_memory);
+    let resident = process::resident_beyond(&guest_memory);
     let cpu = cpu(&ended, switchover.decided_cpu_ns(), cpu_began);
     let mut report = DestinationReport {
         switched_over: switchover.is_switched_over(),
         failure: None,
-        warnings: memory::unlocked_keys("destination", spec.sealed)
+        warnings: process::unlocked_keys("destination", spec.sealed)
             .into_iter()
             .collect(),
         cpu,
@@ -79,7 +81,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     if report.switched_over {
         emit(&Event::TookOver);
         let state = switchover.device_state();
-        report.hash = memory::hash(&guest_memory, &state);
+        report.hash = guest_state::hash(&guest_memory, &state);
         emit(&Event::Hashed {
             hash: report.hash.clone(),
         });
@@ -142,7 +144,7 @@ fn open(
             .map_err(|error| error.to_string())?;
         *slot = Some(thread);
     }
-    let hello = memory::hello(spec);
+    let hello = framing::hello(spec);
     let mut threads: Vec<StreamThread> = threads.into_iter().flatten().collect();
     for thread in &mut threads {
         thread.greet(&hello).map_err(|error| error.to_string())?;
@@ -160,25 +162,16 @@ fn accept(
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut poll = libc::pollfd {
-            fd: listener.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        let milliseconds = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: one valid pollfd.
-        match unsafe { libc::poll(&raw mut poll, 1, milliseconds) } {
-            0 => {
+        // A limit beyond what the kernel can express is none.
+        let left = Timespec::try_from(left).ok();
+        match poll(&mut [PollFd::new(listener, PollFlags::IN)], left.as_ref()) {
+            Ok(0) => {
                 let text = format!("no connection within {} ms", limit.as_millis());
                 return Err(io::Error::new(io::ErrorKind::TimedOut, text));
             }
-            count if count > 0 => return listener.accept(),
-            _ => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
+            Ok(_) => return listener.accept(),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -186,7 +179,10 @@ fn accept(
 /// Runs the stream threads to their end; the first failure, by the time at which it was noticed. Once the
 /// guest's fate is decided, everything that was due has come: how a stream with nothing left to
 /// carry then ended is no failure, whichever thread noticed first.
-fn receive(threads: Vec<StreamThread>, switchover: &Switchover) -> (Vec<Ended>, Option<String>) {
+fn receive(
+    threads: Vec<StreamThread>,
+    switchover: &Switchover,
+) -> (Vec<StageTimes<3>>, Option<String>) {
     let (sender, failures) = std::sync::mpsc::channel();
     let threads: Vec<_> = threads
         .into_iter()
@@ -234,7 +230,7 @@ fn run_on(
     if scenario.measure.clock == ClockKind::Virtual {
         return Ok(Latency::default());
     }
-    let positions = memory::unpack_positions(state, scenario.guest.vcpus)
+    let positions = guest_state::unpack_positions(state, scenario.guest.vcpus)
         .ok_or_else(|| Error::CannotRun("the device state lacks the vCPUs".into()))?;
     let streams = (0..scenario.guest.vcpus)
         .map(|vcpu| WriteStream::new(scenario, vcpu))
@@ -252,16 +248,16 @@ fn run_on(
     Ok(latency(&vcpus.stop().phase(Phase::After).latency))
 }
 
-fn cpu(ended: &[Ended], decided_ns: Option<u64>, began_ns: u64) -> DestinationCpu {
+fn cpu(ended: &[StageTimes<3>], decided_ns: Option<u64>, began_ns: u64) -> DestinationCpu {
     let end_ns = decided_ns.unwrap_or_else(process_cpu_ns);
     let mut cpu = DestinationCpu {
         total_s: end_ns.saturating_sub(began_ns) as f64 / 1e9,
         ..DestinationCpu::default()
     };
-    for thread in ended {
-        cpu.receive_s += thread.times.stages[RECEIVE].as_secs_f64();
-        cpu.open_s += thread.times.stages[OPEN].as_secs_f64();
-        cpu.apply_s += thread.times.stages[APPLY].as_secs_f64();
+    for times in ended {
+        cpu.receive_s += times.stages[RECEIVE].as_secs_f64();
+        cpu.open_s += times.stages[OPEN].as_secs_f64();
+        cpu.apply_s += times.stages[APPLY].as_secs_f64();
     }
     let known = cpu.receive_s + cpu.open_s + cpu.apply_s;
     // The stream threads read their clocks microseconds after the decision's.

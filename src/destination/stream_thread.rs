@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::crypto::sequence::Direction;
+use crate::crypto::sequence::FlowDirection;
 use crate::destination::switchover::Switchover;
-use crate::guest::memory::GuestMemory;
+use crate::memory::GuestMemory;
 use crate::meter::{StageMeter, StageTimes};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
 use crate::transport::{Connection, TransportError};
 use crate::units::PAGE_SIZE;
-use crate::wire::{Head, Kind, Totals};
+use crate::wire::{Head, RecordKind, Totals};
 
 /// Stages in the meter.
 pub const RECEIVE: usize = 0;
@@ -79,12 +79,6 @@ pub enum Step {
     Ended,
 }
 
-/// What a stream thread leaves behind.
-pub struct Ended {
-    /// CPU time by stage.
-    pub times: StageTimes<3>,
-}
-
 impl StreamThread {
     /// A stream thread over a connection whose preamble was read.
     ///
@@ -98,8 +92,8 @@ impl StreamThread {
     ) -> Result<StreamThread, RecordError> {
         Ok(StreamThread {
             connection,
-            inbound: Inbound::new(framing, Direction::ToDestination)?,
-            outbound: Outbound::new(framing, Direction::ToSource)?,
+            inbound: Inbound::new(framing, FlowDirection::ToDestination)?,
+            outbound: Outbound::new(framing, FlowDirection::ToSource)?,
             reply: Draft::new(framing)?,
             meter: StageMeter::new(RECEIVE),
             memory,
@@ -122,20 +116,17 @@ impl StreamThread {
     pub fn greet(&mut self, expected: &[u8]) -> Result<(), StreamError> {
         let head = self
             .inbound
-            .expect(&mut self.connection, Kind::Hello, 0, "a hello")?;
+            .expect(&mut self.connection, RecordKind::Hello, 0, "a hello")?;
         if self.inbound.payload(&head) != expected {
-            return Err(StreamError::Switchover {
-                stream: self.stream,
-                what: "the source announces another guest than the spec",
-            });
+            return Err(self.refused("the source announces another guest than the spec"));
         }
-        self.answer(Kind::HelloAck, 0)?;
+        self.answer(RecordKind::HelloAck, 0)?;
         Ok(())
     }
 
     /// Receives until the guest has been switched over, given up, or the stream breaks; tells of a
-    /// failure before it wakes the other streams, so that theirs come after it.
-    pub fn run(mut self, tell: impl FnOnce(StreamError)) -> Ended {
+    /// failure before it wakes the other streams, so that theirs come after it. Its CPU time by stage.
+    pub fn run(mut self, tell: impl FnOnce(StreamError)) -> StageTimes<3> {
         let outcome = self.receive_all();
         self.meter.leave();
         let failed = outcome.is_err();
@@ -145,9 +136,7 @@ impl StreamThread {
         // Whatever the outcome, nothing more will be received on any stream.
         self.switchover
             .end_streams(failed && !self.switchover.is_decided());
-        Ended {
-            times: self.meter.times(),
-        }
+        self.meter.times()
     }
 
     fn receive_all(&mut self) -> Result<(), StreamError> {
@@ -167,16 +156,18 @@ impl StreamThread {
         let head = self.inbound.open()?;
         self.meter.lap(OPEN);
         let step = match head.kind {
-            Kind::Pages if head.round == self.round => {
+            RecordKind::Pages if head.round == self.round => {
                 if self.applied == Totals::default() {
-                    self.switchover.check_barrier(self.stream, self.round)?;
+                    self.switchover
+                        .check_barrier(self.round)
+                        .map_err(|what| self.refused(what))?;
                 }
                 let applied = self.apply(&head)?;
                 self.applied += applied;
                 self.meter.done(u64::from(head.payload));
                 return Ok(Step::Applied);
             }
-            Kind::RoundEnd if head.round == self.round => {
+            RecordKind::RoundEnd if head.round == self.round => {
                 let (sent, applied) = (self.totals(&head)?, self.applied);
                 if sent != [applied] {
                     return Err(StreamError::Totals {
@@ -186,13 +177,13 @@ impl StreamThread {
                     });
                 }
                 self.switchover.round_ended(self.stream, applied);
-                self.answer(Kind::RoundAck, self.round)?;
+                self.answer(RecordKind::RoundAck, self.round)?;
                 self.applied = Totals::default();
                 self.round += 1;
                 Step::RoundEnded
             }
             // These belong to the round that ended last.
-            Kind::DeviceState | Kind::Final | Kind::Abort
+            RecordKind::DeviceState | RecordKind::Final | RecordKind::Abort
                 if self.round.checked_sub(1) == Some(head.round)
                     && self.applied == Totals::default() =>
             {
@@ -257,29 +248,36 @@ impl StreamThread {
 
     /// Device state, final record, abort.
     fn finish(&mut self, head: &Head) -> Result<Step, StreamError> {
-        let stream = self.stream;
-        if stream != 0 {
+        if self.stream != 0 {
             return Err(self.inbound.unexpected(head, "pages").into());
         }
-        let refused = |what| StreamError::Switchover { stream, what };
         match head.kind {
-            Kind::DeviceState => {
+            RecordKind::DeviceState => {
                 self.switchover
                     .add_device_state(self.inbound.payload(head))
-                    .map_err(refused)?;
+                    .map_err(|what| self.refused(what))?;
                 Ok(Step::Applied)
             }
-            Kind::Final => {
+            RecordKind::Final => {
                 let sent = self.totals(head)?;
-                self.switchover.switch_over(&sent).map_err(refused)?;
-                self.answer(Kind::SwitchoverAck, head.round)?;
+                self.switchover
+                    .switch_over(&sent)
+                    .map_err(|what| self.refused(what))?;
+                self.answer(RecordKind::SwitchoverAck, head.round)?;
                 Ok(Step::Ended)
             }
             _ => {
                 self.switchover.give_up();
-                self.answer(Kind::AbortAck, head.round)?;
+                self.answer(RecordKind::AbortAck, head.round)?;
                 Ok(Step::Ended)
             }
+        }
+    }
+
+    fn refused(&self, what: &'static str) -> StreamError {
+        StreamError::Switchover {
+            stream: self.stream,
+            what,
         }
     }
 
@@ -299,7 +297,7 @@ impl StreamThread {
             .collect()
     }
 
-    fn answer(&mut self, kind: Kind, round: u32) -> Result<(), RecordError> {
+    fn answer(&mut self, kind: RecordKind, round: u32) -> Result<(), RecordError> {
         self.outbound
             .send_control(&mut self.connection, &mut self.reply, kind, round, &[])
     }

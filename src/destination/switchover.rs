@@ -5,9 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::destination::stream_thread::StreamError;
+use crate::memory::touched;
 use crate::meter::process_cpu_ns;
-use crate::record::touched;
 use crate::transport::since_data;
 use crate::wire::Totals;
 
@@ -72,15 +71,12 @@ impl Switchover {
     ///
     /// # Errors
     /// If one has not: a page of this round could be overwritten by a late record of that one.
-    pub fn check_barrier(&self, stream: u32, round: u32) -> Result<(), StreamError> {
+    pub fn check_barrier(&self, round: u32) -> Result<(), &'static str> {
         // SeqCst: once a round; the source's own barrier orders the rest.
         if self.ended.iter().all(|e| e.load(Ordering::SeqCst) >= round) {
             Ok(())
         } else {
-            Err(StreamError::Switchover {
-                stream,
-                what: "a round begins while another stream is still in the one before",
-            })
+            Err("a round begins while another stream is still in the one before")
         }
     }
 

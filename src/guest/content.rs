@@ -6,10 +6,10 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
-use super::memory::GuestMemory;
+use serde::{Deserialize, Serialize};
+
 use super::mix::{Permutation, mix, sub_seed};
-use super::raw::{self, PAGE_WORDS};
-use crate::scenario::ContentSpec;
+use crate::memory::GuestMemory;
 use crate::units::Size;
 
 /// Pages that one task fills.
@@ -26,6 +26,28 @@ mod domain {
     pub const PLACE: u64 = 1;
     pub const PAGE: u64 = 2;
     pub const DEVICE: u64 = 3;
+}
+
+/// Shares of pages by content, 0 to 1 each; the rest is random.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContentSpec {
+    /// Pages of zeros.
+    pub zero: f64,
+    /// Pages that hold one repeated word.
+    pub constant: f64,
+    /// Pages of text-like content that a compressor halves at least.
+    pub compressible: f64,
+}
+
+impl Default for ContentSpec {
+    fn default() -> Self {
+        ContentSpec {
+            zero: 0.10,
+            constant: 0.0,
+            compressible: 0.30,
+        }
+    }
 }
 
 /// What one page holds.
@@ -134,10 +156,8 @@ fn fill_compressible(memory: &GuestMemory, page: u64, seed: u64) {
 /// Writes every word of a page, given by its index, as little-endian bytes.
 #[inline]
 fn write_page(memory: &GuestMemory, page: u64, mut word: impl FnMut(usize) -> u64) {
-    let start = memory.page_ptr(page);
-    for index in 0..PAGE_WORDS {
-        // SAFETY: a page of guest memory, which outlives the call; an index inside it.
-        unsafe { raw::word(start, index) }.store(word(index).to_le(), Relaxed);
+    for (index, to) in memory.words(page).iter().enumerate() {
+        to.store(word(index).to_le(), Relaxed);
     }
 }
 

@@ -1,19 +1,13 @@
-//! The guest: memory, what it holds, and the vCPUs that write to it.
+//! The guest: what its memory holds, the writes to it, and the vCPUs that make them.
 //!
-//! Guest memory is written by vCPU threads while the migration reads it. So no Rust reference to
-//! plain bytes ever points into it: everything here goes through raw pointers, atomic accesses and
-//! the few primitives of [`raw`] that are sound against a racing writer.
-//!
-//! [`memory`] is below [`crate::tracking`], which write-protects it; [`vcpu`] is above, since vCPUs
-//! tell a tracker what they wrote.
+//! It stands above [`crate::tracking`], since vCPUs tell a tracker what they wrote, and above
+//! [`crate::workload`], which says what to write when.
 
 pub mod content;
-pub mod memory;
 mod mix;
-pub mod raw;
 pub mod vcpu;
 pub mod write;
 
-pub use content::{device_state, fill};
-pub use memory::GuestMemory;
+pub use content::{ContentSpec, device_state, fill};
 pub use vcpu::{Phase, StreamPosition, StreamStart, VcpuReport, Vcpus};
+pub use write::WriteExtent;

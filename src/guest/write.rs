@@ -10,11 +10,22 @@ use std::sync::atomic::Ordering::Relaxed;
 use rand_xoshiro::SplitMix64;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
-use super::memory::GuestMemory;
+use serde::{Deserialize, Serialize};
+
 use super::mix::mix;
-use super::raw::{self, PAGE_WORDS};
-use crate::scenario::WriteExtent;
+use crate::memory::GuestMemory;
+use crate::memory::raw::PAGE_WORDS;
 use crate::workload::PageWrite;
+
+/// How much of a page one write changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteExtent {
+    /// One aligned 8-byte word.
+    Word,
+    /// The whole page.
+    Page,
+}
 
 /// Executes `write` and nothing else: the caller tells its tracker afterwards.
 ///
@@ -22,24 +33,21 @@ use crate::workload::PageWrite;
 /// If the page lies outside guest memory.
 #[inline]
 pub fn execute(memory: &GuestMemory, write: &PageWrite, extent: WriteExtent) {
-    let page = memory.page_ptr(write.page);
+    let words = memory.words(write.page);
     match extent {
         WriteExtent::Word => {
             let bits = mix(write.value);
             // The top bits choose the word; bit 0 is set, so the mask is not zero.
             let index = (bits >> (u64::BITS - PAGE_WORDS.ilog2())) as usize;
-            // SAFETY: a page of guest memory, which outlives the call; an index inside it.
-            unsafe { raw::word(page, index) }.fetch_xor((bits | 1).to_le(), Relaxed);
+            words[index].fetch_xor((bits | 1).to_le(), Relaxed);
         }
         WriteExtent::Page => {
             let mut masks = SplitMix64::seed_from_u64(write.value);
             // One word atomically, so that even two vCPUs on the same page both change it; the
             // others by load and store, a tenth of the cost.
-            // SAFETY: as above.
-            unsafe { raw::word(page, 0) }.fetch_xor((masks.next_u64() | 1).to_le(), Relaxed);
-            for index in 1..PAGE_WORDS {
-                // SAFETY: as above.
-                let word = unsafe { raw::word(page, index) };
+            let [first, others @ ..] = words;
+            first.fetch_xor((masks.next_u64() | 1).to_le(), Relaxed);
+            for word in others {
                 word.store(word.load(Relaxed) ^ masks.next_u64().to_le(), Relaxed);
             }
         }

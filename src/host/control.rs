@@ -2,8 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::mem::ManuallyDrop;
-use std::os::fd::FromRawFd;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -40,9 +39,14 @@ pub fn next_line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Standard input without the library's shared buffer, in which the secret would stay.
-pub fn unbuffered_input() -> ManuallyDrop<File> {
-    // SAFETY: descriptor 0 is never closed through this file, which is never dropped.
-    ManuallyDrop::new(unsafe { File::from_raw_fd(0) })
+///
+/// # Errors
+/// If the process is out of descriptors.
+pub fn unbuffered_input() -> Result<File> {
+    let input = io::stdin().as_fd().try_clone_to_owned();
+    input
+        .map(File::from)
+        .map_err(|error| Error::io("opening standard input", error))
 }
 
 /// Commands from the coordinator.
@@ -106,16 +110,15 @@ pub fn read_spec(input: &mut impl Read) -> Result<(HostSpec, Option<MigrationSec
 }
 
 impl Control {
-    /// Listens for commands on standard input. When it ends, the process does, unless
+    /// Listens for commands on what is left of the input. When it ends, the process does, unless
     /// [`Control::hold`] is in force.
-    pub fn listen() -> Control {
+    pub fn listen(input: File) -> Control {
         let (sender, commands) = channel();
         let hold = Arc::new(AtomicBool::new(false));
         let held = hold.clone();
         // Detached: it ends with the process.
         std::thread::spawn(move || {
-            let input = unbuffered_input();
-            let mut input = BufReader::new(&*input);
+            let mut input = BufReader::new(input);
             while let Ok(Some(line)) = next_line(&mut input) {
                 match serde_json::from_slice(&line) {
                     Ok(command) => {

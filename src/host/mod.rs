@@ -18,8 +18,10 @@
 //! shared buffer. A host ends when its standard input does.
 
 pub mod control;
+pub mod framing;
+pub mod guest_state;
 pub mod latency;
-pub mod memory;
+pub mod process;
 
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! Records that arrive: received, opened, checked.
 
-use super::{Framing, RecordError, guest_segment};
-use crate::crypto::sequence::{Direction, OpenSequence};
-use crate::crypto::{Opener, Segment};
-use crate::guest::memory::GuestMemory;
+use super::framing::{Framing, RecordError};
+use crate::crypto::Opener;
+use crate::crypto::sequence::{FlowDirection, OpenSequence};
+use crate::memory::{GuestMemory, Segment};
 use crate::transport::Connection;
 use crate::wire::{
-    AAD_LEN, Bounds, Head, Kind, PREAMBLE_LEN, PREFIX_LEN, Prefix, WireError, verify_checksum,
+    AAD_LEN, Bounds, Head, PREAMBLE_LEN, PREFIX_LEN, Prefix, RecordKind, WireError, verify_checksum,
 };
 
 /// The receiving end of one direction of a stream.
@@ -30,7 +30,7 @@ impl Inbound {
     ///
     /// # Errors
     /// If the cipher can't be set up.
-    pub fn new(framing: &Framing, direction: Direction) -> Result<Inbound, RecordError> {
+    pub fn new(framing: &Framing, direction: FlowDirection) -> Result<Inbound, RecordError> {
         let opener = match &framing.secret {
             None => None,
             Some(secret) => Some((
@@ -73,7 +73,7 @@ impl Inbound {
         } else {
             connection.receive(&mut self.body[..head], "within a record")?;
             // Control payloads are small and wanted here; page content goes to guest memory.
-            if self.body[0] != Kind::Pages as u8 {
+            if self.body[0] != RecordKind::Pages as u8 {
                 let payload = self.prefix.body as usize - head;
                 let Some(rest) = self.body.get_mut(head..head + payload) else {
                     return Err(self.wire(WireError::Malformed("length of a control payload")));
@@ -111,7 +111,7 @@ impl Inbound {
         let bytes = &self.body[..head_len];
         // Damage is called damage: the checksum comes before any meaning.
         let control = match bytes.first() {
-            Some(&kind) if kind == Kind::Pages as u8 => &[],
+            Some(&kind) if kind == RecordKind::Pages as u8 => &[],
             _ => &self.body[head_len..body],
         };
         verify_checksum(&self.aad, bytes, control).map_err(|e| self.wire(e))?;
@@ -159,10 +159,10 @@ impl Inbound {
         memory: &GuestMemory,
     ) -> Result<(), RecordError> {
         let mut segments = std::mem::take(&mut self.segments);
-        // SAFETY: the head was checked against the guest's bounds; see `guest_segment`.
+        // SAFETY: the head was checked against the guest's bounds; it stays mapped for the call.
         segments.extend(
             head.data(self.head_bytes())
-                .map(|run| unsafe { guest_segment(memory, run) }),
+                .map(|run| unsafe { memory.segment(run) }),
         );
         // SAFETY: the caller vouches for the pages.
         let done = unsafe { connection.receive_vectored(&segments, "within a record") };
@@ -178,7 +178,7 @@ impl Inbound {
     pub fn expect(
         &mut self,
         connection: &mut Connection,
-        kind: Kind,
+        kind: RecordKind,
         round: u32,
         expected: &'static str,
     ) -> Result<Head, RecordError> {

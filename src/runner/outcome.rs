@@ -1,7 +1,7 @@
 //! What a migration came to, from what both hosts told.
 
 use crate::arm::Arm;
-use crate::host::{DestinationReport, SourceReport, memory};
+use crate::host::{DestinationReport, SourceReport, process};
 use crate::results::{Cpu, Downtime, Guest, Migration, Outcome, OutcomeStatus, Verified};
 
 /// What the hosts of a migration told of it.
@@ -47,7 +47,7 @@ impl Told {
         }
         migration
             .warnings
-            .extend(memory::unlocked_keys("coordinator", sealed));
+            .extend(process::unlocked_keys("coordinator", sealed));
         let mut destination_failure = None;
         if let Some(destination) = self.destination {
             migration.cpu.destination = destination.cpu;

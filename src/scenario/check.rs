@@ -1,7 +1,8 @@
 //! What a scenario's values may be.
 
-use super::{ContentSpec, GuestSpec, MeasureSpec, MigrationSpec, Scenario, Workers, WorkloadSpec};
+use super::{GuestSpec, MeasureSpec, MigrationSpec, Scenario, Workers, WorkloadSpec};
 use crate::error::{Error, Result};
+use crate::guest::ContentSpec;
 use crate::scenario::ClockKind;
 use crate::units::{Bandwidth, PAGE_SIZE, Size};
 use crate::workload;

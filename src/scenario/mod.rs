@@ -21,6 +21,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::arm::Arm;
+use crate::guest::{ContentSpec, WriteExtent};
+use crate::precopy::{Limits, OnStall};
+use crate::tracking::TrackerSpec;
 use crate::units::{Bandwidth, PAGE_SIZE, Rate, Size, Span};
 use crate::workload::{Arrival, Placement};
 
@@ -71,18 +74,6 @@ pub struct GuestSpec {
     pub huge_pages: bool,
 }
 
-/// Shares of pages by content, 0 to 1 each; the rest is random.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ContentSpec {
-    /// Pages of zeros.
-    pub zero: f64,
-    /// Pages that hold one repeated word.
-    pub constant: f64,
-    /// Pages of text-like content that a compressor halves at least.
-    pub compressible: f64,
-}
-
 /// What the vCPUs do: a dirty-page stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -98,38 +89,6 @@ pub struct WorkloadSpec {
     pub granularity: Size,
     /// How much of a page a write changes.
     pub write: WriteExtent,
-}
-
-/// How much of a page one write changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WriteExtent {
-    /// One aligned 8-byte word.
-    Word,
-    /// The whole page.
-    Page,
-}
-
-/// Which dirty tracker finds the writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TrackerSpec {
-    /// `userfaultfd` where the kernel has it, else `bitmap`.
-    Auto,
-    /// Writes are instrumented.
-    Bitmap,
-    /// Kernel write protection and PAGEMAP_SCAN.
-    Userfaultfd,
-}
-
-/// What to do when pre-copy does not converge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnStall {
-    /// Give up; the guest runs on at the source.
-    Abort,
-    /// Stop and copy whatever is left, however long it takes.
-    Switchover,
 }
 
 /// The VM's encryption setting, as in encrypted vMotion.
@@ -225,16 +184,6 @@ impl Default for GuestSpec {
     }
 }
 
-impl Default for ContentSpec {
-    fn default() -> Self {
-        ContentSpec {
-            zero: 0.10,
-            constant: 0.0,
-            compressible: 0.30,
-        }
-    }
-}
-
 impl Default for WorkloadSpec {
     fn default() -> Self {
         WorkloadSpec {
@@ -263,6 +212,18 @@ impl Default for MigrationSpec {
             seal_workers: Workers::Auto,
             rekey_bytes: Size(256 << 30),
             rekey_records: 1 << 32,
+        }
+    }
+}
+
+impl MigrationSpec {
+    /// What bounds pre-copy.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            downtime_ns: self.downtime_limit.as_nanos(),
+            rounds: self.max_rounds,
+            time_ns: self.time_limit.as_nanos(),
+            on_stall: self.on_stall,
         }
     }
 }

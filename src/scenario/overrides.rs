@@ -2,8 +2,9 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{ClockKind, Policy, Scenario, TrackerSpec};
+use super::{ClockKind, Policy, Scenario};
 use crate::arm::Arm;
+use crate::tracking::TrackerSpec;
 use crate::units::{Bandwidth, Rate, Size, Span};
 use crate::workload::Arrival;
 

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::memory::{PageRun, normalize};
 use crate::meter::process_cpu_ns;
 use crate::precopy::{Decision, Limits, Progress, StopReason, decide};
 use crate::results::{Downtime, Round, RoundKind};
-use crate::source::Machine;
 use crate::source::order::Failed;
 use crate::source::stream_thread::timed;
 use crate::source::streams::{RoundDone, Streams};
 use crate::source::timeline::Timeline;
-use crate::tracking::{self, PageRun};
+use crate::source::tracked_guest::TrackedGuest;
 use crate::units::PAGE_SIZE;
 
 /// How pre-copy went, however it ended.
@@ -52,7 +52,7 @@ pub enum End {
 /// Migrates: pre-copy rounds, then stop-and-copy or giving up. `device_state` is asked for when
 /// the vCPUs are paused.
 pub struct Driver<'a> {
-    machine: &'a Machine,
+    guest: &'a TrackedGuest,
     streams: &'a mut Streams,
     timeline: &'a mut dyn Timeline,
     limits: Limits,
@@ -88,13 +88,13 @@ impl From<crate::error::Error> for Broke {
 impl<'a> Driver<'a> {
     /// A driver over opened streams.
     pub fn new(
-        machine: &'a Machine,
+        guest: &'a TrackedGuest,
         streams: &'a mut Streams,
         timeline: &'a mut dyn Timeline,
         limits: Limits,
     ) -> Self {
         Driver {
-            machine,
+            guest,
             streams,
             timeline,
             limits,
@@ -138,10 +138,10 @@ impl<'a> Driver<'a> {
     ) -> Result<(End, Instant), Broke> {
         let everything = PageRun {
             first: 0,
-            pages: self.machine.memory.pages(),
+            pages: self.guest.memory.pages(),
         };
         let mut started_ns = self.timeline.now_ns();
-        let (cpu_ns, tracked) = timed(|| self.machine.tracker.start());
+        let (cpu_ns, tracked) = timed(|| self.guest.tracker.start());
         self.harvest_cpu_ns += cpu_ns;
         tracked?;
         let mut runs = Arc::new(vec![everything]);
@@ -174,7 +174,7 @@ impl<'a> Driver<'a> {
         self.harvest(&mut late)?;
         let rest = reuse(&mut runs);
         rest.append(&mut late);
-        tracking::normalize(rest);
+        normalize(rest);
         let harvested_ns = self.timeline.now_ns();
         let round = self.rounds.len() as u32;
         let sent_ns = self.send(round, RoundKind::StopAndCopy, started_ns, &runs)?;
@@ -194,7 +194,7 @@ impl<'a> Driver<'a> {
 
     fn harvest(&mut self, into: &mut Vec<PageRun>) -> Result<u64, Broke> {
         into.clear();
-        let (cpu_ns, pages) = timed(|| self.machine.tracker.harvest(into));
+        let (cpu_ns, pages) = timed(|| self.guest.tracker.harvest(into));
         self.harvest_cpu_ns += cpu_ns;
         Ok(pages?)
     }

@@ -1,12 +1,13 @@
 //! The source host: the guest runs here, and its memory is sent from here.
 
-pub mod cursor;
 pub mod driver;
 pub mod order;
 mod prepare;
+mod share;
 pub mod stream_thread;
 pub mod streams;
 pub mod timeline;
+mod tracked_guest;
 mod write_verification;
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -16,67 +17,46 @@ use std::time::{Duration, Instant};
 use crate::arm::Backend;
 use crate::crypto::{self, MigrationSecret};
 use crate::error::{Error, Result};
-use crate::guest::memory::GuestMemory;
+use crate::guest::content;
 use crate::guest::vcpu::StreamPosition;
-use crate::guest::{content, write};
 use crate::host::control::{Control, emit};
-use crate::host::{Command, Event, HostSpec, SourceReport, memory};
-use crate::precopy::{Limits, StopReason};
+use crate::host::{Command, Event, HostSpec, SourceReport, framing, guest_state, process};
+use crate::precopy::StopReason;
 use crate::results::{Downtime, Outcome, OutcomeStatus, SourceCpu, Warning};
-use crate::scenario::{ClockKind, Workers, WriteExtent};
+use crate::scenario::{ClockKind, Workers};
 use crate::source::driver::{Driver, End, Migrated};
-use crate::source::stream_thread::{PREPARE, SEAL, Shared, TRANSMIT};
+use crate::source::stream_thread::{PREPARE, SEAL, StreamContext, TRANSMIT};
 use crate::source::streams::Streams;
 use crate::source::timeline::{GuestEnd, LiveTimeline, Timeline, VirtualTimeline};
-use crate::tracking::{self, Tracker};
+use crate::source::tracked_guest::TrackedGuest;
+use crate::tracking;
 use crate::transport::Pacer;
 use crate::units::Bandwidth;
-use crate::workload::PageWrite;
-
-/// The guest's machine at the source: what vCPUs write to and what finds their writes.
-pub struct Machine {
-    /// Guest memory.
-    pub memory: Arc<GuestMemory>,
-    /// Finds the writes.
-    pub tracker: Arc<dyn Tracker>,
-    /// How much of a page one write changes.
-    pub extent: WriteExtent,
-    /// vCPUs of the guest.
-    pub vcpus: u32,
-}
-
-impl Machine {
-    /// Executes one page write, as a vCPU does.
-    pub fn execute(&self, page_write: &PageWrite) {
-        write::execute(&self.memory, page_write, self.extent);
-        self.tracker.mark(page_write.page);
-    }
-}
 
 /// Plays the source: fills the guest, migrates it, reports.
 ///
 /// # Errors
 /// If the spec can't be carried out. What happens to the migration itself is in the report.
 pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) -> Result<()> {
-    memory::pin(&spec.pin)?;
-    memory::start_threads()?;
-    let framing = memory::framing(spec, secret)?;
+    process::pin(&spec.pin)?;
+    process::start_threads()?;
+    let framing = framing::framing(spec, secret)?;
     let began = Instant::now();
-    let (guest_memory, _) = memory::allocate(spec)?;
-    let guest = &spec.scenario.guest;
-    content::fill(&guest_memory, &guest.content, guest.seed);
-    let blob = content::device_state(guest.device_state, guest.seed);
+    let (guest_memory, _) = guest_state::allocate(spec)?;
+    let guest_spec = &spec.scenario.guest;
+    content::fill(&guest_memory, &guest_spec.content, guest_spec.seed);
+    let blob = content::device_state(guest_spec.device_state, guest_spec.seed);
     let fill_s = began.elapsed().as_secs_f64();
-    let machine = Machine {
+    let guest = TrackedGuest {
         tracker: tracking::open(spec.scenario.migration.tracker, &guest_memory)?,
         memory: guest_memory,
         extent: spec.scenario.workload.write,
-        vcpus: guest.vcpus,
+        vcpus: guest_spec.vcpus,
     };
     emit(&Event::Ready {
         capabilities: Box::new(crate::host::capabilities(spec.arm, false)),
         fill_s,
-        tracker: Some(machine.tracker.kind().to_string()),
+        tracker: Some(guest.tracker.kind().to_string()),
         address: None,
     });
     let address = loop {
@@ -87,58 +67,58 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         }
     };
     let mut timeline: Box<dyn Timeline> = match spec.scenario.measure.clock {
-        ClockKind::Live => Box::new(LiveTimeline::start(spec, &machine)?),
-        ClockKind::Virtual => Box::new(VirtualTimeline::new(spec, &machine)?),
+        ClockKind::Live => Box::new(LiveTimeline::start(spec, &guest)?),
+        ClockKind::Virtual => Box::new(VirtualTimeline::new(spec, &guest)?),
     };
     let connecting = Instant::now();
-    let shared = Arc::new(share(spec, &machine, &framing.bounds)?);
+    let context = Arc::new(stream_context(spec, &guest, &framing.bounds)?);
     let silence = spec.scenario.migration.peer_timeout.0;
-    let opened = Streams::open(address, &framing, &shared, &memory::hello(spec), silence);
+    let opened = Streams::open(address, &framing, &context, &framing::hello(spec), silence);
     let connect_s = connecting.elapsed().as_secs_f64();
     let mut streams = match opened {
         Ok(streams) => streams,
         Err(error) => {
-            let guest = finish(spec, &machine, timeline, true)?;
-            let unlocked = memory::unlocked_keys("source", spec.sealed);
-            report_unopened(error.to_string(), connect_s, guest, unlocked);
+            let end = finish(spec, &guest, timeline, true)?;
+            let unlocked = process::unlocked_keys("source", spec.sealed);
+            report_unopened(error.to_string(), connect_s, end, unlocked);
             return Ok(());
         }
     };
     // Made and touched before the pause, so that its page faults are not part of the downtime.
-    let positions = vec![StreamPosition::default(); guest.vcpus as usize];
-    let mut device_state = Arc::new(memory::pack_device_state(&positions, &blob));
+    let positions = vec![StreamPosition::default(); guest_spec.vcpus as usize];
+    let mut device_state = Arc::new(guest_state::pack_device_state(&positions, &blob));
     let migrated = Driver::new(
-        &machine,
+        &guest,
         &mut streams,
         &mut *timeline,
-        Limits::from(&spec.scenario.migration),
+        spec.scenario.migration.limits(),
     )
     .run(|timeline| {
         let state = Arc::make_mut(&mut device_state);
-        memory::put_positions(state, &timeline.positions());
+        guest_state::put_positions(state, &timeline.positions());
         device_state.clone()
     });
-    let ended = settle(&migrated, control, silence);
-    if ended.resume {
+    let settled = settle(&migrated, control, silence);
+    if settled.resume {
         timeline.resume();
     }
-    let resident = memory::resident_beyond(&machine.memory);
+    let resident = process::resident_beyond(&guest.memory);
     let (bytes_on_wire, records) = (streams.wire_bytes(), streams.records());
     let cpu = cpu(&migrated, streams);
     // The migration has ended, and its key with it.
-    drop((shared, framing));
-    let hash = match ended.outcome.status {
-        OutcomeStatus::Completed => memory::hash(&machine.memory, &device_state),
+    drop((context, framing));
+    let hash = match settled.outcome.status {
+        OutcomeStatus::Completed => guest_state::hash(&guest.memory, &device_state),
         _ => String::new(),
     };
-    let stays = ended.outcome.status != OutcomeStatus::Completed;
-    let end = finish(spec, &machine, timeline, stays)?;
+    let stays = settled.outcome.status != OutcomeStatus::Completed;
+    let end = finish(spec, &guest, timeline, stays)?;
     emit(&Event::Source(Box::new(SourceReport {
-        outcome: lost_writes(&end).unwrap_or(ended.outcome),
-        warnings: ended
+        outcome: lost_writes(&end).unwrap_or(settled.outcome),
+        warnings: settled
             .warning
             .into_iter()
-            .chain(memory::unlocked_keys("source", spec.sealed))
+            .chain(process::unlocked_keys("source", spec.sealed))
             .collect(),
         connect_s,
         total_time_s: migrated.total_ns as f64 / 1e9,
@@ -158,14 +138,14 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
 /// Ends the guest here; one that stayed is checked for its writes.
 fn finish(
     spec: &HostSpec,
-    machine: &Machine,
+    guest: &TrackedGuest,
     timeline: Box<dyn Timeline + '_>,
     stays: bool,
 ) -> Result<GuestEnd> {
     let mut end = timeline.finish()?;
     if stays {
         end.guest.writes_verified =
-            write_verification::writes_verified(spec, machine, &end.executed)?;
+            write_verification::writes_verified(spec, guest, &end.executed)?;
     }
     Ok(end)
 }
@@ -189,7 +169,11 @@ fn resolve(address: &str) -> Result<SocketAddr> {
         .ok_or_else(|| Error::CannotRun(format!("destination address {address}: no address")))
 }
 
-fn share(spec: &HostSpec, machine: &Machine, bounds: &crate::wire::Bounds) -> Result<Shared> {
+fn stream_context(
+    spec: &HostSpec,
+    guest: &TrackedGuest,
+    bounds: &crate::wire::Bounds,
+) -> Result<StreamContext> {
     let migration = &spec.scenario.migration;
     let pacer = match (migration.link, spec.scenario.measure.clock) {
         (Bandwidth::BitsPerSecond(bits), ClockKind::Live) => Some(Pacer::new(bits)),
@@ -213,8 +197,8 @@ fn share(spec: &HostSpec, machine: &Machine, bounds: &crate::wire::Bounds) -> Re
     } else {
         None
     };
-    Ok(Shared {
-        memory: machine.memory.clone(),
+    Ok(StreamContext {
+        memory: guest.memory.clone(),
         streams: migration.streams,
         bounds: *bounds,
         pacer,
@@ -230,15 +214,15 @@ fn auto_workers(streams: u32) -> usize {
 }
 
 /// What became of the migration, once the coordinator's word is in where it is needed.
-struct Ended {
+struct Settled {
     outcome: Outcome,
     warning: Option<Warning>,
     /// The guest runs on here.
     resume: bool,
 }
 
-fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
-    let ended = |status, reason: Option<String>, resume| Ended {
+fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Settled {
+    let ended = |status, reason: Option<String>, resume| Settled {
         outcome: Outcome { status, reason },
         warning: None,
         resume,
@@ -275,7 +259,7 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Ended {
             let answer = control.next(silence);
             control.hold(false);
             match answer {
-                Some(Command::SwitchedOver) => Ended {
+                Some(Command::SwitchedOver) => Settled {
                     warning: Some(Warning {
                         code: "lost_acknowledgement".to_owned(),
                         message: format!(
@@ -328,9 +312,9 @@ fn cpu(migrated: &Migrated, streams: Streams) -> SourceCpu {
     cpu
 }
 
-fn report_unopened(reason: String, connect_s: f64, guest: GuestEnd, unlocked: Option<Warning>) {
+fn report_unopened(reason: String, connect_s: f64, end: GuestEnd, unlocked: Option<Warning>) {
     emit(&Event::Source(Box::new(SourceReport {
-        outcome: lost_writes(&guest).unwrap_or(Outcome {
+        outcome: lost_writes(&end).unwrap_or(Outcome {
             status: OutcomeStatus::Failed,
             reason: Some(format!("source: {reason}")),
         }),
@@ -343,8 +327,8 @@ fn report_unopened(reason: String, connect_s: f64, guest: GuestEnd, unlocked: Op
         records: 0,
         cpu: SourceCpu::default(),
         hash: String::new(),
-        guest: guest.guest,
-        stream_time_ns: guest.stream_time_ns,
+        guest: end.guest,
+        stream_time_ns: end.stream_time_ns,
         resident_beyond_guest_bytes: 0,
     })));
 }

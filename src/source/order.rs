@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::memory::PageRun;
 use crate::record::RecordError;
-use crate::tracking::PageRun;
-use crate::wire::{Kind, Totals};
+use crate::wire::{RecordKind, Totals};
 
 /// What a stream thread is told to do.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct Done {
 /// What the destination owes for an order that was sent.
 #[derive(Debug)]
 pub struct Awaited {
-    pub(super) kind: Kind,
+    pub(super) kind: RecordKind,
     pub(super) round: u32,
     pub(super) what: &'static str,
     /// Sent in this order's round.
@@ -57,7 +57,7 @@ pub struct Awaited {
 }
 
 impl Awaited {
-    pub(super) fn of(kind: Kind, round: u32, what: &'static str) -> Self {
+    pub(super) fn of(kind: RecordKind, round: u32, what: &'static str) -> Self {
         Awaited {
             kind,
             round,

@@ -1,9 +1,9 @@
 //! The prepare stage: which pages a record holds, and which of them are zero.
 
-use crate::guest::memory::GuestMemory;
+use crate::memory::GuestMemory;
+use crate::memory::PageRun;
 use crate::record::Draft;
-use crate::source::cursor::Cursor;
-use crate::tracking::PageRun;
+use crate::source::share::StreamShare;
 use crate::units::PAGE_SIZE;
 use crate::wire::{Bounds, MAX_RUN_PAGES, Totals};
 
@@ -14,7 +14,7 @@ const MOST_ZERO_PAGES: u64 = (1 << 30) / PAGE_SIZE as u64;
 pub fn prepare(
     memory: &GuestMemory,
     bounds: &Bounds,
-    cursor: &mut Cursor,
+    share: &mut StreamShare,
     draft: &mut Draft,
     totals: &mut Totals,
 ) -> bool {
@@ -32,8 +32,8 @@ pub fn prepare(
         if room == 0 {
             break;
         }
-        let Some(span) = cursor.next(room) else { break };
-        for page in span.first..span.first + span.pages {
+        let Some(span) = share.next(room) else { break };
+        for page in span.range() {
             if memory.is_zero(page) {
                 push(&mut draft.zero, page);
                 zero_pages += 1;
@@ -54,7 +54,7 @@ pub fn prepare(
 
 fn push(runs: &mut Vec<PageRun>, page: u64) {
     match runs.last_mut() {
-        Some(last) if last.first + last.pages == page && last.pages < MAX_RUN_PAGES => {
+        Some(last) if last.end() == page && last.pages < MAX_RUN_PAGES => {
             last.pages += 1;
         }
         _ => runs.push(PageRun {

@@ -9,17 +9,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use crate::crypto::{self, sequence::Direction};
-use crate::guest::memory::GuestMemory;
+use crate::crypto::{self, sequence::FlowDirection};
+use crate::memory::GuestMemory;
+use crate::memory::PageRun;
 use crate::meter::{StageMeter, StageTimes, thread_cpu_ns};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
-use crate::source::cursor::Cursor;
 use crate::source::order::{Awaited, Done, Failed, Order};
 use crate::source::prepare::prepare;
-use crate::tracking::PageRun;
+use crate::source::share::StreamShare;
 use crate::transport::{Connection, Pacer, TransportError};
 use crate::units::PAGE_SIZE;
-use crate::wire::{Bounds, Kind, Totals};
+use crate::wire::{Bounds, RecordKind, Totals};
 
 /// Stages in the meter.
 pub const PREPARE: usize = 0;
@@ -35,13 +35,13 @@ pub struct StreamThread {
     inbound: Inbound,
     meter: StageMeter<3>,
     batches: [Vec<Draft>; 2],
-    shared: Arc<Shared>,
+    context: Arc<StreamContext>,
     stream: u32,
     final_sent: bool,
 }
 
 /// What all stream threads of a source share.
-pub struct Shared {
+pub struct StreamContext {
     /// The guest's memory.
     pub memory: Arc<GuestMemory>,
     /// Streams.
@@ -54,7 +54,7 @@ pub struct Shared {
     pub pool: Option<rayon::ThreadPool>,
 }
 
-impl Drop for Shared {
+impl Drop for StreamContext {
     fn drop(&mut self) {
         // A stream thread's own stack is scrubbed with its ciphers; the workers sealed with them too.
         if let Some(pool) = &self.pool {
@@ -71,27 +71,27 @@ impl StreamThread {
     pub fn open(
         mut connection: Connection,
         framing: &Framing,
-        shared: Arc<Shared>,
+        context: Arc<StreamContext>,
     ) -> Result<StreamThread, RecordError> {
-        let workers = shared.pool.as_ref().map_or(1, |p| p.current_num_threads());
+        let workers = context.pool.as_ref().map_or(1, |p| p.current_num_threads());
         let batch = |records| -> Result<Vec<Draft>, RecordError> {
             (0..records).map(|_| Draft::new(framing)).collect()
         };
         connection.send(&framing.preamble.encode())?;
         Ok(StreamThread {
             connection,
-            outbound: Outbound::new(framing, Direction::ToDestination)?,
-            inbound: Inbound::new(framing, Direction::ToSource)?,
+            outbound: Outbound::new(framing, FlowDirection::ToDestination)?,
+            inbound: Inbound::new(framing, FlowDirection::ToSource)?,
             meter: StageMeter::new(TRANSMIT),
             batches: match workers {
                 1 => [
-                    batch(group(framing.bounds.record, shared.pacer.as_ref()))?,
+                    batch(group(framing.bounds.record, context.pacer.as_ref()))?,
                     Vec::new(),
                 ],
                 _ => [batch(workers)?, batch(workers)?],
             },
             stream: framing.preamble.stream,
-            shared,
+            context,
             final_sent: false,
         })
     }
@@ -116,8 +116,8 @@ impl StreamThread {
     /// # Errors
     /// If the stream breaks.
     pub fn announce(&mut self, hello: &[u8]) -> Result<Awaited, RecordError> {
-        self.control(Kind::Hello, 0, hello)?;
-        Ok(Awaited::of(Kind::HelloAck, 0, "the hello's answer"))
+        self.control(RecordKind::Hello, 0, hello)?;
+        Ok(Awaited::of(RecordKind::HelloAck, 0, "the hello's answer"))
     }
 
     /// Another handle on the socket, to shut it down from another thread.
@@ -167,10 +167,10 @@ impl StreamThread {
                 let sent = self.send_pages(round, &runs);
                 self.meter.leave();
                 let totals = sent?;
-                self.control(Kind::RoundEnd, round, &totals.encode())?;
+                self.control(RecordKind::RoundEnd, round, &totals.encode())?;
                 Awaited {
                     totals,
-                    ..Awaited::of(Kind::RoundAck, round, "the round's acknowledgement")
+                    ..Awaited::of(RecordKind::RoundAck, round, "the round's acknowledgement")
                 }
             }
             Order::SwitchOver {
@@ -178,22 +178,22 @@ impl StreamThread {
                 device_state,
                 totals,
             } => {
-                for piece in device_state.chunks(self.shared.bounds.payload()) {
-                    self.control(Kind::DeviceState, round, piece)?;
+                for piece in device_state.chunks(self.context.bounds.payload()) {
+                    self.control(RecordKind::DeviceState, round, piece)?;
                 }
                 let totals: Vec<u8> = totals.iter().flat_map(|t| t.encode()).collect();
                 // From here on the destination may take over, whatever this side sees of it.
                 self.final_sent = true;
-                self.control(Kind::Final, round, &totals)?;
+                self.control(RecordKind::Final, round, &totals)?;
                 Awaited::of(
-                    Kind::SwitchoverAck,
+                    RecordKind::SwitchoverAck,
                     round,
                     "the switchover's acknowledgement",
                 )
             }
             Order::Abort { round } => {
-                self.control(Kind::Abort, round, &[])?;
-                Awaited::of(Kind::AbortAck, round, "the abort's acknowledgement")
+                self.control(RecordKind::Abort, round, &[])?;
+                Awaited::of(RecordKind::AbortAck, round, "the abort's acknowledgement")
             }
         })
     }
@@ -231,38 +231,42 @@ impl StreamThread {
         })
     }
 
-    fn control(&mut self, kind: Kind, round: u32, payload: &[u8]) -> Result<(), RecordError> {
+    fn control(&mut self, kind: RecordKind, round: u32, payload: &[u8]) -> Result<(), RecordError> {
         let draft = &mut self.batches[0][0];
         self.outbound.frame_control(draft, kind, round, payload)?;
         draft.seal()?;
-        transmit(&self.shared, draft, &mut self.connection)
+        transmit(&self.context, draft, &mut self.connection)
     }
 
     fn send_pages(&mut self, round: u32, runs: &[PageRun]) -> Result<Totals, RecordError> {
-        let record_pages = (self.shared.bounds.record / PAGE_SIZE) as u64;
-        let cursor = Cursor::new(runs, self.stream, self.shared.streams, record_pages);
-        if self.shared.pool.is_some() {
-            self.send_batches(round, cursor)
+        let record_pages = (self.context.bounds.record / PAGE_SIZE) as u64;
+        let share = StreamShare::new(runs, self.stream, self.context.streams, record_pages);
+        if self.context.pool.is_some() {
+            self.send_batches(round, share)
         } else {
-            self.send_in_groups(round, cursor)
+            self.send_in_groups(round, share)
         }
     }
 
     /// Prepares and seals a few records, then hands them to the socket in one call: fewer, larger
     /// calls wake the destination less often, which is dear on the sender's side.
-    fn send_in_groups(&mut self, round: u32, mut cursor: Cursor) -> Result<Totals, RecordError> {
+    fn send_in_groups(
+        &mut self,
+        round: u32,
+        mut share: StreamShare,
+    ) -> Result<Totals, RecordError> {
         let mut totals = Totals::default();
         let drafts = &mut self.batches[0];
         loop {
             self.meter.record();
             let (mut ready, mut payload) = (0, 0);
             for draft in drafts.iter_mut() {
-                let Shared { memory, bounds, .. } = &*self.shared;
-                if !prepare(memory, bounds, &mut cursor, draft, &mut totals) {
+                let StreamContext { memory, bounds, .. } = &*self.context;
+                if !prepare(memory, bounds, &mut share, draft, &mut totals) {
                     break;
                 }
                 self.outbound
-                    .frame_pages(draft, round, &self.shared.memory)?;
+                    .frame_pages(draft, round, &self.context.memory)?;
                 self.meter.lap(PREPARE);
                 draft.seal()?;
                 self.meter.lap(SEAL);
@@ -274,7 +278,7 @@ impl StreamThread {
                 return Ok(totals);
             }
             let ready = &drafts[..ready];
-            if let Some(pacer) = &self.shared.pacer {
+            if let Some(pacer) = &self.context.pacer {
                 pacer.wait(ready.iter().map(|draft| draft.wire_len() as u64).sum());
             }
             self.connection
@@ -285,10 +289,10 @@ impl StreamThread {
     }
 
     /// Seals one batch on the pool while the one before it is transmitted.
-    fn send_batches(&mut self, round: u32, mut cursor: Cursor) -> Result<Totals, RecordError> {
+    fn send_batches(&mut self, round: u32, mut share: StreamShare) -> Result<Totals, RecordError> {
         let mut totals = Totals::default();
-        let shared = self.shared.clone();
-        let Some(pool) = &shared.pool else {
+        let context = self.context.clone();
+        let Some(pool) = &context.pool else {
             return Ok(totals);
         };
         let [next, previous] = &mut self.batches;
@@ -298,16 +302,16 @@ impl StreamThread {
             for draft in next.iter_mut() {
                 self.meter.record();
                 if !prepare(
-                    &shared.memory,
-                    &shared.bounds,
-                    &mut cursor,
+                    &context.memory,
+                    &context.bounds,
+                    &mut share,
                     draft,
                     &mut totals,
                 ) {
                     self.meter.cancel();
                     break;
                 }
-                self.outbound.frame_pages(draft, round, &shared.memory)?;
+                self.outbound.frame_pages(draft, round, &context.memory)?;
                 self.meter.lap(PREPARE);
                 draft.timed = self.meter.is_sampling();
                 self.meter.done(draft.payload() as u64);
@@ -324,7 +328,7 @@ impl StreamThread {
                 }
                 sent = previous[..sealed]
                     .iter()
-                    .try_for_each(|draft| transmit(&shared, draft, connection));
+                    .try_for_each(|draft| transmit(&context, draft, connection));
             });
             sent?;
             for draft in &mut next[..prepared] {
@@ -354,8 +358,12 @@ fn group(record: usize, pacer: Option<&Pacer>) -> usize {
 }
 
 /// The transmit stage.
-fn transmit(shared: &Shared, draft: &Draft, to: &mut Connection) -> Result<(), RecordError> {
-    if let Some(pacer) = &shared.pacer {
+fn transmit(
+    context: &StreamContext,
+    draft: &Draft,
+    to: &mut Connection,
+) -> Result<(), RecordError> {
+    if let Some(pacer) = &context.pacer {
         pacer.wait(draft.wire_len() as u64);
     }
     Ok(draft.transmit(to)?)

@@ -8,11 +8,11 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::crypto;
+use crate::memory::PageRun;
 use crate::meter::StageTimes;
 use crate::record::{Framing, RecordError};
 use crate::source::order::{Done, Failed, Order};
-use crate::source::stream_thread::{Shared, StreamThread};
-use crate::tracking::PageRun;
+use crate::source::stream_thread::{StreamContext, StreamThread};
 use crate::transport::Connection;
 use crate::wire::{Preamble, Totals};
 
@@ -47,12 +47,12 @@ impl Streams {
     pub fn open(
         address: SocketAddr,
         framing: &Framing,
-        shared: &Arc<Shared>,
+        context: &Arc<StreamContext>,
         hello: &[u8],
         silence: std::time::Duration,
     ) -> Result<Streams, RecordError> {
         let mut threads = Vec::new();
-        for stream in 0..shared.streams {
+        for stream in 0..context.streams {
             let connect = || -> io::Result<Connection> {
                 let socket = TcpStream::connect_timeout(&address, silence)?;
                 Connection::new(socket, stream, "destination", silence)
@@ -65,7 +65,7 @@ impl Streams {
                 },
                 ..framing.clone()
             };
-            threads.push(StreamThread::open(connection, &framing, shared.clone())?);
+            threads.push(StreamThread::open(connection, &framing, context.clone())?);
         }
         for thread in &mut threads {
             thread.greet(hello)?;

@@ -9,7 +9,7 @@ use crate::host::latency::latency;
 use crate::meter::thread_cpu_ns;
 use crate::precopy::BandwidthWindow;
 use crate::results::{Guest, Latency};
-use crate::source::Machine;
+use crate::source::tracked_guest::TrackedGuest;
 use crate::units::{PAGE_SIZE, link_time_ns};
 use crate::workload::{MergedStream, WriteStream};
 
@@ -54,7 +54,7 @@ pub trait Timeline {
 
 /// The virtual clock: time passes only by sending, and the stream advances between rounds.
 pub struct VirtualTimeline<'a> {
-    machine: &'a Machine,
+    guest: &'a TrackedGuest,
     stream: MergedStream,
     bits_per_second: u64,
     start_ns: u64,
@@ -74,18 +74,18 @@ impl<'a> VirtualTimeline<'a> {
     ///
     /// # Panics
     /// If the link is unlimited, which a checked scenario refuses.
-    pub fn new(spec: &HostSpec, machine: &'a Machine) -> Result<Self> {
+    pub fn new(spec: &HostSpec, guest: &'a TrackedGuest) -> Result<Self> {
         let mut stream = MergedStream::new(&spec.scenario)?;
         stream.skip_to(spec.start_offset_ns);
         Ok(VirtualTimeline {
-            machine,
+            guest,
             stream,
             bits_per_second: (spec.scenario.migration.link.bits_per_second())
                 .expect("the virtual clock has a limited link"),
             start_ns: spec.start_offset_ns,
             now_ns: 0,
             paused: false,
-            executed: vec![0; machine.vcpus as usize],
+            executed: vec![0; guest.vcpus as usize],
             vcpu_ns: 0,
         })
     }
@@ -110,7 +110,7 @@ impl Timeline for VirtualTimeline<'_> {
         let until_ns = self.start_ns + self.now_ns;
         let began_ns = thread_cpu_ns();
         while let Some((vcpu, write)) = self.stream.next_until(until_ns) {
-            self.machine.execute(&write);
+            self.guest.execute(&write);
             self.executed[vcpu as usize] += 1;
         }
         self.vcpu_ns += thread_cpu_ns() - began_ns;
@@ -133,7 +133,7 @@ impl Timeline for VirtualTimeline<'_> {
             at_ns: self.start_ns + self.now_ns,
             after: 0,
         };
-        vec![next; self.machine.vcpus as usize]
+        vec![next; self.guest.vcpus as usize]
     }
 
     fn ended(&mut self, _switched_over: Option<Instant>) -> f64 {
@@ -182,16 +182,16 @@ impl LiveTimeline {
     ///
     /// # Errors
     /// If the streams or the threads can't be made.
-    pub fn start(spec: &HostSpec, machine: &Machine) -> Result<Self> {
+    pub fn start(spec: &HostSpec, guest: &TrackedGuest) -> Result<Self> {
         let scenario = &spec.scenario;
         let streams = (0..scenario.guest.vcpus)
             .map(|vcpu| WriteStream::new(scenario, vcpu))
             .collect::<Result<Vec<_>>>()?;
         let mut vcpus = Vcpus::spawn(
-            machine.memory.clone(),
-            machine.tracker.clone(),
+            guest.memory.clone(),
+            guest.tracker.clone(),
             streams,
-            machine.extent,
+            guest.extent,
             &StreamStart::at(spec.start_offset_ns),
         )?;
         vcpus.start();

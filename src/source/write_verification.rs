@@ -1,12 +1,12 @@
 //! Whether a guest that stayed has every write that its vCPUs made, and no other.
 
 use crate::error::Result;
-use crate::guest::memory::GuestMemory;
-use crate::guest::{content, write};
+use crate::guest::content;
+use crate::guest::write::{self, WriteExtent};
 use crate::host::HostSpec;
 use crate::machine::{RESERVE_BYTES, available_memory};
-use crate::scenario::WriteExtent;
-use crate::source::Machine;
+use crate::memory::GuestMemory;
+use crate::source::tracked_guest::TrackedGuest;
 use crate::workload::{PageWrite, WriteStream};
 
 /// Writes drawn from a stream at once.
@@ -20,12 +20,12 @@ const BATCH: usize = 4096;
 /// If the streams or the second memory can't be made.
 pub fn writes_verified(
     spec: &HostSpec,
-    machine: &Machine,
+    guest: &TrackedGuest,
     executed: &[u64],
 ) -> Result<Option<bool>> {
     let scenario = &spec.scenario;
     let size = scenario.guest.memory;
-    let commute = machine.extent == WriteExtent::Word || executed.len() == 1;
+    let commute = guest.extent == WriteExtent::Word || executed.len() == 1;
     if !commute || available_memory()? < size.0.saturating_add(RESERVE_BYTES) {
         return Ok(None);
     }
@@ -44,10 +44,10 @@ pub fn writes_verified(
                 return Ok(Some(false));
             }
             for page_write in &batch {
-                write::execute(&again, page_write, machine.extent);
+                write::execute(&again, page_write, guest.extent);
             }
             left -= batch.len() as u64;
         }
     }
-    Ok(Some(again.hash() == machine.memory.hash()))
+    Ok(Some(again.hash() == guest.memory.hash()))
 }

@@ -20,8 +20,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
-use super::{PageRun, RunBuilder, Tracker, TrackerKind, not_started};
+use super::tracker::{Tracker, TrackerKind, not_started};
 use crate::error::Result;
+use crate::memory::{PageRun, RunBuilder};
 
 /// Bits in a word.
 const BITS: u64 = u64::BITS as u64;

@@ -12,78 +12,34 @@
 //!   no write is ever lost.
 //! - Runs are maximal, ascending and disjoint.
 
-use std::fmt;
+mod bitmap;
+mod none;
+mod tracker;
+mod uapi;
+pub mod userfaultfd;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::guest::memory::GuestMemory;
-use crate::scenario::TrackerSpec;
-
-mod bitmap;
-mod none;
-mod runs;
-mod uapi;
-pub mod userfaultfd;
+use crate::memory::GuestMemory;
 
 pub use bitmap::Bitmap;
 pub use none::NoTracker;
-pub use runs::{PageRun, RunBuilder, normalize};
+pub use tracker::{Tracker, TrackerKind};
 pub use userfaultfd::Userfaultfd;
 
-/// Which tracker.
+/// Which tracker a scenario asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum TrackerKind {
-    /// Nothing is tracked.
-    None,
-    /// Writes are instrumented and set a bit each.
+pub enum TrackerSpec {
+    /// `userfaultfd` where the kernel has it, else `bitmap`.
+    Auto,
+    /// Writes are instrumented.
     Bitmap,
     /// Kernel write protection and PAGEMAP_SCAN.
     Userfaultfd,
-}
-
-impl fmt::Display for TrackerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TrackerKind::None => "none",
-            TrackerKind::Bitmap => "bitmap",
-            TrackerKind::Userfaultfd => "userfaultfd",
-        })
-    }
-}
-
-/// Finds dirty pages. The module says what is promised.
-pub trait Tracker: Send + Sync {
-    /// Which one this is.
-    fn kind(&self) -> TrackerKind;
-
-    /// From now on writes are tracked, and nothing is dirty. A started tracker starts anew.
-    ///
-    /// # Errors
-    /// What the kernel refuses.
-    fn start(&self) -> Result<()>;
-
-    /// Says that a page was written. Called after each instrumented write, from any thread, also
-    /// while the tracker is not started. Trackers that see writes by themselves do nothing here.
-    ///
-    /// # Panics
-    /// May panic if the page lies outside guest memory.
-    fn mark(&self, page: u64);
-
-    /// Replaces `into` by the dirty pages and clears them, in one step as far as any write can
-    /// tell. Returns their number.
-    ///
-    /// # Errors
-    /// A tracker that is not started; what the kernel refuses. `into` is then without meaning.
-    fn harvest(&self, into: &mut Vec<PageRun>) -> Result<u64>;
-
-    /// Writes are no longer tracked, nor slowed down by tracking.
-    ///
-    /// # Errors
-    /// What the kernel refuses.
-    fn stop(&self) -> Result<()>;
 }
 
 /// Opens the tracker that a scenario asks for over a guest's memory; `auto` takes `userfaultfd`
@@ -117,11 +73,4 @@ pub fn available() -> Vec<(TrackerKind, Result<(), String>)> {
         (TrackerKind::Bitmap, Ok(())),
         (TrackerKind::Userfaultfd, userfaultfd::probe()),
     ]
-}
-
-/// A harvest of a tracker that is not started: a mistake of the caller.
-fn not_started(kind: TrackerKind) -> Error {
-    Error::CannotRun(format!(
-        "tracker {kind} was harvested before it was started"
-    ))
 }

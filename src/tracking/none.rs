@@ -1,7 +1,8 @@
 //! The tracker that tracks nothing.
 
-use super::{PageRun, Tracker, TrackerKind};
+use super::tracker::{Tracker, TrackerKind};
 use crate::error::Result;
+use crate::memory::PageRun;
 
 /// Tracks nothing: for a guest that no one is about to migrate, and the control of the conformance
 /// suite, which must fail it.

@@ -4,13 +4,15 @@
 //! bindings crate has asynchronous write protection without a C parser at build time.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::mm::UserfaultfdFlags;
 
 /// The one version of the userfaultfd interface.
 pub const UFFD_API: u64 = 0xaa;
 /// Only faults from user mode raise events: what an unprivileged user may ask for. No event is ever
 /// raised under asynchronous write protection, so nothing is lost by it.
-pub const UFFD_USER_MODE_ONLY: libc::c_int = 1;
+pub const UFFD_USER_MODE_ONLY: u32 = 1;
 /// Write-protect faults can be asked for.
 pub const UFFD_FEATURE_PAGEFAULT_FLAG_WP: u64 = 1 << 0;
 /// Pages that are not there can be protected too (Linux 6.4).
@@ -123,14 +125,9 @@ pub const PAGEMAP_SCAN: libc::Ioctl = number::<PmScanArg>(READ_WRITE, b'f' as u3
 
 /// Opens a userfaultfd.
 pub fn userfaultfd() -> io::Result<OwnedFd> {
-    let flags = libc::O_CLOEXEC | UFFD_USER_MODE_ONLY;
-    // SAFETY: takes flags alone and returns a new descriptor or -1.
-    let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, flags) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a descriptor that the kernel just made for us, and no one else knows.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
+    let flags = UserfaultfdFlags::CLOEXEC | UserfaultfdFlags::from_bits_retain(UFFD_USER_MODE_ONLY);
+    // SAFETY: the descriptor acts on memory only through the requests below, whose callers vouch.
+    Ok(unsafe { rustix::mm::userfaultfd(flags) }?)
 }
 
 /// An ioctl whose argument is a `T`. Returns its non-negative result.

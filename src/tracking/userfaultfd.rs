@@ -26,10 +26,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::tracker::{Tracker, TrackerKind, not_started};
 use super::uapi::{self, PageRegion, PmScanArg, UffdioApi, UffdioRange, UffdioRegister};
-use super::{PageRun, RunBuilder, Tracker, TrackerKind, not_started};
 use crate::error::{Error, Result};
-use crate::guest::memory::GuestMemory;
+use crate::memory::{GuestMemory, PageRun, RunBuilder};
 use crate::units::{PAGE_SIZE, Size};
 
 /// Regions that one system call may return: 96 KiB. A random dirty set has a region per page.
@@ -60,9 +60,8 @@ impl Userfaultfd {
     /// # Errors
     /// Why this machine can't: one line.
     pub fn open(memory: &Arc<GuestMemory>) -> Result<Userfaultfd, String> {
-        // SAFETY: asks for a number.
-        let host_page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-        if host_page != PAGE_SIZE as libc::c_long {
+        let host_page = rustix::param::page_size();
+        if host_page != PAGE_SIZE {
             return Err(format!(
                 "host pages of {host_page} bytes, {PAGE_SIZE} needed"
             ));

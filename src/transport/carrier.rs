@@ -2,10 +2,12 @@
 
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::message;
+use super::queue::Queues;
+
+/// The most entries that the kernel takes in one vectored call.
+const IOV_MAX: usize = 1024;
 
 /// One end of what carries bytes.
 #[derive(Debug)]
@@ -13,7 +15,7 @@ pub(super) enum Carrier {
     /// A connected socket.
     Socket(TcpStream),
     /// Two queues.
-    Memory(Memory),
+    Queues(Queues),
 }
 
 impl Carrier {
@@ -30,7 +32,7 @@ impl Carrier {
                 unsafe { libc::sendmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_NOSIGNAL) }
             }
             // SAFETY: the caller vouches for the memory.
-            Carrier::Memory(memory) => unsafe { memory.send(entries) },
+            Carrier::Queues(queues) => unsafe { queues.send(entries) },
         }
     }
 
@@ -57,7 +59,7 @@ impl Carrier {
                 unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_WAITALL) }
             }
             // SAFETY: the caller vouches for the memory.
-            Carrier::Memory(memory) => unsafe { memory.receive(entries) },
+            Carrier::Queues(queues) => unsafe { queues.receive(entries) },
         }
     }
 }
@@ -80,118 +82,10 @@ pub fn since_data(socket: &TcpStream) -> Option<Duration> {
     (done == 0).then(|| Duration::from_millis(u64::from(info.tcpi_last_data_recv)))
 }
 
-/// One end of two queues. An empty queue reads as the end of the stream: both ends belong to one
-/// thread, so there is nobody who could fill it meanwhile.
-#[derive(Debug)]
-pub(super) struct Memory {
-    outgoing: Arc<Mutex<Queue>>,
-    incoming: Arc<Mutex<Queue>>,
-}
-
-impl Memory {
-    /// Both ends; each queue has room for `capacity` bytes before it allocates.
-    pub(super) fn pair(capacity: usize) -> [Memory; 2] {
-        let queues = [(); 2].map(|()| Arc::new(Mutex::new(Queue::new(capacity))));
-        let end = |outgoing: usize, incoming: usize| Memory {
-            outgoing: queues[outgoing].clone(),
-            incoming: queues[incoming].clone(),
-        };
-        [end(0, 1), end(1, 0)]
-    }
-
-    /// # Safety
-    /// As [`Carrier::send`].
-    unsafe fn send(&self, entries: &[libc::iovec]) -> isize {
-        let mut queue = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = queue.bytes.len();
-        for entry in entries {
-            // SAFETY: the caller vouches for the memory.
-            unsafe { queue.push(entry.iov_base.cast(), entry.iov_len) };
-        }
-        (queue.bytes.len() - before) as isize
-    }
-
-    /// # Safety
-    /// As [`Carrier::receive`].
-    unsafe fn receive(&self, entries: &[libc::iovec]) -> isize {
-        let mut queue = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = 0;
-        for entry in entries {
-            // SAFETY: the caller vouches for the memory.
-            taken += unsafe { queue.pop(entry.iov_base.cast(), entry.iov_len) };
-        }
-        taken as isize
-    }
-}
-
-/// Bytes that were sent and not yet received. Room is used again once all of them were.
-#[derive(Debug)]
-struct Queue {
-    bytes: Vec<u8>,
-    read: usize,
-}
-
-impl Queue {
-    fn new(capacity: usize) -> Queue {
-        Queue {
-            bytes: crate::record::touched(capacity),
-            read: 0,
-        }
-    }
-
-    /// # Safety
-    /// `from` must name `len` readable bytes outside this queue.
-    unsafe fn push(&mut self, from: *const u8, len: usize) {
-        self.bytes.reserve(len);
-        let end = self.bytes.len();
-        // SAFETY: there is room for `len` bytes, which the copy initialises. Through raw pointers,
-        // because guest memory has no references.
-        unsafe {
-            self.bytes.as_mut_ptr().add(end).copy_from(from, len);
-            self.bytes.set_len(end + len);
-        }
-    }
-
-    /// # Safety
-    /// `to` must name `len` bytes, valid for writes, outside this queue.
-    unsafe fn pop(&mut self, to: *mut u8, len: usize) -> usize {
-        let len = len.min(self.bytes.len() - self.read);
-        // SAFETY: `len` bytes follow `read`, and `to` has room for them.
-        unsafe { to.copy_from(self.bytes.as_ptr().add(self.read), len) };
-        self.read += len;
-        if self.read == self.bytes.len() {
-            self.bytes.clear();
-            self.read = 0;
-        }
-        len
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::transport::{Connection, TransportError};
-
-    #[test]
-    fn what_was_sent_arrives_in_order_and_nothing_else() {
-        let [mut near, mut far] = Connection::in_memory(3, 4);
-        near.send(b"more than the room at first").unwrap();
-        let mut some = [0; 9];
-        far.receive(&mut some, "a test").unwrap();
-        assert_eq!(&some, b"more than");
-        near.send(b"!").unwrap();
-        far.send(b"back").unwrap();
-        let mut rest = [0; 19];
-        far.receive(&mut rest, "a test").unwrap();
-        assert_eq!(&rest, b" the room at first!");
-        let mut back = [0; 4];
-        near.receive(&mut back, "a test").unwrap();
-        assert_eq!(&back, b"back");
-        assert_eq!((near.sent(), far.received()), (28, 28));
-        let error = far.receive(&mut [0], "a test").unwrap_err();
-        let TransportError::Closed { stream, peer, .. } = error else {
-            panic!("{error}");
-        };
-        assert_eq!((stream, peer), (3, "source"));
-        assert!(near.handle().is_err(), "there is no socket");
-    }
+fn message(left: &mut [libc::iovec]) -> libc::msghdr {
+    // SAFETY: msghdr is plain data for which zero means "absent".
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = left.as_mut_ptr();
+    message.msg_iovlen = left.len().min(IOV_MAX) as _;
+    message
 }

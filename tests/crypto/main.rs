@@ -10,7 +10,8 @@ mod wipe;
 use std::sync::Arc;
 
 use migtax::arm::Backend;
-use migtax::crypto::{Direction, KeyLimits, MigrationSecret, OpenSequence, SealSequence, Segment};
+use migtax::crypto::{FlowDirection, KeyLimits, MigrationSecret, OpenSequence, SealSequence};
+use migtax::memory::Segment;
 
 /// Every backend that makes records, the null cipher first.
 const BACKENDS: [Backend; 4] = [
@@ -33,8 +34,8 @@ fn sequences(
     limits: KeyLimits,
 ) -> (SealSequence, OpenSequence) {
     (
-        SealSequence::new(&secrets[0], 0, Direction::ToDestination, limits).unwrap(),
-        OpenSequence::new(&secrets[1], 0, Direction::ToDestination, limits),
+        SealSequence::new(&secrets[0], 0, FlowDirection::ToDestination, limits).unwrap(),
+        OpenSequence::new(&secrets[1], 0, FlowDirection::ToDestination, limits),
     )
 }
 

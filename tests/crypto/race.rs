@@ -4,7 +4,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use migtax::arm::{AWS_LC_MASK_VARIABLE, Arm, Backend};
-use migtax::crypto::{KeyLimits, Opener, Sealer, Segment, TAG_LEN};
+use migtax::crypto::{KeyLimits, Opener, Sealer, TAG_LEN};
+use migtax::memory::Segment;
 
 use crate::{BACKENDS, both_sides, sequences};
 

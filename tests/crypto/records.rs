@@ -2,7 +2,8 @@
 
 use migtax::arm::Backend;
 use migtax::crypto::{
-    Direction, KeyLimits, OpenSequence, OpenSlot, Opener, SealError, SealSequence, Sealer, TAG_LEN,
+    FlowDirection, KeyLimits, OpenSequence, OpenSlot, Opener, SealError, SealSequence, Sealer,
+    TAG_LEN,
 };
 
 use crate::{BACKENDS, both_sides, quiet, sequences};
@@ -82,9 +83,9 @@ fn opens_after(
         .unwrap();
     let open = |stream, direction| OpenSequence::new(&secrets[1], stream, direction, limits);
     let mut slots = OpenSlots {
-        right: open(0, Direction::ToDestination),
-        other_stream: open(1, Direction::ToDestination),
-        other_direction: open(0, Direction::ToSource),
+        right: open(0, FlowDirection::ToDestination),
+        other_stream: open(1, FlowDirection::ToDestination),
+        other_direction: open(0, FlowDirection::ToSource),
     };
     let (slot, aad) = damage(&mut out, &mut slots);
     let named = format!("{slot:?}");
@@ -270,6 +271,6 @@ fn plain_has_neither_sealer_nor_opener() {
     assert!(Opener::new(Backend::None, secret.clone()).is_err());
     // One stream and direction is sealed once per secret.
     let limits = KeyLimits::for_streams(1);
-    assert!(SealSequence::new(&secret, 3, Direction::ToSource, limits).is_ok());
-    assert!(SealSequence::new(&secret, 3, Direction::ToSource, limits).is_err());
+    assert!(SealSequence::new(&secret, 3, FlowDirection::ToSource, limits).is_ok());
+    assert!(SealSequence::new(&secret, 3, FlowDirection::ToSource, limits).is_err());
 }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use migtax::arm::{AWS_LC_MASK_VARIABLE, Arm};
 use migtax::crypto::{
-    Direction, KeyLimits, MigrationSecret, OpenSequence, Opener, SealSequence, Sealer, TAG_LEN,
+    FlowDirection, KeyLimits, MigrationSecret, OpenSequence, Opener, SealSequence, Sealer, TAG_LEN,
 };
 
 use crate::needles::{Needles, hex, search};
@@ -50,7 +50,7 @@ fn records_open_while_their_keys_are_held() {
     let mut held = Vec::new();
     for (stream, backend) in BACKENDS.into_iter().enumerate() {
         let stream = stream as u32;
-        let direction = Direction::ToDestination;
+        let direction = FlowDirection::ToDestination;
         let mut seal = SealSequence::new(&secret, stream, direction, limits).unwrap();
         let mut open = OpenSequence::new(&secret, stream, direction, limits);
         let mut sealer = Sealer::new(backend, secret.clone()).unwrap();

@@ -3,11 +3,11 @@
 use migtax::arm::Arm;
 use migtax::error::Error;
 use migtax::host::control::read_spec;
-use migtax::host::memory::framing;
+use migtax::host::framing::framing;
 use migtax::host::{HostSpec, PROTOCOL};
+use migtax::memory::PageRun;
 use migtax::scenario;
-use migtax::tracking::PageRun;
-use migtax::wire::{Bounds, Head, Kind, WireError};
+use migtax::wire::{Bounds, Head, RecordKind, WireError};
 use migtax::workload::trace::reduce_lackey;
 
 use crate::stream;
@@ -29,7 +29,7 @@ fn a_head_has_one_form() {
     };
     let mut bytes = Vec::new();
     let head = Head {
-        kind: Kind::Pages,
+        kind: RecordKind::Pages,
         round: 0,
         sequence: 0,
         data_runs: 0,

@@ -3,12 +3,12 @@
 //! Input: one byte that selects the piece, then it; before a prefix or head also the bounds.
 
 use migtax::guest::vcpu::StreamPosition;
-use migtax::host::memory::{pack_device_state, unpack_positions};
-use migtax::tracking::PageRun;
+use migtax::host::guest_state::{pack_device_state, unpack_positions};
+use migtax::memory::PageRun;
 use migtax::units::PAGE_SIZE;
 use migtax::wire::{
-    AAD_LEN, Bounds, HEAD_LEN, Head, Kind, PREAMBLE_LEN, PREFIX_LEN, Preamble, Prefix, Totals,
-    head_len, verify_checksum, write_checksum,
+    AAD_LEN, Bounds, HEAD_LEN, Head, PREAMBLE_LEN, PREFIX_LEN, Preamble, Prefix, RecordKind,
+    Totals, head_len, verify_checksum, write_checksum,
 };
 
 use crate::refusal::one_line;
@@ -91,7 +91,7 @@ fn head(bounds: &Bounds, bytes: &[u8]) -> bool {
     for run in data.iter().chain(&zero) {
         assert!(run.pages > 0 && run.end() <= bounds.guest_pages, "{run:?}");
     }
-    if head.kind == Kind::Pages {
+    if head.kind == RecordKind::Pages {
         let pages: u64 = data.iter().map(|run| run.pages).sum();
         assert_eq!(pages * PAGE_SIZE as u64, u64::from(head.payload));
     }

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use migtax::arm::Arm;
 use migtax::guest::vcpu::StreamPosition;
-use migtax::host::memory::pack_device_state;
+use migtax::host::guest_state::pack_device_state;
 use migtax::host::{Command, Event, HostSpec, PROTOCOL, capabilities};
+use migtax::memory::PageRun;
 use migtax::results::OutcomeStatus;
 use migtax::scenario::{self, Scenario};
 use migtax::simulate::{self, Simulation};
-use migtax::tracking::PageRun;
 use migtax::units::{PAGE_SIZE, Span};
-use migtax::wire::{Head, Kind, Preamble, Prefix, Totals};
+use migtax::wire::{Head, Preamble, Prefix, RecordKind, Totals};
 use migtax::workload::trace::TraceWriter;
 
 use crate::stream;
@@ -107,9 +107,14 @@ fn record() -> Vec<Vec<u8>> {
     vec![
         [&[0], preamble.encode().as_slice()].concat(),
         [&[1], bounds.as_slice(), &prefix.encode()].concat(),
-        head(Kind::Pages, 28 * PAGE_SIZE as u32, &data, &[run(9, 900)]),
-        head(Kind::Pages, 0, &[], &[run(0, 1024)]),
-        head(Kind::Final, 24, &[], &[]),
+        head(
+            RecordKind::Pages,
+            28 * PAGE_SIZE as u32,
+            &data,
+            &[run(9, 900)],
+        ),
+        head(RecordKind::Pages, 0, &[], &[run(0, 1024)]),
+        head(RecordKind::Final, 24, &[], &[]),
         [&[3], totals.encode().as_slice()].concat(),
         [
             &[4, 2],

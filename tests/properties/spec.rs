@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use migtax::arm::Backend;
 use migtax::crypto::MigrationSecret;
 use migtax::host::control::read_spec;
-use migtax::host::memory::framing;
+use migtax::host::framing::framing;
 use migtax::host::{Command, Event, HostSpec, PROTOCOL};
 use migtax::scenario::MAX_RECORD;
 use serde::Serialize;

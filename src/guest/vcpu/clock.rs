@@ -1,8 +1,12 @@
 //! Clocks, and the sleep of a vCPU.
 
+use std::num::{NonZeroU32, NonZeroU64};
 use std::os::unix::thread::JoinHandleExt;
 use std::sync::atomic::AtomicU32;
 use std::thread::JoinHandle;
+
+use rustix::io::Errno;
+use rustix::thread::{Timespec, futex, set_current_timer_slack};
 
 const NANOS: u64 = 1_000_000_000;
 
@@ -58,46 +62,27 @@ pub(super) enum Woken {
 /// holds `expected` and [`wake_all`] was called. One system call: the timer has the kernel's
 /// precision and a change of the word ends the sleep at once.
 pub(super) fn sleep(word: &AtomicU32, expected: u32, until_ns: Option<u64>) -> Woken {
-    let until = until_ns.map(|ns| libc::timespec {
-        tv_sec: (ns / NANOS) as libc::time_t,
-        tv_nsec: (ns % NANOS) as libc::c_long,
+    let until = until_ns.map(|ns| Timespec {
+        tv_sec: (ns / NANOS) as i64,
+        tv_nsec: (ns % NANOS) as i64,
     });
-    let until = until.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: FUTEX_WAIT_BITSET reads the word, which lives through the call, and the time, which
-    // is absolute and may be null.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG,
-            expected,
-            until,
-            std::ptr::null::<u32>(),
-            u32::MAX,
-        )
-    };
-    let timed_out =
-        result < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ETIMEDOUT);
-    if timed_out { Woken::Due } else { Woken::Early }
+    let flags = futex::Flags::PRIVATE;
+    match futex::wait_bitset(word, flags, expected, until.as_ref(), NonZeroU32::MAX) {
+        Err(Errno::TIMEDOUT) => Woken::Due,
+        _ => Woken::Early,
+    }
 }
 
 /// Ends every sleep on `word`.
 pub(super) fn wake_all(word: &AtomicU32) {
-    // SAFETY: FUTEX_WAKE only uses the address, and that of a live word.
-    unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
-            i32::MAX,
-        );
-    }
+    // It can't fail on a word of this process.
+    let _ = futex::wake(word, futex::Flags::PRIVATE, i32::MAX as u32);
 }
 
 /// Lets this thread's timers be as exact as the hardware's: by default the kernel may be 50 us late.
 pub(super) fn exact_timers() {
-    // SAFETY: takes a number; a kernel that refuses leaves things as they were.
-    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
+    // A kernel that refuses leaves things as they were.
+    let _ = set_current_timer_slack(Some(NonZeroU64::MIN));
 }
 
 #[cfg(test)]

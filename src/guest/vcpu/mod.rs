@@ -26,9 +26,9 @@
 //! So each write is executed once and its latency recorded once.
 
 mod clock;
-mod cursor;
 mod report;
-mod shared;
+mod state;
+mod stream;
 mod thread;
 
 use std::sync::Arc;
@@ -36,37 +36,21 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use cursor::{PageWrites, StreamPosition, StreamStart};
-pub use report::{PhaseReport, VcpuReport};
+pub use report::{Phase, PhaseReport, VcpuReport};
+pub use stream::{PageWrites, StreamPosition, StreamStart};
 
 use self::clock::{ThreadClock, monotonic_ns};
 use self::report::ThreadReport;
-use self::shared::{Command, Shared};
-use super::memory::GuestMemory;
+use self::state::{Command, VcpuState};
+use super::write::WriteExtent;
 use crate::error::{Error, Result};
-use crate::scenario::WriteExtent;
+use crate::memory::GuestMemory;
 use crate::tracking::Tracker;
-
-/// Where a run stands: which histogram the writes go into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// The window before the migration: the latency baseline.
-    Before,
-    /// The migration.
-    During,
-    /// The window after it.
-    After,
-}
-
-impl Phase {
-    /// In the order in which they come.
-    pub const ALL: [Phase; 3] = [Phase::Before, Phase::During, Phase::After];
-}
 
 /// The running vCPUs of a guest. One thread controls them; dropping them ends them.
 #[derive(Debug)]
 pub struct Vcpus {
-    shared: Arc<Shared>,
+    state: Arc<VcpuState>,
     threads: Vec<JoinHandle<ThreadReport>>,
     clocks: Vec<ThreadClock>,
     phase: Phase,
@@ -105,7 +89,7 @@ impl Vcpus {
                 format!("one per vCPU is needed, there are {count}"),
             ));
         }
-        let shared = Arc::new(Shared::new(
+        let state = Arc::new(VcpuState::new(
             memory,
             tracker,
             extent,
@@ -113,7 +97,7 @@ impl Vcpus {
             count,
         ));
         let mut vcpus = Vcpus {
-            shared,
+            state,
             threads: Vec::with_capacity(count),
             clocks: Vec::with_capacity(count),
             phase: Phase::Before,
@@ -125,16 +109,16 @@ impl Vcpus {
             cpu_counted_ns: 0,
         };
         for (index, stream) in streams.into_iter().enumerate() {
-            let shared = Arc::clone(&vcpus.shared);
+            let state = Arc::clone(&vcpus.state);
             let start = start.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("vcpu-{index}"))
-                .spawn(move || thread::run(shared, index, stream, &start))
+                .spawn(move || thread::run(state, index, stream, &start))
                 .map_err(|error| Error::io(format!("cannot start vcpu-{index}"), error))?;
             vcpus.clocks.push(ThreadClock::of(&thread));
             vcpus.threads.push(thread);
         }
-        vcpus.shared.wait_until_stopped();
+        vcpus.state.wait_until_stopped();
         vcpus.cpu_counted_ns = vcpus.cpu_now_ns();
         Ok(vcpus)
     }
@@ -146,13 +130,13 @@ impl Vcpus {
     pub fn start(&mut self) {
         assert!(!self.started, "the vCPUs were started before");
         self.started = true;
-        self.shared.start_ns.store(monotonic_ns(), Relaxed);
+        self.state.start_ns.store(monotonic_ns(), Relaxed);
         self.resume();
     }
 
     /// Stream time now, nanoseconds.
     pub fn stream_time_ns(&self) -> u64 {
-        self.shared.stream_time(self.now_ns())
+        self.state.stream_time(self.now_ns())
     }
 
     /// Now, or the start while there was none: stream time does not go on before it.
@@ -160,7 +144,7 @@ impl Vcpus {
         if self.started {
             monotonic_ns()
         } else {
-            self.shared.start_ns.load(Relaxed)
+            self.state.start_ns.load(Relaxed)
         }
     }
 
@@ -175,17 +159,17 @@ impl Vcpus {
         }
         self.count_cpu();
         let now = self.now_ns();
-        let stream_time = self.shared.stream_time(now);
+        let stream_time = self.state.stream_time(now);
         if self.phase == Phase::During {
             self.count_running(now);
-            self.shared.during_to_ns.store(stream_time, Relaxed);
+            self.state.during_to_ns.store(stream_time, Relaxed);
         }
         if phase == Phase::During {
             self.running_since_ns = self.running_since_ns.map(|_| now);
-            self.shared.during_from_ns.store(stream_time, Relaxed);
+            self.state.during_from_ns.store(stream_time, Relaxed);
         }
         self.phase = phase;
-        self.shared.phase.store(phase as u8, Release);
+        self.state.phase.store(phase as u8, Release);
     }
 
     /// Stops the vCPUs. Returns when each has stopped between two writes, the last write complete
@@ -195,8 +179,8 @@ impl Vcpus {
         if self.running_since_ns.is_none() {
             return Duration::ZERO;
         }
-        self.shared.command(Command::Hold);
-        self.shared.wait_until_stopped();
+        self.state.command(Command::Hold);
+        self.state.wait_until_stopped();
         let took = requested.elapsed();
         self.paused_at_ns = monotonic_ns();
         self.count_running(self.paused_at_ns);
@@ -212,7 +196,7 @@ impl Vcpus {
         assert!(self.started, "the vCPUs were never started");
         if self.running_since_ns.is_none() {
             self.running_since_ns = Some(monotonic_ns());
-            self.shared.command(Command::Run);
+            self.state.command(Command::Run);
         }
     }
 
@@ -227,7 +211,7 @@ impl Vcpus {
     /// If the vCPUs are running.
     pub fn positions(&self) -> Vec<StreamPosition> {
         assert!(self.running_since_ns.is_none(), "the vCPUs are running");
-        self.shared.control().positions.clone()
+        self.state.stops().positions.clone()
     }
 
     /// Ends the vCPUs of a guest that stays here. Writes that are due and not executed are counted
@@ -260,8 +244,8 @@ impl Vcpus {
     /// Ends paused vCPUs; `at_ns` is the time up to which a write counts as due.
     fn end(&mut self, at_ns: u64, stalled: bool) -> VcpuReport {
         self.count_cpu();
-        let stream_time_ns = self.shared.stream_time(at_ns);
-        let paused_at = self.shared.stream_time(self.paused_at_ns);
+        let stream_time_ns = self.state.stream_time(at_ns);
+        let paused_at = self.state.stream_time(self.paused_at_ns);
         let behind_ns = |positions: &[StreamPosition]| {
             let next = positions.iter().map(|p| p.at_ns).min();
             next.map_or(0, |next| paused_at.saturating_sub(next))
@@ -269,11 +253,11 @@ impl Vcpus {
         let positions = self.positions();
         if self.phase == Phase::During {
             // Asked for during the migration is what was due before the guest stopped for good.
-            self.shared.during_to_ns.store(paused_at, Relaxed);
+            self.state.during_to_ns.store(paused_at, Relaxed);
         }
-        self.shared.control().due_until_ns = stream_time_ns;
-        self.shared.control().stalled = stalled;
-        self.shared.command(Command::End);
+        self.state.stops().due_until_ns = stream_time_ns;
+        self.state.stops().stalled = stalled;
+        self.state.command(Command::End);
         let mut report = VcpuReport::new(stream_time_ns);
         for thread in self.threads.drain(..) {
             match thread.join() {
@@ -317,8 +301,8 @@ impl Vcpus {
 impl Drop for Vcpus {
     fn drop(&mut self) {
         if !self.threads.is_empty() {
-            self.shared.control().due_until_ns = 0;
-            self.shared.command(Command::End);
+            self.state.stops().due_until_ns = 0;
+            self.state.command(Command::End);
             for thread in self.threads.drain(..) {
                 // A panic of a vCPU was reported on standard error; there is nobody to tell here.
                 drop(thread.join());

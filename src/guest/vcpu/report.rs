@@ -2,11 +2,27 @@
 
 use hdrhistogram::Histogram;
 
-use super::{Phase, StreamPosition};
+use super::stream::StreamPosition;
 
 /// Latencies are kept up to an hour, with three digits.
 const LONGEST_NS: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 3;
+
+/// Where a run stands: which histogram the writes go into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The window before the migration: the latency baseline.
+    Before,
+    /// The migration.
+    During,
+    /// The window after it.
+    After,
+}
+
+impl Phase {
+    /// In the order in which they come.
+    pub const ALL: [Phase; 3] = [Phase::Before, Phase::During, Phase::After];
+}
 
 /// An empty latency histogram, nanoseconds.
 pub(super) fn histogram() -> Histogram<u64> {

@@ -3,7 +3,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::*;
 use crate::guest::write;
-use crate::tracking::{NoTracker, PageRun, TrackerKind};
+use crate::memory::PageRun;
+use crate::tracking::{NoTracker, TrackerKind};
 use crate::units::{PAGE_SIZE, Size};
 use crate::workload::PageWrite;
 

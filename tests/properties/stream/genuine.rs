@@ -3,13 +3,13 @@
 use std::net::TcpStream;
 use std::sync::OnceLock;
 
-use migtax::crypto::sequence::Direction;
-use migtax::guest::memory::GuestMemory;
+use migtax::crypto::sequence::FlowDirection;
+use migtax::memory::GuestMemory;
+use migtax::memory::PageRun;
 use migtax::record::{Draft, Framing, Outbound};
-use migtax::tracking::PageRun;
 use migtax::transport::Connection;
 use migtax::units::{PAGE_SIZE, Size};
-use migtax::wire::{Kind, Totals};
+use migtax::wire::{RecordKind, Totals};
 
 use super::{HELLO, MOST_STATE, Outcome, PAGES, SILENCE, clear, plain, receive, sealed, socket};
 
@@ -65,15 +65,15 @@ pub fn sample(framing: &Framing) -> Vec<Vec<u8>> {
         pages,
         zero_pages,
     };
-    sender.control(Kind::Hello, 0, HELLO);
+    sender.control(RecordKind::Hello, 0, HELLO);
     sender.pages(0, &[run(0, 1), run(7, 1)], &[run(4, 2), run(9, 7)], &memory);
     sender.pages(0, &[run(2, 1)], &[], &memory);
-    sender.control(Kind::RoundEnd, 0, &totals(2, 3, 9).encode());
+    sender.control(RecordKind::RoundEnd, 0, &totals(2, 3, 9).encode());
     sender.pages(1, &[run(9, 1)], &[run(0, 1)], &memory);
-    sender.control(Kind::RoundEnd, 1, &totals(1, 1, 1).encode());
-    sender.control(Kind::DeviceState, 1, &[0xd5; MOST_STATE / 2]);
-    sender.control(Kind::DeviceState, 1, &[0x5d; MOST_STATE / 2]);
-    sender.control(Kind::Final, 1, &totals(3, 4, 10).encode());
+    sender.control(RecordKind::RoundEnd, 1, &totals(1, 1, 1).encode());
+    sender.control(RecordKind::DeviceState, 1, &[0xd5; MOST_STATE / 2]);
+    sender.control(RecordKind::DeviceState, 1, &[0x5d; MOST_STATE / 2]);
+    sender.control(RecordKind::Final, 1, &totals(3, 4, 10).encode());
     sender.records
 }
 
@@ -82,8 +82,8 @@ pub fn sample(framing: &Framing) -> Vec<Vec<u8>> {
 #[cfg(test)]
 pub fn refused_switchover(framing: &Framing) -> Vec<Vec<u8>> {
     let mut sender = Sender::new(framing);
-    sender.control(Kind::Hello, 0, HELLO);
-    sender.control(Kind::Final, u32::MAX, &Totals::default().encode());
+    sender.control(RecordKind::Hello, 0, HELLO);
+    sender.control(RecordKind::Final, u32::MAX, &Totals::default().encode());
     sender.records
 }
 
@@ -99,7 +99,7 @@ impl Sender {
     fn new(framing: &Framing) -> Sender {
         let (here, there) = socket::pair();
         Sender {
-            outbound: Outbound::new(framing, Direction::ToDestination).expect("a fresh key"),
+            outbound: Outbound::new(framing, FlowDirection::ToDestination).expect("a fresh key"),
             draft: Draft::new(framing).expect("a cipher"),
             connection: Connection::new(here, 0, "destination", SILENCE).expect("a socket"),
             there,
@@ -107,7 +107,7 @@ impl Sender {
         }
     }
 
-    fn control(&mut self, kind: Kind, round: u32, payload: &[u8]) {
+    fn control(&mut self, kind: RecordKind, round: u32, payload: &[u8]) {
         self.outbound
             .send_control(&mut self.connection, &mut self.draft, kind, round, payload)
             .expect("it fits the socket's buffers");

@@ -17,11 +17,11 @@ use migtax::crypto::MigrationSecret;
 use migtax::crypto::sequence::KeyLimits;
 use migtax::destination::stream_thread::StreamThread;
 use migtax::destination::switchover::Switchover;
-use migtax::guest::memory::GuestMemory;
+use migtax::memory::GuestMemory;
 use migtax::record::Framing;
 use migtax::transport::Connection;
 use migtax::units::{PAGE_SIZE, Size};
-use migtax::wire::{Bounds, Kind, Preamble};
+use migtax::wire::{Bounds, Preamble, RecordKind};
 
 use crate::refusal::one_line;
 
@@ -44,7 +44,7 @@ struct Outcome {
     memory: Vec<u8>,
     /// Only once the guest was switched over.
     state: Vec<u8>,
-    answers: Vec<(Kind, u32)>,
+    answers: Vec<(RecordKind, u32)>,
 }
 
 /// Whether the guest was switched over.

@@ -1,9 +1,10 @@
 //! The protocol in the clear once more, without sockets, threads and ciphers.
 
-use migtax::tracking::PageRun;
+use migtax::memory::PageRun;
 use migtax::units::PAGE_SIZE;
 use migtax::wire::{
-    AAD_LEN, Head, Kind, PREAMBLE_LEN, PREFIX_LEN, Prefix, Totals, verify_checksum, write_checksum,
+    AAD_LEN, Head, PREAMBLE_LEN, PREFIX_LEN, Prefix, RecordKind, Totals, verify_checksum,
+    write_checksum,
 };
 
 use super::{HELLO, MOST_STATE, Outcome, PAGES, clear};
@@ -42,7 +43,7 @@ pub fn repair(mut wire: &mut [u8]) {
     let mut sequence = 0u64;
     while let Some(record) = next_record(&mut wire) {
         record.head[8..16].copy_from_slice(&sequence.to_le_bytes());
-        let control: &[u8] = match record.head[0] == Kind::Pages as u8 {
+        let control: &[u8] = match record.head[0] == RecordKind::Pages as u8 {
             true => &[],
             false => record.payload,
         };
@@ -72,7 +73,7 @@ pub fn read(wire: &[u8]) -> Outcome {
         let len = record.head.len() + head.payload as usize;
         let whole = record.payload.len() == head.payload as usize;
         let control: &[u8] = match head.kind {
-            Kind::Pages => &[],
+            RecordKind::Pages => &[],
             _ if !whole => break,
             _ => record.payload,
         };
@@ -85,11 +86,11 @@ pub fn read(wire: &[u8]) -> Outcome {
         sequence += 1;
         let at_end = ended.checked_sub(1) == Some(head.round) && of_round == Totals::default();
         match head.kind {
-            Kind::Hello if sequence == 1 && head.round == 0 && control == HELLO => {
-                guest.answers.push((Kind::HelloAck, 0));
+            RecordKind::Hello if sequence == 1 && head.round == 0 && control == HELLO => {
+                guest.answers.push((RecordKind::HelloAck, 0));
             }
             _ if sequence == 1 => break,
-            Kind::Pages if head.round == ended => {
+            RecordKind::Pages if head.round == ended => {
                 write_pages(&head, &record, &mut guest.memory);
                 // Content goes straight to guest memory, so a part of it is there.
                 if !whole {
@@ -102,22 +103,22 @@ pub fn read(wire: &[u8]) -> Outcome {
                     of_round.zero_pages += run.pages;
                 }
             }
-            Kind::RoundEnd if head.round == ended && control == of_round.encode() => {
-                guest.answers.push((Kind::RoundAck, ended));
+            RecordKind::RoundEnd if head.round == ended && control == of_round.encode() => {
+                guest.answers.push((RecordKind::RoundAck, ended));
                 of_all += std::mem::take(&mut of_round);
                 ended += 1;
             }
-            Kind::DeviceState if at_end && state.len() + control.len() <= MOST_STATE => {
+            RecordKind::DeviceState if at_end && state.len() + control.len() <= MOST_STATE => {
                 state.extend_from_slice(control);
             }
-            Kind::Final if at_end && control == of_all.encode() => {
-                guest.answers.push((Kind::SwitchoverAck, head.round));
+            RecordKind::Final if at_end && control == of_all.encode() => {
+                guest.answers.push((RecordKind::SwitchoverAck, head.round));
                 guest.switched_over = true;
                 guest.state = state;
                 break;
             }
-            Kind::Abort if at_end => {
-                guest.answers.push((Kind::AbortAck, head.round));
+            RecordKind::Abort if at_end => {
+                guest.answers.push((RecordKind::AbortAck, head.round));
                 guest.given_up = true;
                 break;
             }
@@ -140,7 +141,7 @@ fn write_pages(head: &Head, record: &Record<'_>, memory: &mut [u8]) {
 }
 
 /// The destination's answers in the clear.
-pub fn answers(reply: &[u8]) -> Vec<(Kind, u32)> {
+pub fn answers(reply: &[u8]) -> Vec<(RecordKind, u32)> {
     let mut reply = reply.to_vec();
     let mut left = reply.as_mut_slice();
     let mut found = Vec::new();

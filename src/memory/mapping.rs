@@ -1,13 +1,16 @@
 //! Guest memory: a page-aligned anonymous mapping, present before it is used.
 
-use std::io;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use blake3::hazmat::{self, HasherExt, Mode};
 use rayon::prelude::*;
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
-use super::raw;
+use super::raw::{self, PAGE_WORDS};
+use super::runs::PageRun;
+use super::segment::Segment;
 use crate::error::{Error, Result};
 use crate::units::{PAGE_SIZE, Size};
 
@@ -40,7 +43,7 @@ impl GuestMemory {
     ///
     /// With `huge_pages` the kernel may back the memory with transparent huge pages, without it
     /// may not. A huge page is split at the first write after it was write-protected, so tracking
-    /// stays exact to 4 KiB: see [`crate::tracking::userfaultfd`].
+    /// stays exact to 4 KiB.
     ///
     /// # Errors
     /// A size that is zero or no whole number of pages; memory that the kernel refuses.
@@ -52,87 +55,75 @@ impl GuestMemory {
                 "must be a whole number of 4KiB pages, at least one",
             ));
         }
-        let refused = |error| Error::io(format!("cannot map {size} of guest memory"), error);
-        let len = usize::try_from(size.0)
-            .map_err(|_| refused(io::Error::from_raw_os_error(libc::ENOMEM)))?;
+        let refused =
+            |error: Errno| Error::io(format!("cannot map {size} of guest memory"), error.into());
+        let len = usize::try_from(size.0).map_err(|_| refused(Errno::NOMEM))?;
         let memory = GuestMemory::map(len).map_err(refused)?;
         memory.advise(huge_pages).map_err(refused)?;
-        memory
-            .populate()
-            .map_err(|error| Error::io(format!("cannot fault in {size} of guest memory"), error))?;
+        memory.populate().map_err(|error| {
+            Error::io(
+                format!("cannot fault in {size} of guest memory"),
+                error.into(),
+            )
+        })?;
         Ok(memory)
     }
 
     /// Maps more than asked and gives back what lies outside the aligned part.
-    fn map(len: usize) -> io::Result<GuestMemory> {
-        let padded = len
-            .checked_add(HUGE_PAGE)
-            .ok_or(io::Error::from_raw_os_error(libc::ENOMEM))?;
-        // SAFETY: a fresh anonymous mapping at an address of the kernel's choice.
-        let mapped = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                padded,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if mapped == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let before = mapped.align_offset(HUGE_PAGE);
-        let after = padded - before - len;
-        // SAFETY: both ranges lie inside the mapping just made, outside the part that is kept, and
-        // are whole pages; nothing points at them.
+    fn map(len: usize) -> Result<GuestMemory, Errno> {
+        let padded = len.checked_add(HUGE_PAGE).ok_or(Errno::NOMEM)?;
+        let (readable, private) = (
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::PRIVATE | MapFlags::NORESERVE,
+        );
+        // SAFETY: a fresh mapping at an address of the kernel's choice; the ranges that are given
+        // back lie inside it, outside the part that is kept, and are whole pages; nothing points at
+        // them.
         unsafe {
+            let mapped = mmap_anonymous(std::ptr::null_mut(), padded, readable, private)?;
+            let before = mapped.align_offset(HUGE_PAGE);
+            let after = padded - before - len;
             let base = mapped.cast::<u8>().add(before);
             if before > 0 {
-                libc::munmap(mapped, before);
+                munmap(mapped, before)?;
             }
             if after > 0 {
-                libc::munmap(base.add(len).cast(), after);
+                munmap(base.add(len).cast(), after)?;
             }
-            let base = NonNull::new(base).ok_or(io::Error::from_raw_os_error(libc::ENOMEM))?;
+            let base = NonNull::new(base).ok_or(Errno::NOMEM)?;
             Ok(GuestMemory { base, len })
         }
     }
 
-    fn advise(&self, huge_pages: bool) -> io::Result<()> {
+    fn advise(&self, huge_pages: bool) -> Result<(), Errno> {
         let huge = if huge_pages {
-            libc::MADV_HUGEPAGE
+            Advice::LinuxHugepage
         } else {
-            libc::MADV_NOHUGEPAGE
+            Advice::LinuxNoHugepage
         };
         match self.madvise(0, self.len, huge) {
             // A kernel without transparent huge pages knows neither advice: there are none then.
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+            Err(Errno::INVAL) => {}
             other => other?,
         }
         // A child process would share the pages copy-on-write: a fault per page, for nothing.
-        self.madvise(0, self.len, libc::MADV_DONTFORK)
+        self.madvise(0, self.len, Advice::LinuxDontFork)
     }
 
-    fn madvise(&self, offset: usize, len: usize, advice: libc::c_int) -> io::Result<()> {
+    fn madvise(&self, offset: usize, len: usize, advice: Advice) -> Result<(), Errno> {
         // SAFETY: the range lies inside the mapping; none of the advice used here discards pages.
-        let done = unsafe { libc::madvise(self.base.as_ptr().add(offset).cast(), len, advice) };
-        if done == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        unsafe { madvise(self.base.as_ptr().add(offset).cast(), len, advice) }
     }
 
-    fn populate(&self) -> io::Result<()> {
+    fn populate(&self) -> Result<(), Errno> {
         (0..self.len.div_ceil(POPULATE_CHUNK))
             .into_par_iter()
             .try_for_each(|chunk| {
                 let offset = chunk * POPULATE_CHUNK;
                 let len = POPULATE_CHUNK.min(self.len - offset);
-                match self.madvise(offset, len, libc::MADV_POPULATE_WRITE) {
+                match self.madvise(offset, len, Advice::LinuxPopulateWrite) {
                     // Before Linux 5.14: touch every page instead.
-                    Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                    Err(Errno::INVAL) => {
                         let first = (offset / PAGE_SIZE) as u64;
                         for page in first..first + (len / PAGE_SIZE) as u64 {
                             self.write_word(page, 0, 0);
@@ -144,12 +135,12 @@ impl GuestMemory {
             })
     }
 
-    /// Pages.
+    /// Pages of the guest.
     pub fn pages(&self) -> u64 {
         (self.len / PAGE_SIZE) as u64
     }
 
-    /// Bytes.
+    /// Bytes of the guest, a whole number of pages.
     #[expect(clippy::len_without_is_empty, reason = "guest memory is never empty")]
     pub fn len(&self) -> usize {
         self.len
@@ -171,6 +162,31 @@ impl GuestMemory {
         unsafe { self.base.as_ptr().add(page as usize * PAGE_SIZE) }
     }
 
+    /// A run of pages, for what sends, seals or receives them.
+    ///
+    /// # Panics
+    /// If the run's first page lies outside guest memory.
+    ///
+    /// # Safety
+    /// All of the run lies in guest memory, which must outlive the segment's use.
+    pub unsafe fn segment(&self, run: PageRun) -> Segment {
+        let len = run.pages as usize * PAGE_SIZE;
+        // SAFETY: mapped by the caller's promise, and nothing holds references to its bytes; vCPUs
+        // write it through raw pointers.
+        unsafe { Segment::new(self.page_ptr(run.first).cast_const(), len) }
+    }
+
+    /// The words of a page, for access while others may write them too.
+    ///
+    /// # Panics
+    /// If the page lies outside guest memory.
+    #[inline]
+    pub fn words(&self, page: u64) -> &[AtomicU64; PAGE_WORDS] {
+        // SAFETY: a page of the mapping, which lives as long as `self` and is accessed as the type
+        // promises.
+        unsafe { raw::words(self.page_ptr(page)) }
+    }
+
     /// Whether a page holds only zeros, at one cache line's cost for a page of random content.
     ///
     /// # Panics
@@ -189,8 +205,8 @@ impl GuestMemory {
     pub fn zero_pages(&self, first: u64, count: u64) {
         for page in first..first + count {
             if !self.is_zero(page) {
-                for offset in (0..PAGE_SIZE).step_by(8) {
-                    self.write_word(page, offset, 0);
+                for word in self.words(page) {
+                    word.store(0, Relaxed);
                 }
             }
         }
@@ -215,13 +231,12 @@ impl GuestMemory {
     }
 
     #[inline]
-    fn word(&self, page: u64, offset: usize) -> &std::sync::atomic::AtomicU64 {
+    fn word(&self, page: u64, offset: usize) -> &AtomicU64 {
         assert!(
             offset < PAGE_SIZE && offset.is_multiple_of(8),
             "offset {offset} is no word of a page"
         );
-        // SAFETY: a page of the mapping, which lives as long as `self`; an index below PAGE_WORDS.
-        unsafe { raw::word(self.page_ptr(page), offset / 8) }
+        &self.words(page)[offset / 8]
     }
 
     /// Copies whole pages out, from page `first` on, while they may be written.
@@ -295,10 +310,8 @@ impl GuestMemory {
 impl Drop for GuestMemory {
     fn drop(&mut self) {
         // SAFETY: exactly the mapping that `map` kept; whoever holds a raw pointer into it also
-        // holds this value, by the contract of `page_ptr`'s users.
-        unsafe {
-            libc::munmap(self.base.as_ptr().cast(), self.len);
-        }
+        // holds this value, by the contract of `page_ptr`'s users. It can't fail.
+        let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
     }
 }
 

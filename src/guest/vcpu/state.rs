@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::clock;
-use super::{Phase, StreamPosition};
-use crate::guest::memory::GuestMemory;
-use crate::scenario::WriteExtent;
+use super::report::Phase;
+use super::stream::StreamPosition;
+use crate::guest::write::WriteExtent;
+use crate::memory::GuestMemory;
 use crate::tracking::Tracker;
 
 /// What the vCPUs are to do.
@@ -25,7 +26,7 @@ pub(super) enum Command {
 /// What is guarded by the lock. The command changes only under it, so that a vCPU can't be counted
 /// as stopped while it goes on.
 #[derive(Debug)]
-pub(super) struct Control {
+pub(super) struct Stops {
     /// vCPUs that wait between two writes.
     parked: usize,
     /// vCPUs whose thread is gone, by a panic or at the end.
@@ -38,7 +39,8 @@ pub(super) struct Control {
     pub(super) stalled: bool,
 }
 
-pub(super) struct Shared {
+/// See the module.
+pub(super) struct VcpuState {
     pub(super) memory: Arc<GuestMemory>,
     pub(super) tracker: Arc<dyn Tracker>,
     pub(super) extent: WriteExtent,
@@ -53,14 +55,14 @@ pub(super) struct Shared {
     /// [`Phase::During`] in stream time; `u64::MAX` while not known.
     pub(super) during_from_ns: AtomicU64,
     pub(super) during_to_ns: AtomicU64,
-    control: Mutex<Control>,
+    stops: Mutex<Stops>,
     stopped: Condvar,
     go_on: Condvar,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for VcpuState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
+        f.debug_struct("VcpuState")
             .field("tracker", &self.tracker.kind())
             .field("command", &self.command)
             .field("phase", &self.phase)
@@ -68,19 +70,19 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-impl Shared {
+impl VcpuState {
     pub(super) fn new(
         memory: Arc<GuestMemory>,
         tracker: Arc<dyn Tracker>,
         extent: WriteExtent,
         offset_ns: u64,
         vcpus: usize,
-    ) -> Shared {
+    ) -> VcpuState {
         let nowhere = StreamPosition {
             at_ns: u64::MAX,
             after: 0,
         };
-        Shared {
+        VcpuState {
             memory,
             tracker,
             extent,
@@ -90,7 +92,7 @@ impl Shared {
             phase: AtomicU8::new(Phase::Before as u8),
             during_from_ns: AtomicU64::new(u64::MAX),
             during_to_ns: AtomicU64::new(u64::MAX),
-            control: Mutex::new(Control {
+            stops: Mutex::new(Stops {
                 parked: 0,
                 gone: 0,
                 positions: vec![nowhere; vcpus],
@@ -103,8 +105,8 @@ impl Shared {
     }
 
     /// The lock. A vCPU that panicked while it held it left it valid.
-    pub(super) fn control(&self) -> MutexGuard<'_, Control> {
-        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn stops(&self) -> MutexGuard<'_, Stops> {
+        self.stops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stream time at a monotonic time; it does not go below the start offset.
@@ -135,20 +137,20 @@ impl Shared {
 
     /// Tells the vCPUs what to do. They obey between two writes.
     pub(super) fn command(&self, command: Command) {
-        let control = self.control();
+        let stops = self.stops();
         self.command.store(command as u32, Release);
         self.go_on.notify_all();
-        drop(control);
+        drop(stops);
         clock::wake_all(&self.command);
     }
 
     /// Waits until every vCPU has stopped.
     pub(super) fn wait_until_stopped(&self) {
-        let mut control = self.control();
-        while control.parked + control.gone < control.positions.len() {
-            control = self
+        let mut stops = self.stops();
+        while stops.parked + stops.gone < stops.positions.len() {
+            stops = self
                 .stopped
-                .wait(control)
+                .wait(stops)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -161,17 +163,17 @@ impl Shared {
 
     /// A vCPU stops at `position` and waits for another command than to hold.
     pub(super) fn park(&self, index: usize, position: StreamPosition) -> Command {
-        let mut control = self.control();
-        control.positions[index] = position;
-        control.parked += 1;
+        let mut stops = self.stops();
+        stops.positions[index] = position;
+        stops.parked += 1;
         self.stopped.notify_all();
         while self.command.load(Relaxed) == Command::Hold as u32 {
-            control = self
+            stops = self
                 .go_on
-                .wait(control)
+                .wait(stops)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        control.parked -= 1;
+        stops.parked -= 1;
         if self.command.load(Relaxed) == Command::Run as u32 {
             Command::Run
         } else {
@@ -181,7 +183,7 @@ impl Shared {
 
     /// A vCPU's thread ends.
     pub(super) fn leave(&self) {
-        self.control().gone += 1;
+        self.stops().gone += 1;
         self.stopped.notify_all();
     }
 }

@@ -12,28 +12,27 @@ use crate::units::PAGE_SIZE;
 /// 8-byte words in a page.
 pub const PAGE_WORDS: usize = PAGE_SIZE / 8;
 
-/// The word `index` of a page, for atomic access.
+/// The words of a page, for atomic access.
 ///
 /// # Safety
 /// `page` is the start of a mapped, writable, page-aligned page that outlives the reference, and
 /// nobody accesses it but by atomics, assembly or system calls while the reference lives.
 #[inline]
-pub unsafe fn word<'a>(page: *mut u8, index: usize) -> &'a AtomicU64 {
-    debug_assert!(index < PAGE_WORDS);
-    // SAFETY: inside the page by the assertion's bound, aligned since the page is; the rest is the
-    // caller's promise.
-    unsafe { AtomicU64::from_ptr(page.cast::<u64>().add(index)) }
+pub unsafe fn words<'a>(page: *mut u8) -> &'a [AtomicU64; PAGE_WORDS] {
+    // SAFETY: aligned since the page is; atomics may change under a shared reference. The rest is
+    // the caller's promise.
+    unsafe { &*page.cast() }
 }
 
 /// Whether a page holds only zeros. Looks at one word first, so that a page of random content
 /// costs one cache line, then at blocks of 256 bytes by whole vectors.
 ///
 /// # Safety
-/// As for [`word`].
+/// As for [`words`].
 #[inline]
 pub unsafe fn page_is_zero(page: *mut u8) -> bool {
     // SAFETY: the caller's promise.
-    if unsafe { word(page, 0) }.load(Relaxed) != 0 {
+    if unsafe { words(page) }[0].load(Relaxed) != 0 {
         return false;
     }
     // SAFETY: the caller's promise.
@@ -89,11 +88,10 @@ unsafe fn page_is_zero_by_vectors(page: *mut u8) -> bool {
 
 #[cfg(not(target_arch = "x86_64"))]
 unsafe fn page_is_zero_by_vectors(page: *mut u8) -> bool {
-    (0..PAGE_WORDS).step_by(8).all(|start| {
-        // SAFETY: the caller's promise; the index stays below PAGE_WORDS.
-        let any = (start..start + 8).fold(0, |any, i| any | unsafe { word(page, i) }.load(Relaxed));
-        any == 0
-    })
+    // SAFETY: the caller's promise.
+    let words = unsafe { words(page) };
+    let any = |line: &[AtomicU64]| line.iter().fold(0, |any, word| any | word.load(Relaxed));
+    words.chunks_exact(8).all(|line| any(line) == 0)
 }
 
 /// Copies `len` bytes out of memory that may be written meanwhile.

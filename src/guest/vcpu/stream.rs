@@ -1,4 +1,4 @@
-//! A place in a dirty-page stream, kept exactly.
+//! A vCPU's stream: where it begins, and the place in it, kept exactly.
 
 use serde::{Deserialize, Serialize};
 
@@ -72,8 +72,8 @@ impl StreamStart {
     }
 }
 
-/// A stream and the place in it.
-pub(super) struct Cursor<S> {
+/// Reads a stream, write by write, and knows its place in it.
+pub(super) struct StreamReader<S> {
     stream: S,
     batch: Vec<PageWrite>,
     next: usize,
@@ -81,7 +81,7 @@ pub(super) struct Cursor<S> {
     last: StreamPosition,
 }
 
-impl<S: PageWrites> Cursor<S> {
+impl<S: PageWrites> StreamReader<S> {
     /// Brings vCPU `index`'s stream to its start.
     pub(super) fn new(mut stream: S, index: usize, start: &StreamStart) -> Self {
         let position = match start.positions() {
@@ -92,7 +92,7 @@ impl<S: PageWrites> Cursor<S> {
             },
         };
         stream.skip_to(position.at_ns);
-        let mut cursor = Cursor {
+        let mut reader = StreamReader {
             stream,
             batch: Vec::with_capacity(BATCH),
             next: 0,
@@ -101,10 +101,10 @@ impl<S: PageWrites> Cursor<S> {
                 after: 0,
             },
         };
-        while cursor.last.after < position.after && cursor.peek().is_some() {
-            cursor.advance();
+        while reader.last.after < position.after && reader.peek().is_some() {
+            reader.advance();
         }
-        cursor
+        reader
     }
 
     /// The next write, if the stream has one.
@@ -123,7 +123,7 @@ impl<S: PageWrites> Cursor<S> {
         self.stream.fill(&mut self.batch, BATCH);
     }
 
-    /// Goes on past the write that [`Cursor::peek`] gave.
+    /// Goes on past the write that [`StreamReader::peek`] gave.
     #[inline]
     pub(super) fn advance(&mut self) {
         let at_ns = self.batch[self.next].at_ns;
@@ -181,14 +181,14 @@ mod tests {
             List(times.iter().enumerate().map(write).collect())
         };
         for taken in 0..=times.len() {
-            let mut cursor = Cursor::new(list(), 0, &StreamStart::at(0));
+            let mut reader = StreamReader::new(list(), 0, &StreamStart::at(0));
             (0..taken).for_each(|_| {
-                cursor.peek();
-                cursor.advance();
+                reader.peek();
+                reader.advance();
             });
-            let position = cursor.position();
+            let position = reader.position();
             let start = StreamStart::resumed(100, vec![position]);
-            let mut resumed = Cursor::new(list(), 0, &start);
+            let mut resumed = StreamReader::new(list(), 0, &start);
             assert_eq!(resumed.position(), position, "moved on before it wrote");
             let next = resumed.peek().map(|write| write.page as usize);
             assert_eq!(next, (taken < times.len()).then_some(taken));

@@ -1,23 +1,12 @@
-//! TCP streams: exact sends and receives over raw memory, with a limit on silence, and pacing.
-//! A stream within one thread may be a pair of queues in memory instead.
-//!
-//! Guest memory is named by raw pointers only: vCPUs write to it while it is sent.
+//! One stream: exact sends and receives with a limit on silence.
 
 use std::io;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::crypto::Segment;
-use crate::units::link_time_ns;
-
-mod carrier;
-
-pub use carrier::since_data;
-use carrier::{Carrier, Memory};
-
-/// The most entries that the kernel takes in one vectored call.
-const IOV_MAX: usize = 1024;
+use super::carrier::Carrier;
+use super::queue::Queues;
+use crate::memory::Segment;
 
 /// Why a stream broke. The text says what happened, where.
 #[derive(Debug, thiserror::Error)]
@@ -100,16 +89,6 @@ impl Connection {
         ))
     }
 
-    /// Both ends, the source's first, of a connection that is queues in memory: for a source and a
-    /// destination that take turns in one thread. What was sent waits in memory, in any amount;
-    /// each direction has room for `capacity` bytes from the start. Receiving more than waits is
-    /// as if the peer had closed.
-    pub fn in_memory(stream: u32, capacity: usize) -> [Connection; 2] {
-        let [source, destination] = Memory::pair(capacity).map(Carrier::Memory);
-        [(source, "destination"), (destination, "source")]
-            .map(|(end, peer)| Connection::over(end, stream, peer, Duration::MAX))
-    }
-
     fn over(carrier: Carrier, stream: u32, peer: &'static str, limit: Duration) -> Self {
         Connection {
             carrier,
@@ -120,11 +99,6 @@ impl Connection {
             received: 0,
             scratch: Scratch::default(),
         }
-    }
-
-    /// The number that the stream turned out to have, once its preamble is read.
-    pub fn set_stream(&mut self, stream: u32) {
-        self.stream = stream;
     }
 
     /// Bytes sent so far.
@@ -149,7 +123,7 @@ impl Connection {
     pub fn handle(&self) -> io::Result<TcpStream> {
         match &self.carrier {
             Carrier::Socket(socket) => socket.try_clone(),
-            Carrier::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
+            Carrier::Queues(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -291,6 +265,16 @@ impl Connection {
             }),
         }
     }
+
+    /// For benches and tests: both ends, the source's first, of a connection that is queues in memory: for a source and a
+    /// destination that take turns in one thread. What was sent waits in memory, in any amount;
+    /// each direction has room for `capacity` bytes from the start. Receiving more than waits is
+    /// as if the peer had closed.
+    pub fn in_memory(stream: u32, capacity: usize) -> [Connection; 2] {
+        let [source, destination] = Queues::pair(capacity).map(Carrier::Queues);
+        [(source, "destination"), (destination, "source")]
+            .map(|(end, peer)| Connection::over(end, stream, peer, Duration::MAX))
+    }
 }
 
 fn iovec(start: *const u8, len: usize) -> libc::iovec {
@@ -298,14 +282,6 @@ fn iovec(start: *const u8, len: usize) -> libc::iovec {
         iov_base: start.cast_mut().cast(),
         iov_len: len,
     }
-}
-
-fn message(left: &mut [libc::iovec]) -> libc::msghdr {
-    // SAFETY: msghdr is plain data for which zero means "absent".
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = left.as_mut_ptr();
-    message.msg_iovlen = left.len().min(IOV_MAX) as _;
-    message
 }
 
 /// Drops `count` bytes from the front, and empty entries.
@@ -323,52 +299,31 @@ fn advance(mut left: &mut [libc::iovec], mut count: usize) -> &mut [libc::iovec]
     left
 }
 
-/// Keeps all streams of a source together within a link's bandwidth.
-///
-/// Each record books its time on the link; a stream waits until its booking begins. A late waker
-/// catches up, by [`Pacer::TOLERANCE`] at most, so that the mean is the link's bandwidth although
-/// sleeps overshoot.
-#[derive(Debug)]
-pub struct Pacer {
-    bits_per_second: u64,
-    epoch: Instant,
-    /// When the link is free next, nanoseconds since `epoch`.
-    free_at: AtomicU64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Pacer {
-    /// How far a stream may fall behind the link and still catch up.
-    pub const TOLERANCE: Duration = Duration::from_millis(1);
-
-    /// A link of `bits_per_second`, free now.
-    pub fn new(bits_per_second: u64) -> Self {
-        Pacer {
-            bits_per_second,
-            epoch: Instant::now(),
-            free_at: AtomicU64::new(0),
-        }
-    }
-
-    /// What the link carries in that time, bytes.
-    pub fn bytes_within(&self, time: Duration) -> u64 {
-        let bits = u128::from(self.bits_per_second) * time.as_nanos() / 1_000_000_000;
-        u64::try_from(bits / 8).unwrap_or(u64::MAX)
-    }
-
-    /// Books `bytes` and sleeps until the link takes them.
-    pub fn wait(&self, bytes: u64) {
-        let cost = link_time_ns(bytes, self.bits_per_second);
-        let now = self.epoch.elapsed().as_nanos() as u64;
-        let earliest = now.saturating_sub(Self::TOLERANCE.as_nanos() as u64);
-        let book = |free: u64| Some(free.max(earliest) + cost);
-        // Relaxed: the value carries nothing but itself.
-        let free = self
-            .free_at
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, book)
-            .unwrap_or(now);
-        let start = free.max(earliest);
-        if start > now {
-            std::thread::sleep(Duration::from_nanos(start - now));
-        }
+    #[test]
+    fn what_was_sent_arrives_in_order_and_nothing_else() {
+        let [mut near, mut far] = Connection::in_memory(3, 4);
+        near.send(b"more than the room at first").unwrap();
+        let mut some = [0; 9];
+        far.receive(&mut some, "a test").unwrap();
+        assert_eq!(&some, b"more than");
+        near.send(b"!").unwrap();
+        far.send(b"back").unwrap();
+        let mut rest = [0; 19];
+        far.receive(&mut rest, "a test").unwrap();
+        assert_eq!(&rest, b" the room at first!");
+        let mut back = [0; 4];
+        near.receive(&mut back, "a test").unwrap();
+        assert_eq!(&back, b"back");
+        assert_eq!((near.sent(), far.received()), (28, 28));
+        let error = far.receive(&mut [0], "a test").unwrap_err();
+        let TransportError::Closed { stream, peer, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!((stream, peer), (3, "source"));
+        assert!(near.handle().is_err(), "there is no socket");
     }
 }

@@ -1,13 +1,13 @@
-//! Which pages of a round a stream sends, in order.
+//! A stream's share of a round: which pages it sends, in order.
 
-use crate::tracking::PageRun;
+use crate::memory::PageRun;
 
 /// Walks a round's runs and yields the spans that belong to one stream.
 ///
 /// The rule is fixed, so that a page's stream, and with it the records, are the same on every
 /// machine: guest memory is cut into chunks of one record's pages, dealt to the streams in turn.
 #[derive(Debug)]
-pub struct Cursor<'a> {
+pub struct StreamShare<'a> {
     runs: &'a [PageRun],
     /// Within the first of `runs`.
     offset: u64,
@@ -16,10 +16,10 @@ pub struct Cursor<'a> {
     chunk_pages: u64,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> StreamShare<'a> {
     /// The spans of stream `stream` of `streams`.
     pub fn new(runs: &'a [PageRun], stream: u32, streams: u32, chunk_pages: u64) -> Self {
-        Cursor {
+        StreamShare {
             runs,
             offset: 0,
             stream: u64::from(stream),
@@ -70,9 +70,9 @@ mod tests {
             for most in [1, 5, 16, 1000] {
                 let mut seen = std::collections::BTreeMap::new();
                 for stream in 0..streams {
-                    let mut cursor = Cursor::new(&runs, stream, streams, 16);
+                    let mut share = StreamShare::new(&runs, stream, streams, 16);
                     let mut last = None;
-                    while let Some(span) = cursor.next(most) {
+                    while let Some(span) = share.next(most) {
                         assert!(span.pages >= 1 && span.pages <= most);
                         assert!(last.is_none_or(|last| last < span.first));
                         for page in span.first..span.first + span.pages {

@@ -1,0 +1,67 @@
+//! How a migration's records are made and what is announced, both by its spec.
+
+use std::sync::Arc;
+
+use crate::arm::Backend;
+use crate::crypto::MigrationSecret;
+use crate::crypto::sequence::KeyLimits;
+use crate::error::{Error, Result};
+use crate::host::HostSpec;
+use crate::host::guest_state::most_device_state;
+use crate::record::Framing;
+use crate::wire::{Bounds, Preamble};
+
+/// How this migration's records are made, the same on both sides; stream 0's preamble.
+///
+/// # Errors
+/// If the migration id is not one, or a sealed arm has no secret.
+pub fn framing(spec: &HostSpec, secret: Option<MigrationSecret>) -> Result<Framing> {
+    let migration = &spec.scenario.migration;
+    // By itself the standard library's reader takes a sign as well.
+    let digits = |text: &String| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let migration_id = Some(&spec.migration_id)
+        .filter(|text| digits(text))
+        .and_then(|text| u128::from_str_radix(text, 16).ok())
+        .ok_or_else(|| {
+            Error::invalid("spec.migration_id", &spec.migration_id, "128 bits in hex")
+        })?;
+    let backend = spec.backend();
+    let secret = match (backend, secret) {
+        (Backend::None, _) => None,
+        // A key that the null cipher does not use, for the same bookkeeping.
+        (Backend::Null, _) => Some(MigrationSecret::generate()?),
+        (_, Some(secret)) => Some(secret),
+        (_, None) => return Err(Error::Invalid("spec: a sealed arm without a secret".into())),
+    };
+    Ok(Framing {
+        backend,
+        secret: secret.map(Arc::new),
+        limits: KeyLimits {
+            bytes: migration.rekey_bytes.0,
+            records: migration.rekey_records,
+            streams: migration.streams,
+        },
+        bounds: Bounds {
+            guest_pages: spec.scenario.guest.memory.pages(),
+            record: migration.record.0 as usize,
+        },
+        preamble: Preamble {
+            migration_id,
+            stream: 0,
+            streams: migration.streams,
+        },
+    })
+}
+
+/// What the source announces on each stream, for the destination to compare with its own spec.
+pub fn hello(spec: &HostSpec) -> Vec<u8> {
+    let scenario = &spec.scenario;
+    [
+        scenario.guest.memory.0,
+        scenario.migration.record.0,
+        most_device_state(spec) as u64,
+    ]
+    .iter()
+    .flat_map(|value| value.to_le_bytes())
+    .collect()
+}

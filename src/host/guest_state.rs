@@ -1,0 +1,68 @@
+//! The guest's memory and device state, as both roles set them up, carry them over and hash them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::Result;
+use crate::guest::vcpu::StreamPosition;
+use crate::host::HostSpec;
+use crate::memory::GuestMemory;
+
+/// What beyond the device-state blob goes with a guest: the vCPUs' places in their streams.
+const POSITION_LEN: usize = 16;
+
+/// Faults in guest memory; seconds that it took.
+///
+/// # Errors
+/// If there is not enough memory.
+pub fn allocate(spec: &HostSpec) -> Result<(Arc<GuestMemory>, f64)> {
+    let began = Instant::now();
+    let guest = &spec.scenario.guest;
+    let memory = GuestMemory::new(guest.memory, guest.huge_pages)?;
+    Ok((Arc::new(memory), began.elapsed().as_secs_f64()))
+}
+
+/// The largest device state that this guest can have, bytes.
+pub fn most_device_state(spec: &HostSpec) -> usize {
+    let guest = &spec.scenario.guest;
+    guest.device_state.0 as usize + guest.vcpus as usize * POSITION_LEN
+}
+
+/// The device state: where each vCPU's stream goes on, then the blob.
+pub fn pack_device_state(positions: &[StreamPosition], blob: &[u8]) -> Vec<u8> {
+    let mut state = vec![0; positions.len() * POSITION_LEN];
+    put_positions(&mut state, positions);
+    state.extend_from_slice(blob);
+    state
+}
+
+/// Writes where each vCPU's stream goes on into a packed device state.
+pub fn put_positions(state: &mut [u8], positions: &[StreamPosition]) {
+    for (bytes, position) in state.chunks_exact_mut(POSITION_LEN).zip(positions) {
+        bytes[..8].copy_from_slice(&position.at_ns.to_le_bytes());
+        bytes[8..].copy_from_slice(&position.after.to_le_bytes());
+    }
+}
+
+/// Where each vCPU's stream goes on; `None` if the state is too short.
+pub fn unpack_positions(state: &[u8], vcpus: u32) -> Option<Vec<StreamPosition>> {
+    let word = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).ok();
+    state
+        .get(..vcpus as usize * POSITION_LEN)?
+        .chunks_exact(POSITION_LEN)
+        .map(|bytes| {
+            Some(StreamPosition {
+                at_ns: word(&bytes[..8])?,
+                after: word(&bytes[8..])?,
+            })
+        })
+        .collect()
+}
+
+/// Hash of guest memory and device state, hexadecimal.
+pub fn hash(memory: &GuestMemory, device_state: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&memory.hash());
+    hasher.update(device_state);
+    hasher.finalize().to_hex().to_string()
+}

@@ -1,0 +1,69 @@
+//! The host process itself: its threads, CPUs, resident memory and locked keys.
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+use crate::crypto;
+use crate::error::{Error, Result};
+use crate::memory::GuestMemory;
+use crate::results::Warning;
+
+/// Starts the threads that fill and hash memory: after the switchover the lack of one could no longer
+/// be an error. They keep to the CPUs that the process was pinned to before.
+///
+/// # Errors
+/// If the system has no room for them.
+pub fn start_threads() -> Result<()> {
+    rayon::ThreadPoolBuilder::new()
+        .build_global()
+        .map_err(|error| Error::CannotRun(format!("starting threads: {error}")))
+}
+
+/// Keeps the calling thread, and those it starts, to some CPUs; to any if there are none.
+///
+/// # Errors
+/// If a CPU does not exist or may not be used.
+pub fn pin(cpus: &[usize]) -> Result<()> {
+    if cpus.is_empty() {
+        return Ok(());
+    }
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        if *cpu >= CpuSet::MAX_CPU {
+            return Err(Error::invalid("pin", cpu, "no such CPU"));
+        }
+        set.set(*cpu);
+    }
+    sched_setaffinity(None, &set).map_err(|error| {
+        Error::invalid(
+            "pin",
+            format!("{cpus:?}"),
+            format!(
+                "CPUs that this process may use ({})",
+                std::io::Error::from(error)
+            ),
+        )
+    })
+}
+
+/// Resident memory of this process beyond guest memory, bytes; 0 if the kernel does not say.
+pub fn resident_beyond(memory: &GuestMemory) -> u64 {
+    let resident = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|statm| {
+            let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+            Some(pages * crate::units::PAGE_SIZE as u64)
+        });
+    resident.unwrap_or(0).saturating_sub(memory.len() as u64)
+}
+
+/// What is to be said if a process of that role could not lock all memory that held the key of a
+/// sealed migration.
+pub fn unlocked_keys(role: &str, sealed: bool) -> Option<Warning> {
+    (sealed && !crypto::keys_are_locked()).then(|| Warning {
+        code: "unlocked_keys".to_owned(),
+        message: format!(
+            "the {role} could not lock all memory that held keys: some may be swapped out"
+        ),
+        remedy: "raise the limit of locked memory (ulimit -l), or turn swap off".to_owned(),
+    })
+}

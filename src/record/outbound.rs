@@ -1,0 +1,147 @@
+//! Records that leave: framed, numbered, given their key and IV.
+
+use super::draft::Draft;
+use super::framing::{Framing, RecordError};
+use crate::crypto::sequence::{FlowDirection, SealSequence};
+use crate::memory::{GuestMemory, Segment};
+use crate::transport::Connection;
+use crate::units::PAGE_SIZE;
+use crate::wire::{Head, PREAMBLE_LEN, Prefix, RecordKind, write_checksum};
+
+/// The sending end of one direction of a stream.
+pub struct Outbound {
+    sequencer: Option<SealSequence>,
+    preamble: [u8; PREAMBLE_LEN],
+    tag_len: usize,
+    sequence: u64,
+}
+
+impl Outbound {
+    /// The end that sends in `direction`.
+    ///
+    /// # Errors
+    /// If another end already seals in this direction of the stream.
+    pub fn new(framing: &Framing, direction: FlowDirection) -> Result<Outbound, RecordError> {
+        let sequencer = match &framing.secret {
+            None => None,
+            Some(secret) => Some(SealSequence::new(
+                secret,
+                framing.preamble.stream,
+                direction,
+                framing.limits,
+            )?),
+        };
+        Ok(Outbound {
+            sequencer,
+            preamble: framing.preamble.encode(),
+            tag_len: crate::crypto::tag_len(framing.backend),
+            sequence: 0,
+        })
+    }
+
+    /// Records framed so far.
+    pub fn records(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Makes a page record of the runs in `draft`.
+    ///
+    /// # Errors
+    /// If the key is used up.
+    pub fn frame_pages(
+        &mut self,
+        draft: &mut Draft,
+        round: u32,
+        memory: &GuestMemory,
+    ) -> Result<(), RecordError> {
+        draft.segments.clear();
+        let mut pages = 0;
+        for run in &draft.data {
+            pages += run.pages as usize;
+            // SAFETY: guest memory stays mapped while the migration's threads run, and nobody
+            // holds references to it; vCPUs write it through raw pointers.
+            draft.segments.push(unsafe { memory.segment(*run) });
+        }
+        draft.payload = pages * PAGE_SIZE;
+        self.frame(draft, RecordKind::Pages, round)
+    }
+
+    /// Makes a control record.
+    ///
+    /// # Errors
+    /// If the key is used up.
+    pub fn frame_control(
+        &mut self,
+        draft: &mut Draft,
+        kind: RecordKind,
+        round: u32,
+        payload: &[u8],
+    ) -> Result<(), RecordError> {
+        draft.data.clear();
+        draft.zero.clear();
+        draft.control.clear();
+        draft.control.extend_from_slice(payload);
+        draft.payload = payload.len();
+        draft.segments.clear();
+        if !payload.is_empty() {
+            // SAFETY: `control` is not touched again before the record has been sent.
+            draft
+                .segments
+                .push(unsafe { Segment::new(draft.control.as_ptr(), payload.len()) });
+        }
+        self.frame(draft, kind, round)
+    }
+
+    fn frame(
+        &mut self,
+        draft: &mut Draft,
+        kind: RecordKind,
+        round: u32,
+    ) -> Result<(), RecordError> {
+        let head = Head {
+            kind,
+            round,
+            sequence: self.sequence,
+            data_runs: draft.data.len() as u32,
+            zero_runs: draft.zero.len() as u32,
+            payload: draft.payload as u32,
+        };
+        head.encode(&draft.data, &draft.zero, &mut draft.head);
+        let plaintext = draft.head.len() + draft.payload;
+        let prefix = Prefix {
+            body: (plaintext + self.tag_len) as u32,
+            head: draft.head.len() as u32,
+        };
+        draft.aad[..PREAMBLE_LEN].copy_from_slice(&self.preamble);
+        draft.aad[PREAMBLE_LEN..].copy_from_slice(&prefix.encode());
+        let control: &[u8] = match kind {
+            RecordKind::Pages => &[],
+            _ => &draft.control,
+        };
+        write_checksum(&draft.aad, &mut draft.head, control);
+        draft.slot = match &mut self.sequencer {
+            None => None,
+            Some(sequencer) => Some(sequencer.next(plaintext)?),
+        };
+        self.sequence += 1;
+        Ok(())
+    }
+
+    /// Frames, seals and sends a control record.
+    ///
+    /// # Errors
+    /// If the stream breaks or the cipher fails.
+    pub fn send_control(
+        &mut self,
+        connection: &mut Connection,
+        draft: &mut Draft,
+        kind: RecordKind,
+        round: u32,
+        payload: &[u8],
+    ) -> Result<(), RecordError> {
+        self.frame_control(draft, kind, round, payload)?;
+        draft.seal()?;
+        draft.transmit(connection)?;
+        Ok(())
+    }
+}
