@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use migtax::guest::{ContentSpec, fill};
+use migtax::guest::content::{ContentSpec, fill};
 use migtax::memory::GuestMemory;
 use migtax::units::{PAGE_SIZE, Size};
 

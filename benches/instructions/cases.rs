@@ -8,7 +8,7 @@ use migtax::crypto::{
     self, FlowDirection, KeyLimits, MigrationSecret, OpenSequence, Opener, SealSequence, Sealer,
     TAG_LEN,
 };
-use migtax::guest::{ContentSpec, fill};
+use migtax::guest::content::{ContentSpec, fill};
 use migtax::memory::{GuestMemory, PageRun, Segment};
 use migtax::tracking::{Bitmap, Tracker};
 use migtax::units::Size;

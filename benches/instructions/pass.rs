@@ -7,7 +7,7 @@ use migtax::arm::{Arm, Backend};
 use migtax::crypto::{KeyLimits, MigrationSecret};
 use migtax::destination::stream_thread::{Step, StreamThread as Destination};
 use migtax::destination::switchover::Switchover;
-use migtax::guest::{ContentSpec, content, fill};
+use migtax::guest::content::{self, ContentSpec, fill};
 use migtax::memory::{GuestMemory, PageRun};
 use migtax::record::Framing;
 use migtax::source::order::{Awaited, Order};

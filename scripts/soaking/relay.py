@@ -1,6 +1,6 @@
 """A relay between source and destination that hurts the bytes on their way.
 
-It reads what is in the clear (preambles and the two lengths before each record, see src/wire.rs), so
+It reads what is in the clear (preambles and the two lengths before each record, see src/wire/), so
 that it knows which migration and stream a connection is, where records begin, and which record on
 stream 0 is the final one and which the switchover's acknowledgement. A fault strikes at one byte of one
 direction of one stream of one migration of the run; what was struck is kept for the judge.

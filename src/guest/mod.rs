@@ -7,7 +7,3 @@ pub mod content;
 mod mix;
 pub mod vcpu;
 pub mod write;
-
-pub use content::{ContentSpec, device_state, fill};
-pub use vcpu::{Phase, StreamPosition, StreamStart, VcpuReport, Vcpus};
-pub use write::WriteExtent;

@@ -6,6 +6,7 @@
 //! calls and the few primitives of [`raw`]. A [`Segment`] names a stretch by address, for what
 //! seals or sends it; a [`PageRun`] names pages by number.
 
+mod hash;
 mod mapping;
 pub mod raw;
 mod runs;

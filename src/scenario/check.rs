@@ -2,7 +2,7 @@
 
 use super::{GuestSpec, MeasureSpec, MigrationSpec, Scenario, Workers, WorkloadSpec};
 use crate::error::{Error, Result};
-use crate::guest::ContentSpec;
+use crate::guest::content::ContentSpec;
 use crate::scenario::ClockKind;
 use crate::units::{Bandwidth, PAGE_SIZE, Size};
 use crate::workload;

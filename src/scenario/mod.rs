@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::arm::Arm;
-use crate::guest::{ContentSpec, WriteExtent};
+use crate::guest::content::ContentSpec;
+use crate::guest::write::WriteExtent;
 use crate::precopy::{Limits, OnStall};
 use crate::tracking::TrackerSpec;
 use crate::units::{Bandwidth, PAGE_SIZE, Rate, Size, Span};

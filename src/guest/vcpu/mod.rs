@@ -41,7 +41,7 @@ pub use stream::{PageWrites, StreamPosition, StreamStart};
 
 use self::clock::{ThreadClock, monotonic_ns};
 use self::report::ThreadReport;
-use self::state::{Command, VcpuState};
+use self::state::{Mode, VcpuState};
 use super::write::WriteExtent;
 use crate::error::{Error, Result};
 use crate::memory::GuestMemory;
@@ -179,7 +179,7 @@ impl Vcpus {
         if self.running_since_ns.is_none() {
             return Duration::ZERO;
         }
-        self.state.command(Command::Hold);
+        self.state.set_mode(Mode::Hold);
         self.state.wait_until_stopped();
         let took = requested.elapsed();
         self.paused_at_ns = monotonic_ns();
@@ -196,7 +196,7 @@ impl Vcpus {
         assert!(self.started, "the vCPUs were never started");
         if self.running_since_ns.is_none() {
             self.running_since_ns = Some(monotonic_ns());
-            self.state.command(Command::Run);
+            self.state.set_mode(Mode::Run);
         }
     }
 
@@ -257,7 +257,7 @@ impl Vcpus {
         }
         self.state.stops().due_until_ns = stream_time_ns;
         self.state.stops().stalled = stalled;
-        self.state.command(Command::End);
+        self.state.set_mode(Mode::End);
         let mut report = VcpuReport::new(stream_time_ns);
         for thread in self.threads.drain(..) {
             match thread.join() {
@@ -302,7 +302,7 @@ impl Drop for Vcpus {
     fn drop(&mut self) {
         if !self.threads.is_empty() {
             self.state.stops().due_until_ns = 0;
-            self.state.command(Command::End);
+            self.state.set_mode(Mode::End);
             for thread in self.threads.drain(..) {
                 // A panic of a vCPU was reported on standard error; there is nobody to tell here.
                 drop(thread.join());

@@ -14,7 +14,7 @@ use crate::tracking::Tracker;
 /// What the vCPUs are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
-pub(super) enum Command {
+pub(super) enum Mode {
     /// Stop between two writes and wait.
     Hold = 0,
     /// Execute the stream.
@@ -23,7 +23,7 @@ pub(super) enum Command {
     End = 2,
 }
 
-/// What is guarded by the lock. The command changes only under it, so that a vCPU can't be counted
+/// What is guarded by the lock. The mode changes only under it, so that a vCPU can't be counted
 /// as stopped while it goes on.
 #[derive(Debug)]
 pub(super) struct Stops {
@@ -39,7 +39,7 @@ pub(super) struct Stops {
     pub(super) stalled: bool,
 }
 
-/// See the module.
+/// The controller sets what the threads read, under the lock where they must agree on it.
 pub(super) struct VcpuState {
     pub(super) memory: Arc<GuestMemory>,
     pub(super) tracker: Arc<dyn Tracker>,
@@ -48,8 +48,8 @@ pub(super) struct VcpuState {
     pub(super) offset_ns: u64,
     /// Monotonic time at which the vCPUs were started.
     pub(super) start_ns: AtomicU64,
-    /// A [`Command`]; sleeping vCPUs wait on this word.
-    command: AtomicU32,
+    /// A [`Mode`]; sleeping vCPUs wait on this word.
+    mode: AtomicU32,
     /// A [`Phase`].
     pub(super) phase: AtomicU8,
     /// [`Phase::During`] in stream time; `u64::MAX` while not known.
@@ -64,7 +64,7 @@ impl std::fmt::Debug for VcpuState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VcpuState")
             .field("tracker", &self.tracker.kind())
-            .field("command", &self.command)
+            .field("mode", &self.mode)
             .field("phase", &self.phase)
             .finish_non_exhaustive()
     }
@@ -88,7 +88,7 @@ impl VcpuState {
             extent,
             offset_ns,
             start_ns: AtomicU64::new(0),
-            command: AtomicU32::new(Command::Hold as u32),
+            mode: AtomicU32::new(Mode::Hold as u32),
             phase: AtomicU8::new(Phase::Before as u8),
             during_from_ns: AtomicU64::new(u64::MAX),
             during_to_ns: AtomicU64::new(u64::MAX),
@@ -132,16 +132,16 @@ impl VcpuState {
     /// Whether the vCPUs are to execute. Costs one load.
     #[inline]
     pub(super) fn is_running(&self) -> bool {
-        self.command.load(Relaxed) == Command::Run as u32
+        self.mode.load(Relaxed) == Mode::Run as u32
     }
 
     /// Tells the vCPUs what to do. They obey between two writes.
-    pub(super) fn command(&self, command: Command) {
+    pub(super) fn set_mode(&self, mode: Mode) {
         let stops = self.stops();
-        self.command.store(command as u32, Release);
+        self.mode.store(mode as u32, Release);
         self.go_on.notify_all();
         drop(stops);
-        clock::wake_all(&self.command);
+        clock::wake_all(&self.mode);
     }
 
     /// Waits until every vCPU has stopped.
@@ -155,29 +155,29 @@ impl VcpuState {
         }
     }
 
-    /// Sleeps until a stream time (for ever if `None`) or another command.
+    /// Sleeps until a stream time (for ever if `None`) or another mode.
     pub(super) fn sleep(&self, until_ns: Option<u64>) -> clock::Woken {
         let until = until_ns.map(|ns| self.monotonic_time(ns));
-        clock::sleep(&self.command, Command::Run as u32, until)
+        clock::sleep(&self.mode, Mode::Run as u32, until)
     }
 
-    /// A vCPU stops at `position` and waits for another command than to hold.
-    pub(super) fn park(&self, index: usize, position: StreamPosition) -> Command {
+    /// A vCPU stops at `position` and waits for another mode than to hold.
+    pub(super) fn park(&self, index: usize, position: StreamPosition) -> Mode {
         let mut stops = self.stops();
         stops.positions[index] = position;
         stops.parked += 1;
         self.stopped.notify_all();
-        while self.command.load(Relaxed) == Command::Hold as u32 {
+        while self.mode.load(Relaxed) == Mode::Hold as u32 {
             stops = self
                 .go_on
                 .wait(stops)
                 .unwrap_or_else(PoisonError::into_inner);
         }
         stops.parked -= 1;
-        if self.command.load(Relaxed) == Command::Run as u32 {
-            Command::Run
+        if self.mode.load(Relaxed) == Mode::Run as u32 {
+            Mode::Run
         } else {
-            Command::End
+            Mode::End
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Acquire;
 
 use super::clock::{Woken, exact_timers, monotonic_ns};
 use super::report::ThreadReport;
-use super::state::{Command, VcpuState};
+use super::state::{Mode, VcpuState};
 use super::stream::{PageWrites, StreamReader, StreamStart};
 use crate::guest::write;
 
@@ -40,7 +40,7 @@ pub(super) fn run<S: PageWrites>(
         index,
         report: ThreadReport::new(),
     };
-    while vcpu.park() == Command::Run {
+    while vcpu.park() == Mode::Run {
         vcpu.execute();
     }
     vcpu.account();
@@ -48,7 +48,7 @@ pub(super) fn run<S: PageWrites>(
 }
 
 impl<S: PageWrites> VcpuThread<S> {
-    fn park(&mut self) -> Command {
+    fn park(&mut self) -> Mode {
         let position = self.stream.position();
         self.state.park(self.index, position)
     }
