@@ -4,8 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 
-use migtax::memory::GuestMemory;
-use migtax::memory::PageRun;
+use migtax::memory::{GuestMemory, PageRun};
 use migtax::tracking::{self, NoTracker, Tracker, TrackerKind, TrackerSpec};
 use migtax::units::{PAGE_SIZE, Size};
 

@@ -12,11 +12,11 @@ use crate::transport::{Connection, TransportError};
 use crate::units::PAGE_SIZE;
 use crate::wire::{Head, RecordKind, Totals};
 
-/// Stages in the meter.
+/// Index of the receive stage in a destination stream's [`StageTimes`].
 pub const RECEIVE: usize = 0;
-/// See [`RECEIVE`].
+/// Index of the open stage.
 pub const OPEN: usize = 1;
-/// See [`RECEIVE`].
+/// Index of the apply stage.
 pub const APPLY: usize = 2;
 
 /// Why a stream thread ended without the guest.
@@ -30,12 +30,12 @@ pub enum StreamError {
     Totals {
         /// Which stream.
         stream: u32,
-        /// By the source.
+        /// The source's account.
         sent: Vec<Totals>,
-        /// Here.
+        /// This side's account.
         applied: Totals,
     },
-    /// A switchover that must not be.
+    /// What came would lead to a switchover that must not be.
     #[error("stream {stream}: {what}")]
     Switchover {
         /// Which stream.
@@ -104,7 +104,7 @@ impl StreamThread {
         })
     }
 
-    /// See [`StageMeter::sample_all`].
+    /// For benches that count instructions: [`StageMeter::sample_all`].
     pub fn sample_all(&mut self) {
         self.meter.sample_all();
     }

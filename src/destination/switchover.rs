@@ -50,7 +50,7 @@ impl Switchover {
         self
     }
 
-    /// See [`Switchover::with_silence`].
+    /// How long a stream may be silent between records, if that is more than its peer timeout.
     pub fn silence(&self) -> Duration {
         self.silence
     }

@@ -46,14 +46,14 @@ const VIRTUAL_SILENCE: Duration = Duration::from_secs(600);
 pub struct HostSpec {
     /// [`PROTOCOL`].
     pub protocol: u32,
-    /// The data path.
+    /// The data path to measure.
     pub arm: Arm,
     /// Whether records are sealed; then a secret line follows. False for the baselines and for an
     /// arm that fell back to plain.
     pub sealed: bool,
-    /// Guest, workload, migration.
+    /// What is migrated and how, resolved and checked.
     pub scenario: Scenario,
-    /// Hexadecimal, at random.
+    /// 128 random bits in hexadecimal, which name the migration.
     pub migration_id: String,
     /// Where in the dirty-page stream this block starts, nanoseconds.
     pub start_offset_ns: u64,
@@ -109,11 +109,11 @@ pub enum Command {
 pub struct Capabilities {
     /// [`PROTOCOL`].
     pub protocol: u32,
-    /// Version of the build.
+    /// Version of the migtax that this process runs.
     pub migtax_version: String,
     /// The arm that this process was started for.
     pub arm: Arm,
-    /// The library's version.
+    /// Version of the library that the arm seals with.
     pub backend_version: String,
     /// CPU features of the machine.
     pub cpu_features: Vec<String>,

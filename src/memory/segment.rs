@@ -35,13 +35,16 @@ impl Segment {
         Segment { start, len }
     }
 
-    /// Bytes.
-    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    /// Its length in bytes.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "no caller asks whether it is empty"
+    )]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Where it starts.
+    /// Its first byte.
     pub const fn start(&self) -> *const u8 {
         self.start
     }

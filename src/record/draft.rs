@@ -13,9 +13,9 @@ use crate::wire::{AAD_LEN, PREAMBLE_LEN, PREFIX_LEN};
 /// A record in the making. Reused from record to record; nothing is allocated once it has grown.
 pub struct Draft {
     sealer: Option<Sealer>,
-    /// Runs whose content is sent.
+    /// Runs of pages whose content is sent.
     pub data: Vec<PageRun>,
-    /// Runs sent as zero.
+    /// Runs of pages that are sent as zero, without content.
     pub zero: Vec<PageRun>,
     pub(super) control: Vec<u8>,
     pub(super) aad: [u8; AAD_LEN],
@@ -118,7 +118,7 @@ impl Draft {
     /// How [`Draft::seal_timed`] went: its CPU time in nanoseconds, 0 if it was not to be timed.
     ///
     /// # Errors
-    /// What the cipher said.
+    /// Why the cipher refused.
     pub fn take_sealed(&mut self) -> Result<u64, RecordError> {
         std::mem::replace(&mut self.outcome, Ok(0))
     }

@@ -19,9 +19,9 @@ pub struct Framing {
     /// The key. `None` in `plain` alone: `copy` keeps the encrypted arms' bookkeeping, with a key
     /// that it does not use.
     pub secret: Option<Arc<MigrationSecret>>,
-    /// Limits per key.
+    /// How much one key may protect.
     pub limits: KeyLimits,
-    /// What may be received.
+    /// How long a record's parts may be.
     pub bounds: Bounds,
     /// Binds records to this migration and stream.
     pub preamble: Preamble,
@@ -73,11 +73,11 @@ pub enum RecordError {
     Unexpected {
         /// Which stream.
         stream: u32,
-        /// What came.
+        /// What the record that came is.
         found: RecordKind,
-        /// Of which round.
+        /// The round that it belongs to.
         round: u32,
-        /// What was due.
+        /// What was due instead.
         expected: &'static str,
     },
 }

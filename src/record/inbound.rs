@@ -129,7 +129,7 @@ impl Inbound {
         Ok(head)
     }
 
-    /// The head's bytes, for its runs.
+    /// The bytes of the head, from which [`Head::data`] and [`Head::zero`] read its runs.
     pub fn head_bytes(&self) -> &[u8] {
         &self.body[..self.prefix.head as usize]
     }

@@ -39,7 +39,7 @@ impl Outbound {
         })
     }
 
-    /// Records framed so far.
+    /// Records framed so far, control records included.
     pub fn records(&self) -> u64 {
         self.sequence
     }
@@ -66,7 +66,7 @@ impl Outbound {
         self.frame(draft, RecordKind::Pages, round)
     }
 
-    /// Makes a control record.
+    /// Makes a control record of `payload`, without pages.
     ///
     /// # Errors
     /// If the key is used up.

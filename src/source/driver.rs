@@ -17,13 +17,13 @@ use crate::units::PAGE_SIZE;
 /// How pre-copy went, however it ended.
 #[derive(Debug)]
 pub struct Migrated {
-    /// How it ended.
+    /// Switched over, given up or broken.
     pub end: End,
     /// The clock at the end, nanoseconds.
     pub total_ns: u64,
-    /// The pause, by part.
+    /// The downtime by part; zero unless the guest was switched over.
     pub downtime: Downtime,
-    /// Rounds in order.
+    /// What each round sent, in order.
     pub rounds: Vec<Round>,
     /// CPU time of the driver's own thread for harvests, seconds.
     pub harvest_s: f64,
@@ -42,7 +42,7 @@ pub enum End {
     GivenUp(StopReason),
     /// A stream or the tracker broke.
     Broken {
-        /// Why.
+        /// What broke, in one line.
         reason: String,
         /// Whether the destination may have switched over.
         final_sent: bool,

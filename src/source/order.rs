@@ -12,9 +12,9 @@ use crate::wire::{RecordKind, Totals};
 pub enum Order {
     /// Send this thread's share of the runs, and wait until the destination has applied them.
     Round {
-        /// From 0.
+        /// Its number, from 0.
         round: u32,
-        /// All streams' pages.
+        /// The pages of all streams.
         runs: Arc<Vec<PageRun>>,
     },
     /// Send device state and the final record, and wait for the switchover.
@@ -28,7 +28,7 @@ pub enum Order {
     },
     /// Tell the destination that the guest stays.
     Abort {
-        /// The last round.
+        /// The round that ended last.
         round: u32,
     },
 }
@@ -70,7 +70,7 @@ impl Awaited {
 /// A stream thread that has failed and how far it had come.
 #[derive(Debug)]
 pub struct Failed {
-    /// Why.
+    /// What broke.
     pub error: RecordError,
     /// Whether the final record may have reached the destination.
     pub final_sent: bool,

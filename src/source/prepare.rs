@@ -1,7 +1,6 @@
 //! The prepare stage: which pages a record holds, and which of them are zero.
 
-use crate::memory::GuestMemory;
-use crate::memory::PageRun;
+use crate::memory::{GuestMemory, PageRun};
 use crate::record::Draft;
 use crate::source::share::StreamShare;
 use crate::units::PAGE_SIZE;

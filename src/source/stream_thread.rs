@@ -10,8 +10,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use crate::crypto::{self, sequence::FlowDirection};
-use crate::memory::GuestMemory;
-use crate::memory::PageRun;
+use crate::memory::{GuestMemory, PageRun};
 use crate::meter::{StageMeter, StageTimes, thread_cpu_ns};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
 use crate::source::order::{Awaited, Done, Failed, Order};
@@ -21,11 +20,11 @@ use crate::transport::{Connection, Pacer, TransportError};
 use crate::units::PAGE_SIZE;
 use crate::wire::{Bounds, RecordKind, Totals};
 
-/// Stages in the meter.
+/// Index of the prepare stage in a source stream's [`StageTimes`].
 pub const PREPARE: usize = 0;
-/// See [`PREPARE`].
+/// Index of the seal stage.
 pub const SEAL: usize = 1;
-/// See [`PREPARE`].
+/// Index of the transmit stage.
 pub const TRANSMIT: usize = 2;
 
 /// One stream of the source.
@@ -42,9 +41,9 @@ pub struct StreamThread {
 
 /// What all stream threads of a source share.
 pub struct StreamContext {
-    /// The guest's memory.
+    /// The memory that is sent.
     pub memory: Arc<GuestMemory>,
-    /// Streams.
+    /// How many streams there are.
     pub streams: u32,
     /// What a record may hold.
     pub bounds: Bounds,
@@ -96,7 +95,7 @@ impl StreamThread {
         })
     }
 
-    /// See [`StageMeter::sample_all`].
+    /// For benches that count instructions: [`StageMeter::sample_all`].
     pub fn sample_all(&mut self) {
         self.meter.sample_all();
     }

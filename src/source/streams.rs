@@ -31,9 +31,9 @@ pub struct Streams {
 /// What all streams together did in a round.
 #[derive(Debug, Clone, Copy)]
 pub struct RoundDone {
-    /// Pages and page records.
+    /// Page records, pages and zero pages of all streams.
     pub totals: Totals,
-    /// Bytes on the wire.
+    /// Bytes on the wire, control records included.
     pub wire_bytes: u64,
     /// When the last acknowledgement was authenticated.
     pub at: Instant,

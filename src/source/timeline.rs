@@ -16,7 +16,7 @@ use crate::workload::{MergedStream, WriteStream};
 /// How the guest got on while it was migrated, and where its stream stands.
 #[derive(Debug, Default)]
 pub struct GuestEnd {
-    /// Its own view.
+    /// Writes, rate and latency, as the guest saw them.
     pub guest: Guest,
     /// Stream time at the switchover, from which the destination goes on, nanoseconds.
     pub stream_time_ns: u64,
@@ -60,7 +60,7 @@ pub struct VirtualTimeline<'a> {
     start_ns: u64,
     now_ns: u64,
     paused: bool,
-    /// By vCPU.
+    /// Writes of each vCPU.
     executed: Vec<u64>,
     /// CPU time that the writes took: the vCPUs' own, not the migration's.
     vcpu_ns: u64,

@@ -9,13 +9,13 @@ use crate::workload::PageWrite;
 
 /// The guest at the source: what its vCPUs write to and what finds their writes.
 pub struct TrackedGuest {
-    /// Guest memory.
+    /// What the vCPUs write to.
     pub memory: Arc<GuestMemory>,
     /// Finds the writes.
     pub tracker: Arc<dyn Tracker>,
     /// How much of a page one write changes.
     pub extent: WriteExtent,
-    /// vCPUs of the guest.
+    /// How many vCPUs the guest has.
     pub vcpus: u32,
 }
 

@@ -31,7 +31,7 @@ impl fmt::Display for TrackerKind {
 
 /// Finds dirty pages. [`crate::tracking`] says what is promised.
 pub trait Tracker: Send + Sync {
-    /// Which one this is.
+    /// This tracker's name.
     fn kind(&self) -> TrackerKind;
 
     /// From now on writes are tracked, and nothing is dirty. A started tracker starts anew.

@@ -33,11 +33,11 @@ pub const PAGE_IS_WRITTEN: u64 = 1 << 1;
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct UffdioApi {
-    /// In: [`UFFD_API`].
+    /// In: [`UFFD_API`], the version asked for.
     pub api: u64,
     /// In: features wanted; out: features that the kernel has.
     pub features: u64,
-    /// Out.
+    /// Out: the requests that the kernel has, a bit each.
     pub ioctls: u64,
 }
 
@@ -45,9 +45,9 @@ pub struct UffdioApi {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UffdioRange {
-    /// Address.
+    /// Its first address, a page's.
     pub start: u64,
-    /// Bytes.
+    /// Its length in bytes, whole pages.
     pub len: u64,
 }
 
@@ -55,11 +55,11 @@ pub struct UffdioRange {
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct UffdioRegister {
-    /// What to register.
+    /// The memory to register.
     pub range: UffdioRange,
-    /// For what.
+    /// `UFFDIO_REGISTER_MODE_*`.
     pub mode: u64,
-    /// Out.
+    /// Out: the requests that the range takes, a bit each.
     pub ioctls: u64,
 }
 
@@ -71,7 +71,7 @@ pub struct PageRegion {
     pub start: u64,
     /// Address after the last.
     pub end: u64,
-    /// What the pages are.
+    /// `PAGE_IS_*` of its pages.
     pub categories: u64,
 }
 
@@ -91,7 +91,7 @@ pub struct PmScanArg {
     pub walk_end: u64,
     /// Address of an array of [`PageRegion`], or 0.
     pub vec: u64,
-    /// Its length.
+    /// Regions that the array has room for.
     pub vec_len: u64,
     /// 0: no limit.
     pub max_pages: u64,
@@ -101,7 +101,7 @@ pub struct PmScanArg {
     pub category_mask: u64,
     /// Any of these must match, if not 0.
     pub category_anyof_mask: u64,
-    /// What to report.
+    /// Categories to report.
     pub return_mask: u64,
 }
 

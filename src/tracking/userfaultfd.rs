@@ -58,7 +58,7 @@ impl Userfaultfd {
     /// Opens a tracker over `memory`, which is not touched before it is started.
     ///
     /// # Errors
-    /// Why this machine can't: one line.
+    /// Why this machine lacks it: one line.
     pub fn open(memory: &Arc<GuestMemory>) -> Result<Userfaultfd, String> {
         let host_page = rustix::param::page_size();
         if host_page != PAGE_SIZE {
@@ -217,10 +217,10 @@ impl Tracker for Userfaultfd {
     }
 }
 
-/// Whether this machine has the tracker, by tracking one page; if not, why.
+/// Tries the tracker on one page.
 ///
 /// # Errors
-/// One line.
+/// Why this machine lacks it: one line.
 pub fn probe() -> Result<(), String> {
     let memory = GuestMemory::new(Size(PAGE_SIZE as u64), false).map_err(|e| e.to_string())?;
     let memory = Arc::new(memory);

@@ -14,7 +14,7 @@ const IOV_MAX: usize = 1024;
 pub(super) enum Carrier {
     /// A connected socket.
     Socket(TcpStream),
-    /// Two queues.
+    /// Two queues, in benches and tests.
     Queues(Queues),
 }
 

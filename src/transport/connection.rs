@@ -16,9 +16,9 @@ pub enum TransportError {
     Closed {
         /// Which stream.
         stream: u32,
-        /// Who.
+        /// The peer's role.
         peer: &'static str,
-        /// In the middle of what.
+        /// At which place in the stream.
         within: &'static str,
     },
     /// The peer neither sent nor received for the time allowed.
@@ -26,11 +26,11 @@ pub enum TransportError {
     Silent {
         /// Which stream.
         stream: u32,
-        /// Who.
+        /// The peer's role.
         peer: &'static str,
         /// What was being done.
         doing: &'static str,
-        /// For how long.
+        /// The time allowed.
         limit: Duration,
     },
     /// Anything else that the operating system said.
@@ -38,11 +38,11 @@ pub enum TransportError {
     Io {
         /// Which stream.
         stream: u32,
-        /// Who.
+        /// The peer's role.
         peer: &'static str,
         /// What was being done.
         doing: &'static str,
-        /// The cause.
+        /// What the operating system said.
         source: io::Error,
     },
 }
@@ -101,7 +101,7 @@ impl Connection {
         }
     }
 
-    /// Bytes sent so far.
+    /// Bytes that the kernel took so far.
     pub fn sent(&self) -> u64 {
         self.sent
     }
@@ -220,7 +220,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Fills `buffer`.
+    /// Receives exactly as many bytes as `buffer` holds.
     ///
     /// # Errors
     /// As [`Connection::receive_vectored`].
@@ -288,8 +288,7 @@ fn iovec(start: *const u8, len: usize) -> libc::iovec {
 fn advance(mut left: &mut [libc::iovec], mut count: usize) -> &mut [libc::iovec] {
     while let Some(first) = left.first_mut() {
         if count < first.iov_len {
-            // SAFETY: stays within the entry's memory.
-            first.iov_base = unsafe { first.iov_base.cast::<u8>().add(count) }.cast();
+            first.iov_base = first.iov_base.wrapping_byte_add(count);
             first.iov_len -= count;
             break;
         }

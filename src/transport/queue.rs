@@ -24,7 +24,7 @@ impl Queues {
     }
 
     /// # Safety
-    /// As [`Carrier::send`].
+    /// Every entry must name readable memory.
     pub(super) unsafe fn send(&self, entries: &[libc::iovec]) -> isize {
         let mut queue = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = queue.bytes.len();
@@ -36,7 +36,7 @@ impl Queues {
     }
 
     /// # Safety
-    /// As [`Carrier::receive`].
+    /// Every entry must name memory that is valid for writes and that nothing else accesses.
     pub(super) unsafe fn receive(&self, entries: &[libc::iovec]) -> isize {
         let mut queue = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken = 0;

@@ -29,17 +29,17 @@ impl Bounds {
         self.data_runs().max(256)
     }
 
-    /// The largest head.
+    /// Bytes of the largest head.
     pub fn head(&self) -> usize {
         head_len(self.data_runs() + self.zero_runs())
     }
 
-    /// The largest payload. Control payloads fit small records too.
+    /// Bytes of the largest payload. Control payloads fit small records too.
     pub fn payload(&self) -> usize {
         self.record.max(PAGE_SIZE)
     }
 
-    /// The largest body, a tag included.
+    /// Bytes of the largest body, a tag included.
     pub fn body(&self) -> usize {
         self.head() + self.payload() + MAX_TAG_LEN
     }

@@ -20,7 +20,7 @@ pub struct Preamble {
     pub migration_id: u128,
     /// Which stream, from 0.
     pub stream: u32,
-    /// How many there are.
+    /// How many streams the migration has.
     pub streams: u32,
 }
 

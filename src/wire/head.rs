@@ -146,7 +146,7 @@ impl Head {
         runs(bytes, 0, self.data_runs)
     }
 
-    /// The zero runs.
+    /// The runs of zero pages. `bytes` as for [`Head::data`].
     pub fn zero(self, bytes: &[u8]) -> impl Iterator<Item = PageRun> + '_ {
         runs(bytes, self.data_runs, self.zero_runs)
     }

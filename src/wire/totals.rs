@@ -5,11 +5,11 @@ use super::bounds::{WireError, array};
 /// What a stream sent or applied, in a round or altogether; both sides count, and compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Page records.
+    /// Page records, control records not counted.
     pub records: u64,
     /// Pages with content.
     pub pages: u64,
-    /// Zero pages.
+    /// Zero pages, which have no content.
     pub zero_pages: u64,
 }
 

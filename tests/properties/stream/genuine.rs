@@ -4,8 +4,7 @@ use std::net::TcpStream;
 use std::sync::OnceLock;
 
 use migtax::crypto::sequence::FlowDirection;
-use migtax::memory::GuestMemory;
-use migtax::memory::PageRun;
+use migtax::memory::{GuestMemory, PageRun};
 use migtax::record::{Draft, Framing, Outbound};
 use migtax::transport::Connection;
 use migtax::units::{PAGE_SIZE, Size};
