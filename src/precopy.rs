@@ -144,55 +144,21 @@ mod tests {
             on_stall: OnStall::Switchover,
             ..LIMITS
         };
+        use StopReason::{Converged, RoundLimit, TimeLimit};
+        let (go_on, stop, abort) = (Decision::Continue, Decision::StopAndCopy, Decision::Abort);
         let cases = [
             // rounds, elapsed, expected downtime, limits, decision
-            (
-                1,
-                10,
-                20,
-                LIMITS,
-                Decision::StopAndCopy(StopReason::Converged),
-            ),
-            (1, 10, 21, LIMITS, Decision::Continue),
-            (4, 999, 21, LIMITS, Decision::Continue),
-            (5, 10, 21, LIMITS, Decision::Abort(StopReason::RoundLimit)),
-            (
-                5,
-                10,
-                20,
-                LIMITS,
-                Decision::StopAndCopy(StopReason::Converged),
-            ),
-            (4, 1_000, 21, LIMITS, Decision::Abort(StopReason::TimeLimit)),
-            (
-                5,
-                1_000,
-                21,
-                LIMITS,
-                Decision::Abort(StopReason::RoundLimit),
-            ),
-            (
-                4,
-                1_000,
-                0,
-                LIMITS,
-                Decision::StopAndCopy(StopReason::Converged),
-            ),
-            (
-                5,
-                10,
-                21,
-                switchover,
-                Decision::StopAndCopy(StopReason::RoundLimit),
-            ),
-            (
-                4,
-                1_000,
-                21,
-                switchover,
-                Decision::StopAndCopy(StopReason::TimeLimit),
-            ),
-            (1, 10, u64::MAX, LIMITS, Decision::Continue),
+            (1, 10, 20, LIMITS, stop(Converged)),
+            (1, 10, 21, LIMITS, go_on),
+            (4, 999, 21, LIMITS, go_on),
+            (5, 10, 21, LIMITS, abort(RoundLimit)),
+            (5, 10, 20, LIMITS, stop(Converged)),
+            (4, 1_000, 21, LIMITS, abort(TimeLimit)),
+            (5, 1_000, 21, LIMITS, abort(RoundLimit)),
+            (4, 1_000, 0, LIMITS, stop(Converged)),
+            (5, 10, 21, switchover, stop(RoundLimit)),
+            (4, 1_000, 21, switchover, stop(TimeLimit)),
+            (1, 10, u64::MAX, LIMITS, go_on),
         ];
         for (rounds, elapsed_ns, expected_downtime_ns, limits, decision) in cases {
             let progress = Progress {

@@ -2,6 +2,7 @@
 //! connection in memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use migtax::arm::{Arm, Backend};
 use migtax::crypto::{KeyLimits, MigrationSecret};
@@ -84,7 +85,7 @@ impl Pass {
             pacer: None,
             pool: None,
         });
-        let switchover = Arc::new(Switchover::new(1, DEVICE_STATE));
+        let switchover = Arc::new(Switchover::new(1, DEVICE_STATE, Duration::ZERO));
         let [near, mut far] = Connection::in_memory(0, 2 * GUEST);
         let mut source = Source::open(near, &framing, shared).expect("a source");
         let mut preamble = [0; PREAMBLE_LEN];

@@ -53,9 +53,11 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         address: Some(address.to_string()),
     });
     let streams = spec.scenario.migration.streams;
-    let switchover = Switchover::new(streams, guest_state::most_device_state(spec))
-        .with_silence(spec.silence_between_records());
-    let switchover = Arc::new(switchover);
+    let switchover = Arc::new(Switchover::new(
+        streams,
+        guest_state::most_device_state(spec),
+        spec.silence_between_records(),
+    ));
     let opened = open(spec, &listener, &framing, &guest_memory, &switchover);
     drop(listener);
     let cpu_began = process_cpu_ns();

@@ -30,24 +30,19 @@ pub struct Switchover {
 }
 
 impl Switchover {
-    /// For as many streams, and a device state of at most so many bytes.
-    pub fn new(streams: u32, most_device_state: usize) -> Self {
+    /// For as many streams, and a device state of at most so many bytes. A stream may be silent for
+    /// `silence` between records, if that is more than its peer timeout.
+    pub fn new(streams: u32, most_device_state: usize, silence: Duration) -> Self {
         Switchover {
             ended: (0..streams).map(|_| AtomicU32::new(0)).collect(),
             applied: Mutex::new(vec![Totals::default(); streams as usize]),
             device_state: Mutex::new(touched(most_device_state)),
             most_device_state,
             sockets: Mutex::new(Vec::new()),
-            silence: Duration::ZERO,
+            silence,
             decision: AtomicU8::new(UNDECIDED),
             decided_cpu_ns: AtomicU64::new(0),
         }
-    }
-
-    /// Lets every stream be silent for so long between records, if that is more than its peer timeout.
-    pub fn with_silence(mut self, between_records: Duration) -> Self {
-        self.silence = between_records;
-        self
     }
 
     /// How long a stream may be silent between records, if that is more than its peer timeout.

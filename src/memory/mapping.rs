@@ -208,31 +208,17 @@ impl GuestMemory {
         }
     }
 
-    /// Writes one aligned 8-byte word.
+    /// Writes the aligned 8-byte word at byte `offset` of a page.
     ///
     /// # Panics
     /// If the page lies outside guest memory, or `offset` is no multiple of 8 below the page size.
     #[inline]
     pub fn write_word(&self, page: u64, offset: usize, value: u64) {
-        self.word(page, offset).store(value, Relaxed);
-    }
-
-    /// Reads one aligned 8-byte word.
-    ///
-    /// # Panics
-    /// As [`GuestMemory::write_word`].
-    #[inline]
-    pub fn read_word(&self, page: u64, offset: usize) -> u64 {
-        self.word(page, offset).load(Relaxed)
-    }
-
-    #[inline]
-    fn word(&self, page: u64, offset: usize) -> &AtomicU64 {
         assert!(
-            offset < PAGE_SIZE && offset.is_multiple_of(8),
+            offset.is_multiple_of(8),
             "offset {offset} is no word of a page"
         );
-        &self.words(page)[offset / 8]
+        self.words(page)[offset / 8].store(value, Relaxed);
     }
 
     /// Copies whole pages out, from page `first` on, while they may be written.

@@ -30,7 +30,7 @@ impl fmt::Display for TrackerKind {
 }
 
 /// Finds dirty pages. [`crate::tracking`] says what is promised.
-pub trait Tracker: Send + Sync {
+pub trait Tracker: fmt::Debug + Send + Sync {
     /// This tracker's name.
     fn kind(&self) -> TrackerKind;
 

@@ -61,9 +61,6 @@ pub struct Vcpus {
     paused_at_ns: u64,
     /// Time running in [`Phase::During`] up to the last pause or change of phase.
     running_ns: u64,
-    /// CPU time of all vCPUs, per phase, up to the last change of phase.
-    cpu_ns: [u64; 3],
-    cpu_counted_ns: u64,
 }
 
 impl Vcpus {
@@ -105,8 +102,6 @@ impl Vcpus {
             running_since_ns: None,
             paused_at_ns: 0,
             running_ns: 0,
-            cpu_ns: [0; 3],
-            cpu_counted_ns: 0,
         };
         for (index, stream) in streams.into_iter().enumerate() {
             let state = Arc::clone(&vcpus.state);
@@ -119,7 +114,6 @@ impl Vcpus {
             vcpus.threads.push(thread);
         }
         vcpus.state.wait_until_stopped();
-        vcpus.cpu_counted_ns = vcpus.cpu_now_ns();
         Ok(vcpus)
     }
 
@@ -157,7 +151,6 @@ impl Vcpus {
         if phase == self.phase {
             return;
         }
-        self.count_cpu();
         let now = self.now_ns();
         let stream_time = self.state.stream_time(now);
         if self.phase == Phase::During {
@@ -243,16 +236,10 @@ impl Vcpus {
 
     /// Ends paused vCPUs; `at_ns` is the time up to which a write counts as due.
     fn end(&mut self, at_ns: u64, stalled: bool) -> VcpuReport {
-        self.count_cpu();
         let stream_time_ns = self.state.stream_time(at_ns);
-        let paused_at = self.state.stream_time(self.paused_at_ns);
-        let behind_ns = |positions: &[StreamPosition]| {
-            let next = positions.iter().map(|p| p.at_ns).min();
-            next.map_or(0, |next| paused_at.saturating_sub(next))
-        };
-        let positions = self.positions();
         if self.phase == Phase::During {
             // Asked for during the migration is what was due before the guest stopped for good.
+            let paused_at = self.state.stream_time(self.paused_at_ns);
             self.state.during_to_ns.store(paused_at, Relaxed);
         }
         self.state.stops().due_until_ns = stream_time_ns;
@@ -265,12 +252,7 @@ impl Vcpus {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        report.behind_ns = behind_ns(&positions);
-        report.positions = positions;
         report.running_s = self.running_ns as f64 / 1e9;
-        for (phase, cpu_ns) in report.phases.iter_mut().zip(self.cpu_ns) {
-            phase.cpu_s = cpu_ns as f64 / 1e9;
-        }
         report
     }
 
@@ -282,19 +264,10 @@ impl Vcpus {
         }
     }
 
-    fn count_cpu(&mut self) {
-        let now = self.cpu_now_ns();
-        self.cpu_ns[self.phase as usize] += now.saturating_sub(self.cpu_counted_ns);
-        self.cpu_counted_ns = now;
-    }
-
-    fn cpu_now_ns(&self) -> u64 {
-        self.clocks.iter().map(ThreadClock::read_ns).sum()
-    }
-
     /// CPU time of all vCPU threads since they were made, seconds.
     pub fn cpu_s(&self) -> f64 {
-        self.cpu_now_ns() as f64 / 1e9
+        let ns: u64 = self.clocks.iter().map(ThreadClock::read_ns).sum();
+        ns as f64 / 1e9
     }
 }
 

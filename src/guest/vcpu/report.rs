@@ -2,8 +2,6 @@
 
 use hdrhistogram::Histogram;
 
-use super::stream::StreamPosition;
-
 /// Latencies are kept up to an hour, with three digits.
 const LONGEST_NS: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 3;
@@ -24,11 +22,6 @@ impl Phase {
     pub const ALL: [Phase; 3] = [Phase::Before, Phase::During, Phase::After];
 }
 
-/// An empty latency histogram, nanoseconds.
-pub(super) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LONGEST_NS, DIGITS).expect("the bounds are constants that fit")
-}
-
 /// What all vCPUs of a guest did.
 #[derive(Debug, Clone)]
 pub struct VcpuReport {
@@ -42,12 +35,8 @@ pub struct VcpuReport {
     pub asked_writes: u64,
     /// Writes that were due at the end and were not executed here.
     pub pending: u64,
-    /// How late the most delayed vCPU was when the vCPUs last stopped, nanoseconds.
-    pub behind_ns: u64,
     /// Stream time at the end: at the switchover, or when the vCPUs stopped; nanoseconds.
     pub stream_time_ns: u64,
-    /// Per vCPU, the next write that was not executed here.
-    pub positions: Vec<StreamPosition>,
     /// Per vCPU, how many writes it executed here, in all phases.
     pub executed: Vec<u64>,
 }
@@ -60,31 +49,22 @@ pub struct PhaseReport {
     /// Their latencies against the intended time, nanoseconds; and, at the source of a completed
     /// migration, those of the pending writes.
     pub latency: Histogram<u64>,
-    /// CPU time of the vCPU threads, seconds.
-    pub cpu_s: f64,
 }
 
 impl PhaseReport {
     fn new() -> Self {
         PhaseReport {
             writes: 0,
-            latency: histogram(),
-            cpu_s: 0.0,
+            latency: Histogram::new_with_bounds(1, LONGEST_NS, DIGITS)
+                .expect("the bounds are constants that fit"),
         }
     }
-}
-
-/// What one thread did in one phase.
-#[derive(Debug)]
-pub(super) struct PhaseCount {
-    pub(super) writes: u64,
-    pub(super) latency: Histogram<u64>,
 }
 
 /// What one thread did.
 #[derive(Debug)]
 pub(super) struct ThreadReport {
-    pub(super) phases: [PhaseCount; 3],
+    pub(super) phases: [PhaseReport; 3],
     pub(super) asked_writes: u64,
     pub(super) pending: u64,
 }
@@ -92,10 +72,7 @@ pub(super) struct ThreadReport {
 impl ThreadReport {
     pub(super) fn new() -> Self {
         ThreadReport {
-            phases: Phase::ALL.map(|_| PhaseCount {
-                writes: 0,
-                latency: histogram(),
-            }),
+            phases: Phase::ALL.map(|_| PhaseReport::new()),
             asked_writes: 0,
             pending: 0,
         }
@@ -109,9 +86,7 @@ impl VcpuReport {
             running_s: 0.0,
             asked_writes: 0,
             pending: 0,
-            behind_ns: 0,
             stream_time_ns,
-            positions: Vec::new(),
             executed: Vec::new(),
         }
     }

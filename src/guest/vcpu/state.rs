@@ -40,6 +40,7 @@ pub(super) struct Stops {
 }
 
 /// The controller sets what the threads read, under the lock where they must agree on it.
+#[derive(Debug)]
 pub(super) struct VcpuState {
     pub(super) memory: Arc<GuestMemory>,
     pub(super) tracker: Arc<dyn Tracker>,
@@ -58,16 +59,6 @@ pub(super) struct VcpuState {
     stops: Mutex<Stops>,
     stopped: Condvar,
     go_on: Condvar,
-}
-
-impl std::fmt::Debug for VcpuState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VcpuState")
-            .field("tracker", &self.tracker.kind())
-            .field("mode", &self.mode)
-            .field("phase", &self.phase)
-            .finish_non_exhaustive()
-    }
 }
 
 impl VcpuState {

@@ -38,7 +38,7 @@ fn writes(vcpu: u64, count: u64, group: u64, step_ns: u64) -> Vec<PageWrite> {
 }
 
 /// Counts marks, so that a test can wait for work instead of for time.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counting(AtomicU64);
 
 impl Counting {
@@ -122,14 +122,13 @@ fn every_write_of_the_streams_is_executed_once() {
     assert_eq!(guest.memory.hash(), expected([]), "nothing runs yet");
     guest.vcpus.start();
     guest.tracker.wait_for(3000);
+    assert!(guest.vcpus.cpu_s() > 0.0);
     let report = guest.vcpus.stop();
     assert_eq!(guest.memory.hash(), expected(streams.iter().flatten()));
     assert_eq!(report.phase(Phase::During).writes, 3000);
     assert_eq!(report.phase(Phase::During).latency.len(), 3000);
     assert_eq!(report.asked_writes, 3000);
     assert_eq!(report.pending, 0);
-    assert_eq!(report.behind_ns, 0);
-    assert!(report.phase(Phase::During).cpu_s > 0.0);
     assert!(report.running_s >= 333.0 * 5e-6, "{}", report.running_s);
 }
 
@@ -203,9 +202,9 @@ fn the_destination_goes_on_with_exactly_the_pending_writes() {
     let paused_at = source.vcpus.stream_time_ns();
     let positions = source.vcpus.positions();
     wait_for_stream_time(&source.vcpus, paused_at + 5 * MS);
+    assert_eq!(source.vcpus.positions(), positions);
     let report = source.vcpus.finish(Instant::now());
     assert!(report.stream_time_ns >= paused_at + 5 * MS);
-    assert_eq!(report.positions, positions);
     let here = report.phase(Phase::During);
     assert_eq!(here.writes, source.tracker.0.load(SeqCst));
     assert!(report.pending >= 2 * 5 * 248, "{}", report.pending);
@@ -277,7 +276,7 @@ fn an_idle_guest_waits_and_answers() {
     guest.vcpus.resume();
     let report = guest.vcpus.stop();
     assert_eq!(report.phase(Phase::Before).writes, 0);
-    assert_eq!((report.pending, report.behind_ns), (0, 0));
+    assert_eq!(report.pending, 0);
 }
 
 #[test]

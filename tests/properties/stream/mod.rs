@@ -124,7 +124,7 @@ fn guest() -> Arc<GuestMemory> {
 fn receive(framing: &Framing, wire: &[u8]) -> (Outcome, Vec<u8>) {
     let memory = guest();
     memory.zero_pages(0, PAGES as u64);
-    let switchover = Arc::new(Switchover::new(1, MOST_STATE));
+    let switchover = Arc::new(Switchover::new(1, MOST_STATE, Duration::ZERO));
     let (here, mut there) = socket::pair();
     there.write_all(wire).expect("it fits the socket's buffers");
     there
