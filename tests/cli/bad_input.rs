@@ -20,6 +20,11 @@ fn impossible_flags() {
         (&["--arms", "plain,plain"], &["arms", "plain"]),
         (&["--memory", "4"], &["4", "KiB"]),
         (&["--memory", "0GiB"], &["memory", "0"]),
+        (
+            &["--memory", "900GiB"],
+            &["guest.memory", "900GiB", "this machine has"],
+        ),
+        (&["--memory", "60TiB"], &["guest.memory", "60TiB"]),
         (&["--memory", "5000B"], &["memory", "5000B"]),
         (&["--rate", "150MiB"], &["150MiB", "MiB/s"]),
         (&["--streams", "0"], &["streams", "0", "64"]),
@@ -48,17 +53,14 @@ fn impossible_flags() {
         (&["no/such/file.toml"], &["no/such/file.toml"]),
     ];
     for (flags, words) in cases {
-        let out = tempfile::tempdir().unwrap();
-        let folder = out.path().join("run");
-        let output = migtax()
-            .arg("run")
-            .args(*flags)
-            .arg("--out")
-            .arg(&folder)
-            .output()
-            .unwrap();
-        refused(&output, words);
-        assert!(!folder.exists(), "{flags:?} left a folder");
+        let place = tempfile::tempdir().unwrap();
+        for out in [&["--out", "run"][..], &[]] {
+            let mut command = migtax();
+            command.current_dir(place.path()).arg("run").args(*flags);
+            refused(&command.args(out).output().unwrap(), words);
+            let left = std::fs::read_dir(place.path()).unwrap().count();
+            assert_eq!(left, 0, "{flags:?} left a folder");
+        }
     }
 }
 
@@ -125,17 +127,6 @@ fn impossible_scenarios() {
 }
 
 #[test]
-fn a_guest_larger_than_the_machine_is_refused_with_both_sizes() {
-    let out = tempfile::tempdir().unwrap();
-    let output = migtax()
-        .args(["run", "--memory", "900GiB", "--out"])
-        .arg(out.path().join("run"))
-        .output()
-        .unwrap();
-    refused(&output, &["guest.memory", "900GiB", "this machine has"]);
-}
-
-#[test]
 fn a_host_refuses_what_is_no_spec() {
     for spec in ["", "{}\n", "not json\n"] {
         let mut child = migtax()
@@ -150,26 +141,5 @@ fn a_host_refuses_what_is_no_spec() {
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stdout).contains("refused"));
         assert!(String::from_utf8_lossy(&output.stderr).contains("spec"));
-    }
-}
-
-#[test]
-fn what_is_refused_leaves_no_folder() {
-    let refusals: [&[&str]; 3] = [
-        &["--memory", "60TiB"],
-        &["--pin", "source=9999"],
-        &["--link", "10Mbit/s", "--record", "16MiB"],
-    ];
-    for flags in refusals {
-        let place = tempfile::tempdir().unwrap();
-        let output = migtax()
-            .current_dir(place.path())
-            .arg("run")
-            .args(flags)
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(2), "{flags:?}");
-        let left = std::fs::read_dir(place.path()).unwrap().count();
-        assert_eq!(left, 0, "{flags:?}");
     }
 }

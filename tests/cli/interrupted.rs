@@ -1,6 +1,7 @@
 //! Runs that are interrupted, or lose a host, and what is left of them.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,17 +11,22 @@ use migtax::arm::Arm;
 use migtax::results::{OutcomeStatus, Results};
 
 /// A run that goes on.
-fn start(path: &str, arms: &str, out: &std::path::Path) -> Child {
+fn start(path: &str, arms: &str, out: &Path, stdout: Stdio) -> Child {
     migtax()
         .args(["run", path, "--arms", arms, "--out"])
         .arg(out)
-        .stdout(Stdio::null())
+        .stdout(stdout)
         .spawn()
         .unwrap()
 }
 
 /// Waits until so many migrations are saved, then interrupts the run.
-fn interrupt_after(child: &mut Child, signal: i32, wanted: usize, saved: impl Fn() -> usize) {
+fn interrupt_after(
+    child: &mut Child,
+    signal: i32,
+    wanted: usize,
+    mut saved: impl FnMut() -> usize,
+) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while saved() < wanted {
         assert!(Instant::now() < deadline, "no migration was saved");
@@ -31,6 +37,11 @@ fn interrupt_after(child: &mut Child, signal: i32, wanted: usize, saved: impl Fn
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
+/// Migrations that a run's folder holds so far.
+fn saved(run: &Path) -> usize {
+    migtax::run_folder::read(run).map_or(0, |results| results.migrations.len())
+}
+
 #[test]
 fn a_host_that_dies_fails_its_migration_and_the_run_goes_on() {
     let slow = IDLE
@@ -39,12 +50,7 @@ fn a_host_that_dies_fails_its_migration_and_the_run_goes_on() {
     for victim in ["source", "destination"] {
         let (_folder, path) = scenario_file(&slow);
         let out = tempfile::tempdir().unwrap();
-        let mut child = migtax()
-            .args(["run", &path, "--arms", "plain", "--out"])
-            .arg(out.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = start(&path, "plain", out.path(), Stdio::null());
         let pid = crate::command::wait_for_host(child.id(), victim);
         // SAFETY: a signal to a process that this test's child has started.
         assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
@@ -67,24 +73,16 @@ fn a_host_that_dies_fails_its_migration_and_the_run_goes_on() {
 
 #[test]
 fn an_interrupted_run_keeps_what_it_has_and_leaves_no_process() {
-    let (_folder, path) = scenario_file(IDLE);
+    let (_folder, path) = scenario_file(&IDLE.replace("repetitions = 1", "repetitions = 10000"));
     let out = tempfile::tempdir().unwrap();
-    let mut child = migtax()
-        .args(["run", &path, "--arms", "plain", "--reps", "10000", "--out"])
-        .arg(out.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while migtax::run_folder::read(out.path()).map_or(0, |r| r.migrations.len()) < 3 {
-        assert!(Instant::now() < deadline, "no migration was saved");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let hosts = crate::command::hosts(child.id());
-    // SAFETY: a signal to this test's own child.
-    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+    let mut child = start(&path, "plain", out.path(), Stdio::piped());
     let output = BufReader::new(child.stdout.take().unwrap());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let coordinator = child.id();
+    let mut hosts = Vec::new();
+    interrupt_after(&mut child, libc::SIGINT, 3, || {
+        hosts = crate::command::hosts(coordinator);
+        saved(out.path())
+    });
     let results = migtax::run_folder::read(out.path()).unwrap();
     assert!(results.interrupted && results.migrations.len() >= 3);
     assert!(
@@ -106,10 +104,8 @@ fn an_interrupted_run_keeps_what_it_has_and_leaves_no_process() {
 fn an_interrupted_run_is_resumed_where_it_stopped() {
     let (_folder, path) = scenario_file(&IDLE.replace("repetitions = 1", "repetitions = 40"));
     let out = tempfile::tempdir().unwrap();
-    let mut child = start(&path, "plain,copy", out.path());
-    interrupt_after(&mut child, libc::SIGTERM, 3, || {
-        migtax::run_folder::read(out.path()).map_or(0, |r| r.migrations.len())
-    });
+    let mut child = start(&path, "plain,copy", out.path(), Stdio::null());
+    interrupt_after(&mut child, libc::SIGTERM, 3, || saved(out.path()));
     let before = migtax::run_folder::read(out.path()).unwrap();
     let resume = |flags: &[&str]| {
         let output = migtax()
@@ -162,7 +158,7 @@ fn a_large_matrix_begins_and_ends_at_once() {
     let text = IDLE.replace("[workload]", lists);
     let (_folder, path) = scenario_file(&text);
     let out = tempfile::tempdir().unwrap();
-    let mut child = start(&path, "plain", out.path());
+    let mut child = start(&path, "plain", out.path(), Stdio::null());
     let points = || -> Vec<Results> {
         let folders = std::fs::read_dir(out.path()).unwrap().flatten();
         folders
@@ -192,7 +188,7 @@ fn an_interrupted_matrix_is_resumed() {
         .replace("repetitions = 1", "repetitions = 12");
     let (_folder, path) = scenario_file(&text);
     let out = tempfile::tempdir().unwrap();
-    let mut child = start(&path, "plain,copy", out.path());
+    let mut child = start(&path, "plain,copy", out.path(), Stdio::null());
     let points = || -> Vec<Results> {
         (1..=3)
             .filter_map(|streams| {

@@ -42,7 +42,7 @@ fn completed(results: &Results) -> impl Iterator<Item = &Migration> {
         .filter(|m| m.outcome.status == OutcomeStatus::Completed)
 }
 
-/// What must hold in every completed migration's record.
+/// What must hold in every completed migration beside what is checked when results are read.
 fn check_sums(m: &Migration) {
     let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 + 1e-6 * a.abs();
     let d = &m.downtime;
@@ -50,13 +50,7 @@ fn check_sums(m: &Migration) {
         d.total_s,
         d.pause_s + d.harvest_s + d.transfer_s + d.switchover_s
     ));
-    let sum = |f: fn(&migtax::results::Round) -> u64| m.rounds.iter().map(f).sum::<u64>();
-    assert_eq!(m.pages_sent, sum(|r| r.pages_sent));
-    assert_eq!(m.zero_pages, sum(|r| r.zero_pages));
-    assert_eq!(m.payload_bytes, m.pages_sent * 4096);
     assert!(m.bytes_on_wire > m.payload_bytes);
-    assert!(m.bytes_on_wire >= sum(|r| r.bytes_on_wire));
-    assert_eq!(m.rounds.last().unwrap().kind, RoundKind::StopAndCopy);
     assert!(
         m.rounds.len() >= 2,
         "one pre-copy round runs before the first decision"
@@ -74,7 +68,6 @@ fn check_sums(m: &Migration) {
         near(d.total_s, d.receive_s + d.open_s + d.apply_s + d.other_s),
         "{d:?}"
     );
-    assert!(m.verified.equal && m.verified.source_hash == m.verified.destination_hash);
     assert_eq!(m.verified.source_hash.len(), 64);
 }
 
