@@ -25,7 +25,7 @@ pub struct Results {
     pub interrupted: bool,
     /// The command that repeats this run.
     pub command: Vec<String>,
-    /// The machine.
+    /// The machine that it was made on.
     pub host: HostInfo,
     /// Every value as resolved, seed included.
     pub scenario: Scenario,
@@ -86,15 +86,17 @@ pub struct HostInfo {
     pub versions: std::collections::BTreeMap<String, String>,
 }
 
-/// What policy made of an arm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What policy made of an arm; printed, in words for tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "lowercase")]
 pub enum PolicyDecision {
     /// The arm runs because it is a baseline.
     Baseline,
     /// The arm runs encrypted.
     Encrypted,
     /// Policy `opportunistic` and a host without the instructions: the migration went in the clear.
+    #[strum(to_string = "fallback to plain")]
     FallbackPlain,
     /// Policy forbids this migration.
     Refused,
@@ -107,7 +109,7 @@ pub enum PolicyDecision {
 /// One arm of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArmInfo {
-    /// Which.
+    /// Its row in the table of arms.
     pub name: Arm,
     /// The library: `none`, `null`, `aes-gcm`, `aws-lc`.
     pub backend: String,
@@ -123,17 +125,22 @@ pub struct ArmInfo {
     pub policy_decision: PolicyDecision,
 }
 
-/// How a migration ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How a migration ended; printed, in words for tables.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::EnumIter,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "lowercase")]
 pub enum OutcomeStatus {
     /// The guest runs at the destination and both memories are equal.
     Completed,
     /// Pre-copy did not converge; the guest ran on at the source.
+    #[strum(to_string = "not converged")]
     NotConverged,
     /// Something broke; the reason says what and where.
     Failed,
     /// Policy sent it in the clear instead; never enters the arm's statistics.
+    #[strum(to_string = "fell back to plain")]
     FellBack,
 }
 
@@ -150,7 +157,7 @@ pub struct Outcome {
 /// such a migration never enters statistics.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Migration {
-    /// Which arm.
+    /// The arm that was migrated.
     pub arm: Arm,
     /// Which block of interleaved arms, from 0.
     pub block: u32,
@@ -168,7 +175,7 @@ pub struct Migration {
     pub pages_sent: u64,
     /// Pages sent as zero, over all rounds.
     pub zero_pages: u64,
-    /// Guest memory.
+    /// The guest's memory, zero pages included.
     pub memory_bytes: u64,
     /// Page content sent: `pages_sent` times the page size.
     pub payload_bytes: u64,
@@ -220,7 +227,7 @@ pub enum RoundKind {
     StopAndCopy,
 }
 
-/// One round.
+/// One harvest of the dirty set and its sending.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Round {
     /// What it is.
@@ -360,11 +367,11 @@ pub enum Metric {
 /// One arm's metric relative to another arm's in the same blocks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// The arm.
+    /// The arm that is compared.
     pub arm: Arm,
-    /// The baseline.
+    /// The baseline that it is compared with.
     pub against: Arm,
-    /// Of what.
+    /// What of them is compared.
     pub metric: Metric,
     /// Median of the paired ratios.
     pub ratio: f64,

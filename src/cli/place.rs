@@ -21,9 +21,9 @@ pub struct Place {
     /// Where the source connects, if not where the destination says that it listens
     #[arg(long, value_name = "HOST[:PORT]", value_parser = parse_connect)]
     connect: Option<String>,
-    /// Hosts that behave as if their CPUs had no AES instructions
+    /// Roles that behave as if their CPUs had no AES instructions
     #[arg(long, value_name = "HOSTS", value_parser = parse_hosts)]
-    hide_aes: Option<Hosts>,
+    hide_aes: Option<Roles>,
 }
 
 impl Place {
@@ -132,15 +132,15 @@ fn parse_connect(text: &str) -> std::result::Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Roles.
+/// The roles that a flag names.
 #[derive(Debug, Clone, Default)]
-struct Hosts(Vec<Role>);
+struct Roles(Vec<Role>);
 
-fn parse_hosts(text: &str) -> std::result::Result<Hosts, String> {
+fn parse_hosts(text: &str) -> std::result::Result<Roles, String> {
     match text {
-        "source" => Ok(Hosts(vec![Role::Source])),
-        "destination" => Ok(Hosts(vec![Role::Destination])),
-        "both" => Ok(Hosts(vec![Role::Source, Role::Destination])),
+        "source" => Ok(Roles(vec![Role::Source])),
+        "destination" => Ok(Roles(vec![Role::Destination])),
+        "both" => Ok(Roles(vec![Role::Source, Role::Destination])),
         _ => Err("source, destination or both".to_owned()),
     }
 }

@@ -48,7 +48,7 @@ pub struct Args {
     place: Place,
 }
 
-/// Runs.
+/// Makes the migrations, saves them and shows what they come to.
 ///
 /// # Errors
 /// Invalid input, before anything starts; what stops the coordinator.

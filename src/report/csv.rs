@@ -6,7 +6,6 @@
 
 use super::figures;
 use super::text;
-use super::view;
 use crate::results::{Metric, Migration, OutcomeStatus, Results};
 
 /// A column: its name and a migration's value.
@@ -50,7 +49,7 @@ pub const COLUMNS: &[Column] = &[
     ("arm", |m| m.arm.name().to_owned()),
     ("block", |m| m.block.to_string()),
     ("status", |m| {
-        text::csv(&view::status_words(m.outcome.status).replace(' ', "_"))
+        text::csv(&m.outcome.status.to_string().replace(' ', "_"))
     }),
     ("reason", |m| {
         text::csv(m.outcome.reason.as_deref().unwrap_or_default())

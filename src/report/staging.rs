@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 pub type File = (String, Vec<u8>);
 
 /// Removes the folder that was made for a report, unless something stands in it.
-struct Made<'a>(&'a Path);
+struct Fresh<'a>(&'a Path);
 
-impl Drop for Made<'_> {
+impl Drop for Fresh<'_> {
     fn drop(&mut self) {
         // Nothing more can be done about a folder that can't be removed; the first error stands.
         let _ = fs::remove_dir(self.0);
@@ -28,7 +28,7 @@ impl Drop for Made<'_> {
 pub fn write_files(folder: &Path, files: &[File]) -> Result<Vec<PathBuf>> {
     let existed = folder.exists();
     fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
-    let _made = (!existed).then_some(Made(folder));
+    let _fresh = (!existed).then_some(Fresh(folder));
     // Removed before the folder that it is in: what is declared later is dropped first.
     let aside = tempfile::tempdir_in(folder).map_err(|e| Error::writing(folder, e))?;
     for (name, content) in files {

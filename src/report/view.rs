@@ -1,6 +1,8 @@
 //! What a report says about an arm, before it is laid out: outcomes in words, which migrations
 //! its figures come from, and its taxes.
 
+use strum::IntoEnumIterator as _;
+
 use super::figures::{self, Median};
 use super::text;
 use crate::arm::{Arm, Rung};
@@ -116,11 +118,10 @@ impl<'a> ArmView<'a> {
             .to_owned();
         }
         let n = self.migrations.len();
-        let parts: Vec<String> = STATUSES
-            .iter()
-            .filter_map(|(status, words)| match self.count(*status) {
+        let parts: Vec<String> = OutcomeStatus::iter()
+            .filter_map(|status| match self.count(status) {
                 0 => None,
-                k => Some(format!("{words} {k} of {n}")),
+                k => Some(format!("{status} {k} of {n}")),
             })
             .collect();
         parts.join(", ")
@@ -130,10 +131,10 @@ impl<'a> ArmView<'a> {
     /// migrations did not complete.
     pub fn reasons(&self) -> Vec<String> {
         let arm = self.info.reason.iter().cloned();
-        let migrations = STATUSES.iter().filter_map(|(status, words)| {
-            let reason = self.first_reason(*status)?;
-            let n = self.count(*status);
-            (*status != OutcomeStatus::Completed).then(|| format!("{words} ({n}): {reason}"))
+        let migrations = OutcomeStatus::iter().filter_map(|status| {
+            let reason = self.first_reason(status)?;
+            let n = self.count(status);
+            (status != OutcomeStatus::Completed).then(|| format!("{status} ({n}): {reason}"))
         });
         arm.chain(migrations).collect()
     }
@@ -160,21 +161,6 @@ impl<'a> ArmView<'a> {
         sorted.sort_by(|a, b| a.total_time_s.total_cmp(&b.total_time_s));
         sorted.get(sorted.len().checked_sub(1)? / 2).copied()
     }
-}
-
-const STATUSES: [(OutcomeStatus, &str); 4] = [
-    (OutcomeStatus::Completed, "completed"),
-    (OutcomeStatus::NotConverged, "not converged"),
-    (OutcomeStatus::Failed, "failed"),
-    (OutcomeStatus::FellBack, "fell back to plain"),
-];
-
-/// A status as tables name it.
-pub fn status_words(status: OutcomeStatus) -> &'static str {
-    STATUSES
-        .iter()
-        .find(|(other, _)| *other == status)
-        .map_or("unknown", |(_, words)| words)
 }
 
 /// The arms of a run in table order.

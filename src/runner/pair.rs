@@ -44,7 +44,7 @@ pub struct Task<'a> {
 /// A migration as made, and what else the coordinator learned.
 #[derive(Debug)]
 pub struct Made {
-    /// The record.
+    /// As it goes into the results.
     pub migration: Migration,
     /// The tracker that was used.
     pub tracker: Option<String>,

@@ -9,7 +9,7 @@ use crate::scenario::Policy;
 /// What policy makes of an arm, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
-    /// What.
+    /// Whether the arm runs, and if so whether sealed.
     pub decision: PolicyDecision,
     /// Why, unless it simply runs.
     pub reason: Option<String>,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::report::table::{Cell, Column, Table};
 use crate::report::text;
-use crate::results::{PolicyDecision, Results};
+use crate::results::Results;
 
 fn pairs(id: &str, caption: &str, rows: Vec<(String, String)>) -> Table {
     Table {
@@ -15,17 +15,6 @@ fn pairs(id: &str, caption: &str, rows: Vec<(String, String)>) -> Table {
             .into_iter()
             .map(|(name, value)| vec![Cell::text(name), Cell::text(value)])
             .collect(),
-    }
-}
-
-fn policy(decision: PolicyDecision) -> &'static str {
-    match decision {
-        PolicyDecision::Baseline => "baseline",
-        PolicyDecision::Encrypted => "encrypted",
-        PolicyDecision::FallbackPlain => "fallback to plain",
-        PolicyDecision::Refused => "refused",
-        PolicyDecision::Disabled => "disabled",
-        PolicyDecision::Unsupported => "unsupported",
     }
 }
 
@@ -56,7 +45,7 @@ pub fn arms(results: &Results) -> Table {
                 Cell::text(arm.backend.clone()),
                 Cell::text(arm.backend_version.clone()),
                 Cell::text(features),
-                Cell::text(policy(arm.policy_decision)),
+                Cell::text(arm.policy_decision.to_string()),
                 Cell::text(if arm.supported { "yes" } else { "no" })
                     .under(arm.reason.clone().unwrap_or_default()),
             ]

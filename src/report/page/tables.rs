@@ -352,7 +352,7 @@ pub fn migrations(results: &Results) -> Table {
             let mut row = vec![
                 Cell::arm(m.arm),
                 Cell::count(u64::from(m.block)),
-                Cell::text(view::status_words(m.outcome.status))
+                Cell::text(m.outcome.status.to_string())
                     .under(m.outcome.reason.clone().unwrap_or_default()),
             ];
             // A migration that sent nothing has no figures: its zeros are not measurements.
