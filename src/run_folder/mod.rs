@@ -116,6 +116,8 @@ mod tests {
             (b"", "truncated"),
             (&whole[..whole.len() / 2], "truncated"),
             (b"[]", "not a results file"),
+            (b"\0\x01", "not a results file"),
+            (&[0x89, 0xff, 0xfe, 0], "not a results file"),
             (b"{}", "schema_version"),
             (b"{\"schema_version\": 0}", "schema_version = 0"),
             (b"{\"schema_version\": 1}", "missing field"),

@@ -64,46 +64,19 @@ fn impossible_flags() {
     }
 }
 
+/// Which values are refused, and how, stands in the tests of scenarios; here that nothing starts.
 #[test]
 fn impossible_scenarios() {
     let cases: &[(&str, &[&str])] = &[
         ("", &["name"]),
-        ("name = \"x\"\ncolour = 1", &["colour"]),
         (
             "name = \"x\"\n[guest]\nmemroy = \"1GiB\"",
             &["memroy", "memory"],
-        ),
-        ("name = \"x\"\n[guest]\nmemory = 5", &["guest.memory"]),
-        ("name = \"x\"\n[guest]\nvcpus = 0", &["guest.vcpus", "0"]),
-        (
-            "name = \"x\"\n[guest]\ncontent = { zero = 0.8, compressible = 0.8 }",
-            &["content"],
-        ),
-        (
-            "name = \"x\"\n[guest]\ncontent = { zero = nan }",
-            &["content"],
-        ),
-        (
-            "name = \"x\"\n[workload]\nplacement = { model = \"zipf\", exponent = 0.99, working_set = 0 }",
-            &["working_set", "0"],
-        ),
-        (
-            "name = \"x\"\n[workload]\narrival = { model = \"on-off\", duty = 0, period = \"1s\" }",
-            &["duty", "0"],
-        ),
-        (
-            "name = \"x\"\n[workload]\narrival = { model = \"sometimes\" }",
-            &["sometimes", "poisson"],
-        ),
-        (
-            "name = \"x\"\n[migration]\nmax_rounds = 0",
-            &["max_rounds", "0"],
         ),
         (
             "name = \"x\"\n[migration]\nrecord = \"5KiB\"",
             &["migration.record", "5KiB"],
         ),
-        ("name = \"x\"\n[measure]\narms = []", &["arms"]),
         ("name = \"x\"\n[guest", &["line 2"]),
     ];
     for (text, words) in cases {
