@@ -3,12 +3,12 @@
 //!
 //! ```text
 //! coordinator                                    host
-//!   │── spec ────────────────────────────────────►│
-//!   │── secret (encrypted arms only) ────────────►│ fills memory
+//!   │── spec ─────────────────────────────────────►│
+//!   │── secret (encrypted arms only) ─────────────►│ fills memory
 //!   │◄──────────────────── ready { address, ... } ─│
 //!   │── connect { address } ──► source only        │ migrates
 //!   │◄──────────────────────── unacknowledged ─────│ source, if the switchover ack was lost
-//!   │── switched_over | fenced ──► source only        │
+//!   │── switched_over | fenced ──► source only     │
 //!   │◄──────────────────── took_over, hashed ──────│ destination
 //!   │── resume ──► destination only                │ runs the vCPUs for the window
 //!   │◄──────────────────────────────── report ─────│

@@ -1,9 +1,7 @@
 //! Dirty sets as runs of pages, not as page lists: a fully dirty guest is one entry.
 
-use serde::{Deserialize, Serialize};
-
 /// A run of consecutive pages; in a harvest maximal, ascending and disjoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PageRun {
     /// Its first page.
     pub first: u64,

@@ -15,7 +15,7 @@
 //!   │  after the stop-and-copy round, on stream 0:        │
 //!   │── device state ────────────────────────────────────►│
 //!   │── final { totals of every stream } ────────────────►│ the last check; then it takes over
-//!   │◄───────────────────────────────────── switchover ack ─│
+//!   │◄─────────────────────────────────── switchover ack ─│
 //!   │  or, if pre-copy gives up, on stream 0:             │
 //!   │── abort ───────────────────────────────────────────►│ ends without the guest
 //!   │◄──────────────────────────────────────── abort ack ─│

@@ -34,7 +34,7 @@ mod thread;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use report::{Phase, PhaseReport, VcpuReport};
 pub use stream::{PageWrites, StreamPosition, StreamStart};
@@ -166,19 +166,16 @@ impl Vcpus {
     }
 
     /// Stops the vCPUs. Returns when each has stopped between two writes, the last write complete
-    /// and marked; says how long that took. Nothing happens to vCPUs that are paused.
-    pub fn pause(&mut self) -> Duration {
-        let requested = Instant::now();
+    /// and marked. Nothing happens to vCPUs that are paused.
+    pub fn pause(&mut self) {
         if self.running_since_ns.is_none() {
-            return Duration::ZERO;
+            return;
         }
         self.state.set_mode(Mode::Hold);
         self.state.wait_until_stopped();
-        let took = requested.elapsed();
         self.paused_at_ns = monotonic_ns();
         self.count_running(self.paused_at_ns);
         self.running_since_ns = None;
-        took
     }
 
     /// Lets paused vCPUs go on. What was due meanwhile is late, and its latency says so.

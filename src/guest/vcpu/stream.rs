@@ -1,7 +1,5 @@
 //! A vCPU's stream: where it begins, and the place in it, kept exactly.
 
-use serde::{Deserialize, Serialize};
-
 use crate::workload::{PageWrite, WriteStream};
 
 /// Writes taken from a stream at once. Few, since drawing them delays the answer to a pause.
@@ -27,7 +25,7 @@ impl PageWrites for WriteStream {
 }
 
 /// Which write of a stream comes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StreamPosition {
     /// Its intended time, nanoseconds since the start of the stream; `u64::MAX` if there is none.
     pub at_ns: u64,
@@ -36,7 +34,7 @@ pub struct StreamPosition {
 }
 
 /// Where vCPUs begin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamStart {
     offset_ns: u64,
     positions: Option<Vec<StreamPosition>>,
