@@ -38,6 +38,9 @@ pub enum Error {
     /// The user gave something that can't be: names the field, the value and what is allowed.
     #[error("{}", OneLine(.0))]
     Invalid(String),
+    /// A file of a newer format than this build reads: invalid input, and nothing to compare with.
+    #[error("{}", OneLine(.0))]
+    Newer(String),
     /// Runs that may not be compared, and why.
     #[error("incomparable: {}", OneLine(.0))]
     Incomparable(String),
@@ -114,7 +117,7 @@ impl Error {
     /// The command's exit code for this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Error::Invalid(_) => ExitCode::InvalidInput,
+            Error::Invalid(_) | Error::Newer(_) => ExitCode::InvalidInput,
             Error::Incomparable(_) => ExitCode::Incomparable,
             Error::Io { .. } | Error::CannotRun(_) => ExitCode::CannotRun,
         }

@@ -1,4 +1,4 @@
-//! `results.json`: the record of a run, as written, read and agreed with other programs.
+//! `results.json`: a run as written, read and agreed with other programs.
 //!
 //! Raw times and bytes are stored; rates, ratios and per-GiB figures are derived from them in
 //! one place, [`crate::compare`]. Units are in the field names: `_s` seconds, `_ns` nanoseconds,

@@ -8,7 +8,7 @@ use migtax::arm::Arm;
 use migtax::cli::gate::{Args, run};
 use migtax::error::{Error, ExitCode};
 use migtax::gate::{Config, Verdict, judge_runs, selftest};
-use migtax::results::{OutcomeStatus, Results};
+use migtax::results::{OutcomeStatus, Results, SCHEMA_VERSION};
 use migtax::run_folder::write;
 use migtax::scenario::ClockKind;
 use migtax::simulate::{Simulation, raw, results};
@@ -185,7 +185,9 @@ fn bad_input_is_named_and_never_passes() {
     let folder = tempfile::tempdir().unwrap();
     let good = saved(folder.path(), "good", &results(&quiet(1)));
     let text = fs::read_to_string(good.join("results.json")).unwrap();
-    let newer = text.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1);
+    let version = |number: u32| format!("\"schema_version\": {number}");
+    let newer = text.replacen(&version(SCHEMA_VERSION), &version(SCHEMA_VERSION + 1), 1);
+    assert_ne!(newer, text);
     let edited = text.replacen("\"pages_sent\": ", "\"pages_sent\": 1", 1);
     let table = [
         (

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 
 use crate::error::{Error, ExitCode, Result};
-use crate::files::{self, write_atomically};
+use crate::files::write_atomically;
 use crate::gate::format::{Format, bencher};
 use crate::gate::{Config, Report, criterion, exact, instructions, judge_runs, selftest};
-use crate::results::{Results, SCHEMA_VERSION};
+use crate::results::Results;
 use crate::run_folder;
 
 /// Compares two runs and says whether the candidate is worse.
@@ -155,15 +155,8 @@ fn finish(report: &Report, format: Format) -> Result<ExitCode> {
 
 /// A newer schema is a matter of comparison here, not of a damaged file.
 fn read(run: &Path) -> Result<Results> {
-    run_folder::read(run).map_err(|error| {
-        let newer = files::read(&run_folder::file_of(run), run_folder::LARGEST_BYTES)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
-            .and_then(|value| value.get("schema_version")?.as_u64())
-            .is_some_and(|version| version > u64::from(SCHEMA_VERSION));
-        match error {
-            Error::Invalid(text) if newer => Error::Incomparable(text),
-            other => other,
-        }
+    run_folder::read(run).map_err(|error| match error {
+        Error::Newer(text) => Error::Incomparable(text),
+        other => other,
     })
 }

@@ -30,14 +30,15 @@ pub fn file_of(run: &Path) -> PathBuf {
 /// Reads a run folder's results, or a results file, and checks that its parts add up.
 ///
 /// # Errors
-/// [`Error::Invalid`] with one line that names the file and the field: the file is missing,
-/// truncated or not results, its schema is newer than this build's, or [`check`] finds
-/// parts that don't add up.
+/// One line that names the file and the field: [`Error::Invalid`] if the file is missing, truncated
+/// or not results, or [`check`] finds parts that don't add up; [`Error::Newer`] if its schema is
+/// newer than this build's.
 pub fn read(run: &Path) -> Result<Results> {
     let file = file_of(run);
     let bytes = files::read(&file, LARGEST_BYTES)?;
     parse(&bytes).map_err(|error| match error {
         Error::Invalid(text) => Error::Invalid(format!("{}: {text}", file.display())),
+        Error::Newer(text) => Error::Newer(format!("{}: {text}", file.display())),
         other => other,
     })
 }
@@ -45,11 +46,11 @@ pub fn read(run: &Path) -> Result<Results> {
 /// Reads results from JSON text and checks that they add up.
 ///
 /// # Errors
-/// [`Error::Invalid`], as [`read`] gives it, without the file's name.
+/// As [`read`] gives them, without the file's name.
 pub fn parse(json: &[u8]) -> Result<Results> {
     #[derive(Deserialize)]
     struct Versioned {
-        schema_version: u32,
+        schema_version: u64,
     }
     // The version is read by itself first: a newer file may not fit this build's types at all.
     let not_results = |e: serde_json::Error| {
@@ -57,12 +58,13 @@ pub fn parse(json: &[u8]) -> Result<Results> {
         Error::Invalid(format!("not a results file: {cut}{e}"))
     };
     let Versioned { schema_version } = serde_json::from_slice(json).map_err(not_results)?;
-    if !(1..=SCHEMA_VERSION).contains(&schema_version) {
-        return Err(Error::invalid(
-            "schema_version",
-            schema_version,
-            format!("this build reads 1 to {SCHEMA_VERSION}"),
-        ));
+    let newest = u64::from(SCHEMA_VERSION);
+    if !(1..=newest).contains(&schema_version) {
+        let text = format!("schema_version = {schema_version}: this build reads 1 to {newest}");
+        return Err(match schema_version {
+            0 => Error::Invalid(text),
+            _ => Error::Newer(text),
+        });
     }
     let results: Results = serde_json::from_slice(json).map_err(not_results)?;
     check(&results)?;

@@ -18,7 +18,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// The migration's record.
+    /// The migration as it goes into the results.
     pub(super) fn migration(
         self,
         arm: Arm,

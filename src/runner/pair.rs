@@ -31,7 +31,7 @@ pub struct Task<'a> {
     pub arm: Arm,
     /// Whether it is sealed; false for baselines and fallbacks.
     pub sealed: bool,
-    /// Which block, for the record.
+    /// The block that it counts in.
     pub block: u32,
     /// Where in the dirty-page stream the block starts.
     pub start_offset_ns: u64,

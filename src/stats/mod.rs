@@ -6,22 +6,22 @@
 //!
 //! Every function that draws random numbers is seeded and gives the same answer every time.
 
+mod blocks;
 mod holm;
 mod interval;
 mod noise;
 mod null;
 mod permutation;
-mod plan;
 mod power;
 mod random;
 mod robust;
 mod shift;
 
+pub use blocks::{StopRule, shuffled};
 pub use holm::holm;
 pub use interval::{Interval, NOMINAL_LEVEL, median_interval, order_statistic_interval};
 pub use noise::Noise;
 pub use permutation::{Permutation, sign_flip, two_sample};
-pub use plan::{StopRule, shuffled};
 pub use power::{Design, blocks_needed, minimum_detectable_effect, pooled_sd, smallest_p};
 pub use random::Random;
 pub use robust::{log_ratio, median, quantile, robust_sd};

@@ -1,4 +1,4 @@
-//! The plan of a run: the order of arms within a block, and when enough blocks were made.
+//! Blocks of a run: the order of arms within one, and when there are enough of them.
 
 use super::random::Random;
 
