@@ -19,6 +19,7 @@ pub mod machine;
 pub mod memory;
 pub mod meter;
 pub mod precopy;
+pub mod present;
 pub mod record;
 pub mod report;
 pub mod results;

@@ -89,9 +89,9 @@ fn no_figure_is_without_sense_and_no_ratio_without_doubt() {
             .iter()
             .filter(|c| c.against == Arm::PLAIN)
         {
-            let shown = report::text::tax(comparison.ratio);
-            let doubt = report::text::markdown(&report::view::doubt(comparison));
-            let with = format!("{} ({doubt})", report::text::markdown(&shown));
+            let shown = migtax::present::text::tax(comparison.ratio);
+            let doubt = migtax::present::text::markdown(&report::view::doubt(comparison));
+            let with = format!("{} ({doubt})", migtax::present::text::markdown(&shown));
             assert!(summary.contains(&with), "{with}");
         }
     }

@@ -1,9 +1,9 @@
 //! The answer in words: what encryption costs on this host, for the arms that readers ask about.
 
 use super::figures;
-use super::text;
 use super::view::{self, ArmView, Basis};
 use crate::arm::Arm;
+use crate::present::text;
 use crate::results::{Comparison, Metric, Migration, OutcomeStatus, Results};
 
 /// VMware's old reservation for vMotion, which cores per 10 Gb/s stand beside.

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::text;
 use super::view::{self, ArmView, Basis};
+use crate::present::text;
 use crate::results::{Comparison, Metric, Results};
 
 /// The run as a table for a terminal of 100 columns: per arm the outcome, total time, downtime

@@ -5,7 +5,7 @@
 //! migration that did not complete are not zeros.
 
 use super::figures;
-use super::text;
+use crate::present::text;
 use crate::results::{Metric, Migration, OutcomeStatus, Results};
 
 /// A column: its name and a migration's value.

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::answer;
 use super::page::tables;
-use super::text;
 use super::view;
+use crate::present::text;
 use crate::results::Results;
 
 /// The summary's text.

@@ -20,8 +20,6 @@ pub mod markdown;
 pub mod page;
 pub mod runs;
 pub mod staging;
-pub mod table;
-pub mod text;
 pub mod view;
 
 use std::path::{Path, PathBuf};

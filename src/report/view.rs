@@ -4,8 +4,8 @@
 use strum::IntoEnumIterator as _;
 
 use super::figures::{self, Median};
-use super::text;
 use crate::arm::{Arm, Rung};
+use crate::present::text;
 use crate::results::{
     ArmInfo, Comparison, Metric, Migration, OutcomeStatus, PolicyDecision, Results,
 };

@@ -5,8 +5,8 @@ use super::palette::Ink;
 use super::picture::{Anchor, Picture};
 use super::scale::Scale;
 use crate::arm::Arm;
+use crate::present::text;
 use crate::report::figures::Median;
-use crate::report::text;
 
 /// A bar.
 #[derive(Debug, Clone)]

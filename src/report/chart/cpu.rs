@@ -5,8 +5,8 @@ use super::palette::Ink;
 use super::picture::Picture;
 use crate::arm::Arm;
 use crate::compare;
+use crate::present::text;
 use crate::report::figures;
-use crate::report::text;
 use crate::report::view::{self, ArmView, Basis};
 use crate::results::{Metric, Migration, Results};
 

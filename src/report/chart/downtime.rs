@@ -4,8 +4,8 @@ use super::bars::{Bar, Chart, Panel};
 use super::palette::Ink;
 use super::picture::Picture;
 use crate::arm::Arm;
+use crate::present::text;
 use crate::report::figures;
-use crate::report::text;
 use crate::report::view::{self, ArmView, Basis};
 use crate::results::{Downtime, Metric, Results};
 

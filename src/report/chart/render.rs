@@ -10,7 +10,7 @@ use plotters::style::{
 use super::palette::{self, Ink};
 use super::picture::{Anchor, Picture, Shape, Tip};
 use crate::error::{Error, Result};
-use crate::report::text;
+use crate::present::text;
 
 /// How a backend's coordinates and text differ from the picture's.
 struct Target {

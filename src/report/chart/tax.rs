@@ -4,8 +4,8 @@ use super::axes::{self, HEAD, LABEL, Plot, SMALL, WIDTH};
 use super::palette::Ink;
 use super::picture::{Anchor, Picture};
 use super::scale::{Kind, Scale};
+use crate::present::text;
 use crate::report::figures;
-use crate::report::text;
 use crate::report::view::{self, ArmView};
 use crate::results::{Metric, Results};
 

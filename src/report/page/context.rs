@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::report::table::{Cell, Column, Table};
-use crate::report::text;
+use crate::present::table::{Cell, Column, Table};
+use crate::present::text;
 use crate::results::Results;
 
 fn pairs(id: &str, caption: &str, rows: Vec<(String, String)>) -> Table {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::text;
+use crate::present::text;
 
 /// Anchor (without `def-`), term, definition.
 const DEFINITIONS: &[(&str, &str, &str)] = &[

@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
+use crate::present::text::{self, html};
 use crate::report::answer::{self, Answer};
-use crate::report::text::{self, html};
 use crate::report::view;
 use crate::results::Results;
 

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use crate::arm::Arm;
 use crate::error::Result;
+use crate::present::text::html;
 use crate::report::chart::Figure;
 use crate::report::chart::palette::{self, Ink};
-use crate::report::text::html;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");

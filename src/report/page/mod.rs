@@ -10,9 +10,9 @@ pub mod tables;
 use std::fmt::Write as _;
 
 use super::chart::Figure;
-use super::text::{self, html};
 use super::view;
 use crate::error::Result;
+use crate::present::text::{self, html};
 use crate::results::Results;
 
 /// A run's page.

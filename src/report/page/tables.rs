@@ -1,10 +1,10 @@
 //! The tables of a run's figures.
 
 use crate::arm::Arm;
+use crate::present::table::{Cell, Column, Table};
+use crate::present::text;
 use crate::report::chart::cpu::{self, Stage};
 use crate::report::figures::{self, Median};
-use crate::report::table::{Cell, Column, Table};
-use crate::report::text;
 use crate::report::view::{self, ArmView, Basis};
 use crate::results::{Latency, Metric, Migration, Results};
 

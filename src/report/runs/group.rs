@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::machine::same_host;
+use crate::present::text;
 use crate::report::page::context::flatten;
-use crate::report::text;
 use crate::results::{HostInfo, Results};
 use crate::scenario::ClockKind;
 

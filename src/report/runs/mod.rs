@@ -12,9 +12,9 @@ use super::answer;
 use super::chart::{self, Figure};
 use super::page::{definitions, frame};
 use super::staging::{self, File};
-use super::text::{self, html};
 use super::view;
 use crate::error::Result;
+use crate::present::text::{self, html};
 use crate::results::{Metric, Results};
 use group::{Comparable, Run};
 

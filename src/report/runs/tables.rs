@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::group::{self, Comparable, Run};
 use crate::arm::Arm;
+use crate::present::table::{Cell, Column, Table};
+use crate::present::text;
 use crate::report::figures;
-use crate::report::table::{Cell, Column, Table};
-use crate::report::text;
 use crate::report::view;
 use crate::results::{Metric, Migration, OutcomeStatus};
 

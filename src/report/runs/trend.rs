@@ -3,13 +3,13 @@
 use super::group::{Run, Sweep};
 use super::tables;
 use crate::arm::Arm;
+use crate::present::text;
 use crate::report::chart::axes::{self, Plot, SMALL};
 use crate::report::chart::multiples::Sheet;
 use crate::report::chart::palette::Ink;
 use crate::report::chart::picture::{Anchor, Picture};
 use crate::report::chart::scale::{Kind, Scale};
 use crate::report::figures;
-use crate::report::text;
 use crate::report::view;
 use crate::results::Metric;
 

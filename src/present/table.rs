@@ -1,4 +1,5 @@
-//! Tables as data, written as HTML and Markdown alike, so that both show the same figures.
+//! Tables as data, written for pages, Markdown and terminals alike, so that all show the same
+//! figures.
 
 use std::fmt::Write as _;
 
@@ -73,6 +74,9 @@ pub struct Column {
     pub definition: Option<&'static str>,
     /// Whether it holds figures, which are set to the right.
     pub figures: bool,
+    /// Whether it holds sentences: in a terminal they stand on lines of their own under the row,
+    /// without a heading.
+    pub sentences: bool,
 }
 
 impl Column {
@@ -83,6 +87,15 @@ impl Column {
             unit: String::new(),
             definition: None,
             figures: false,
+            sentences: false,
+        }
+    }
+
+    /// A column of sentences, too long to stand beside the other columns of a terminal.
+    pub fn sentences(name: impl Into<String>) -> Self {
+        Column {
+            sentences: true,
+            ..Column::text(name)
         }
     }
 
@@ -93,6 +106,7 @@ impl Column {
             unit: unit.into(),
             definition: None,
             figures: true,
+            sentences: false,
         }
     }
 
@@ -120,7 +134,7 @@ fn unbroken(doubt: &str) -> String {
 /// A table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Its anchor in the page.
+    /// Its anchor in a page.
     pub id: String,
     /// What it shows.
     pub caption: String,
@@ -130,7 +144,25 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
+/// What stands before a sentence under a row of a terminal.
+const INDENT: &str = "    ";
+
 impl Table {
+    /// A table.
+    pub fn new(
+        id: impl Into<String>,
+        caption: impl Into<String>,
+        columns: Vec<Column>,
+        rows: Vec<Vec<Cell>>,
+    ) -> Self {
+        Table {
+            id: id.into(),
+            caption: caption.into(),
+            columns,
+            rows,
+        }
+    }
+
     /// The table for a page. The wrapper scrolls where the table is wider than the screen.
     pub fn html(&self) -> String {
         let mut out = format!(
@@ -208,5 +240,129 @@ impl Table {
             out.push('\n');
         }
         out
+    }
+
+    /// The table for a terminal: the caption, the headings, the units where there are any, the
+    /// rows; columns as wide as their widest cell. What is empty is left out: a table without
+    /// caption and headings is its rows. Ends with a line break.
+    pub fn terminal(&self) -> String {
+        let headings = |text: fn(&Column) -> &str| -> Vec<String> {
+            self.columns
+                .iter()
+                .map(|column| match column.sentences {
+                    true => String::new(),
+                    false => text::terminal(text(column)),
+                })
+                .collect()
+        };
+        let heads = [headings(|c| &c.name), headings(|c| &c.unit)];
+        let rows = self.rows.iter().map(|row| {
+            let cell = |cell: &Cell| match cell.under.as_str() {
+                "" => text::terminal(&cell.text),
+                under => text::terminal(&format!("{} ({under})", cell.text)),
+            };
+            row.iter().map(cell).collect::<Vec<_>>()
+        });
+        let lines: Vec<Vec<String>> = heads
+            .into_iter()
+            .filter(|head| head.iter().any(|text| !text.is_empty()))
+            .chain(rows)
+            .collect();
+        let width = |index: usize| {
+            let cells = lines.iter().filter_map(|line| line.get(index));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        // Figures line up at their last digit, unless their doubts stand there.
+        let right: Vec<bool> = (self.columns.iter().enumerate())
+            .map(|(index, column)| {
+                let mut cells = self.rows.iter().filter_map(|row| row.get(index));
+                column.figures && cells.all(|cell| cell.under.is_empty())
+            })
+            .collect();
+        let mut out = String::new();
+        if !self.caption.is_empty() {
+            out.push_str(&text::terminal(&self.caption));
+            out.push('\n');
+        }
+        for line in lines {
+            let mut beside = String::new();
+            let mut below = String::new();
+            for (index, cell) in line.iter().enumerate().take(widths.len()) {
+                let width = widths[index];
+                let _ = match (self.columns[index].sentences, right[index]) {
+                    (true, _) if cell.is_empty() => Ok(()),
+                    (true, _) => writeln!(below, "{INDENT}{cell}"),
+                    (false, true) => write!(beside, "{cell:>width$}  "),
+                    (false, false) => write!(beside, "{cell:width$}  "),
+                };
+            }
+            out.push_str(beside.trim_end());
+            out.push('\n');
+            out.push_str(&below);
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        Table::new(
+            "t",
+            "A <caption>",
+            vec![
+                Column::text("arm"),
+                Column::figures("blocks", ""),
+                Column::figures("time", "ms"),
+                Column::sentences("why"),
+            ],
+            vec![
+                vec![
+                    Cell::arm(Arm::PLAIN),
+                    Cell::count(5),
+                    Cell::figure("1.5", 1.5).under("1 to 2"),
+                    Cell::text(""),
+                ],
+                vec![
+                    Cell::text("a\u{1b}[1m|b"),
+                    Cell::count(10),
+                    Cell::none(),
+                    Cell::text("It failed."),
+                ],
+            ],
+        )
+    }
+
+    #[test]
+    fn a_terminal_gets_aligned_columns_with_sentences_under_their_row() {
+        let expected = "A <caption>\narm      blocks  time\n                 ms\n\
+                        plain         5  1.5 (1 to 2)\n\
+                        a [1m|b      10  –\n    It failed.\n";
+        assert_eq!(table().terminal(), expected);
+        let mut bare = table();
+        bare.caption.clear();
+        bare.columns = [""; 4].map(Column::text).to_vec();
+        assert_eq!(
+            bare.terminal().lines().count(),
+            2,
+            "no heading: no line for it"
+        );
+    }
+
+    #[test]
+    fn markdown_and_pages_hold_the_same_cells_as_text() {
+        let markdown = table().markdown();
+        assert_eq!(
+            markdown.lines().next(),
+            Some("| arm | blocks | time, ms | why |"),
+            "{markdown}"
+        );
+        assert!(markdown.contains("| 1.5 (1 to 2) |") && markdown.contains("\\|b |"));
+        let page = table().html();
+        assert!(page.contains("<table id=\"t\" class=\"data\"><caption>A &lt;caption&gt;"));
+        assert!(page.contains("<td class=\"num\" data-value=\"1.5\">1.5<small>1&nbsp;to&nbsp;2"));
     }
 }
