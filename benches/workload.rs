@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use migtax::scenario;
-use migtax::workload::{MergedStream, WriteStream};
+use migtax::workload::{MergedStream, StreamSpec, WriteStream};
 
 /// Writes per batch, as a vCPU takes them.
 const BATCH: usize = 4096;
@@ -43,20 +43,18 @@ const PLACEMENTS: &[(&str, &str)] = &[
     ),
 ];
 
-fn parse(memory: &str, arrival: &str, placement: &str) -> scenario::Scenario {
+fn parse(memory: &str, arrival: &str, placement: &str) -> StreamSpec {
     let text = format!(
         "name = \"bench\"\n[guest]\nmemory = \"{memory}\"\n[workload]\nrate = \"1GiB/s\"\narrival = {arrival}\nplacement = {placement}"
     );
-    scenario::parse("bench", &text)
-        .unwrap_or_else(|e| panic!("{e}"))
-        .remove(0)
+    scenario::parse("bench", &text).unwrap_or_else(|e| panic!("{e}"))[0].stream_spec()
 }
 
 fn stream(c: &mut Criterion) {
     let mut group = c.benchmark_group("workload");
     group.throughput(Throughput::Elements(BATCH as u64));
-    let mut bench = |name: String, scenario: &scenario::Scenario| {
-        let mut stream = WriteStream::new(scenario, 0).unwrap_or_else(|e| panic!("{e}"));
+    let mut bench = |name: String, spec: &StreamSpec| {
+        let mut stream = WriteStream::new(spec, 0).unwrap_or_else(|e| panic!("{e}"));
         let mut batch = Vec::with_capacity(BATCH);
         group.bench_function(name, |b| {
             b.iter(|| {
@@ -90,9 +88,9 @@ fn merged(c: &mut Criterion) {
     let mut group = c.benchmark_group("workload-merged");
     group.throughput(Throughput::Elements(BATCH as u64));
     for vcpus in [1, 4, 64] {
-        let mut scenario = parse("1GiB", ARRIVALS[1].1, PLACEMENTS[1].1);
-        scenario.guest.vcpus = vcpus;
-        let mut stream = MergedStream::new(&scenario).unwrap_or_else(|e| panic!("{e}"));
+        let mut spec = parse("1GiB", ARRIVALS[1].1, PLACEMENTS[1].1);
+        spec.vcpus = vcpus;
+        let mut stream = MergedStream::new(&spec).unwrap_or_else(|e| panic!("{e}"));
         group.bench_function(format!("{vcpus}-vcpus"), |b| {
             b.iter(|| {
                 for _ in 0..BATCH {

@@ -99,7 +99,13 @@ fn equal_builds_pass_after_one_batch_in_alternating_order() {
     let at = folder.path();
     let a = binary(at, "old", block(1, [1.0, 1.0]));
     let b = binary(at, "new", block(2, [1.0, 1.0]));
-    let code = ab(at, &a, &b, &["some-scenario", "--", "--memory", "64MiB"]).unwrap();
+    let code = ab(
+        at,
+        &a,
+        &b,
+        &["some-scenario", "--memory", "64MiB", "--pin=source=0"],
+    )
+    .unwrap();
     assert_eq!(code, ExitCode::Done);
     let calls = calls(at);
     // One warm-up block, then the batch.
@@ -109,7 +115,7 @@ fn equal_builds_pass_after_one_batch_in_alternating_order() {
     for call in &calls {
         assert!(call.contains(" run some-scenario --reps 1 "), "{call}");
         assert!(
-            call.contains("--json") && call.ends_with("--memory 64MiB"),
+            call.contains("--json") && call.ends_with("--memory=64MiB --pin=source=0"),
             "{call}"
         );
     }

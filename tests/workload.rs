@@ -1,12 +1,12 @@
 //! Every stream model through the public interface: what all of them must keep.
 
-use migtax::scenario::{self, Scenario};
-use migtax::workload::{MergedStream, PageWrite, WriteStream};
+use migtax::scenario;
+use migtax::workload::{MergedStream, PageWrite, StreamSpec, WriteStream};
 
-/// A scenario with the given workload table.
-fn scenario(guest: &str, workload: &str) -> Scenario {
+/// The stream of a scenario with the given tables.
+fn spec(guest: &str, workload: &str) -> StreamSpec {
     let text = format!("name = \"t\"\n[guest]\n{guest}\n[workload]\n{workload}");
-    scenario::parse("t", &text).unwrap().remove(0)
+    scenario::parse("t", &text).unwrap()[0].stream_spec()
 }
 
 const ARRIVALS: &[&str] = &[
@@ -37,21 +37,21 @@ const PINNED: &[&str] = &[
     "9cee9453", "4a5e60c7", "d66d6054", "701373f5",
 ];
 
-fn combination(arrival: &str, placement: &str, granularity: &str) -> (Scenario, String) {
+fn combination(arrival: &str, placement: &str, granularity: &str) -> (StreamSpec, String) {
     let workload = format!(
         "rate = \"100MiB/s\"\narrival = {arrival}\nplacement = {placement}\ngranularity = \"{granularity}\""
     );
-    let scenario = scenario("memory = \"64MiB\"\nvcpus = 3", &workload);
-    (scenario, workload)
+    let spec = spec("memory = \"64MiB\"\nvcpus = 3", &workload);
+    (spec, workload)
 }
 
 /// Every arrival with every placement, at both granularities.
-fn conformance(mut check: impl FnMut(&Scenario, &str)) {
+fn conformance(mut check: impl FnMut(&StreamSpec, &str)) {
     for arrival in ARRIVALS {
         for placement in PLACEMENTS {
             for granularity in ["4KiB", "2MiB"] {
-                let (scenario, label) = combination(arrival, placement, granularity);
-                check(&scenario, &label);
+                let (spec, label) = combination(arrival, placement, granularity);
+                check(&spec, &label);
             }
         }
     }
@@ -65,12 +65,12 @@ fn take(stream: &mut WriteStream, count: usize) -> Vec<PageWrite> {
 
 #[test]
 fn times_never_decrease_and_pages_lie_in_the_guest() {
-    conformance(|scenario, label| {
+    conformance(|spec, label| {
         for vcpu in 0..3 {
-            let writes = take(&mut WriteStream::new(scenario, vcpu).unwrap(), 20_000);
+            let writes = take(&mut WriteStream::new(spec, vcpu).unwrap(), 20_000);
             assert_eq!(writes.len(), 20_000, "{label}");
             assert!(writes.is_sorted_by_key(|w| w.at_ns), "{label}");
-            let pages = scenario.guest.memory.pages();
+            let pages = spec.memory.pages();
             assert!(writes.iter().all(|w| w.page < pages), "{label}");
         }
     });
@@ -78,28 +78,28 @@ fn times_never_decrease_and_pages_lie_in_the_guest() {
 
 #[test]
 fn the_same_seed_gives_the_same_stream_in_any_batches() {
-    conformance(|scenario, label| {
-        let whole = take(&mut WriteStream::new(scenario, 1).unwrap(), 10_000);
+    conformance(|spec, label| {
+        let whole = take(&mut WriteStream::new(spec, 1).unwrap(), 10_000);
         let mut pieces = Vec::new();
-        let mut stream = WriteStream::new(scenario, 1).unwrap();
+        let mut stream = WriteStream::new(spec, 1).unwrap();
         for size in [0, 1, 2, 700, 1, 3000, 6296] {
             stream.fill(&mut pieces, size);
         }
         assert_eq!(whole, pieces, "{label}");
-        let mut other = scenario.clone();
-        other.guest.seed += 1;
+        let mut other = spec.clone();
+        other.seed += 1;
         let other = take(&mut WriteStream::new(&other, 1).unwrap(), 10_000);
         assert_ne!(whole, other, "{label}");
-        let neighbour = take(&mut WriteStream::new(scenario, 2).unwrap(), 10_000);
+        let neighbour = take(&mut WriteStream::new(spec, 2).unwrap(), 10_000);
         assert_ne!(whole, neighbour, "{label}");
     });
 }
 
 #[test]
 fn skipping_changes_nothing_that_follows() {
-    conformance(|scenario, label| {
-        let whole = take(&mut WriteStream::new(scenario, 0).unwrap(), 30_000);
-        let mut stream = WriteStream::new(scenario, 0).unwrap();
+    conformance(|spec, label| {
+        let whole = take(&mut WriteStream::new(spec, 0).unwrap(), 30_000);
+        let mut stream = WriteStream::new(spec, 0).unwrap();
         let mut from = 0;
         for at in [
             0,
@@ -121,9 +121,9 @@ fn the_mean_rate_is_the_one_asked_for() {
     // 25600 writes/s over 64 s. Exponential phases of 10 ms in the mean leave a standard error of
     // 1.4%, all else one below 0.1%.
     for arrival in ARRIVALS {
-        let (scenario, label) = combination(arrival, PLACEMENTS[0], "4KiB");
+        let (spec, label) = combination(arrival, PLACEMENTS[0], "4KiB");
         let label = label.as_str();
-        let mut merged = MergedStream::new(&scenario).unwrap();
+        let mut merged = MergedStream::new(&spec).unwrap();
         let until = 64_000_000_000;
         let mut count = 0u64;
         while merged.next_until(until).is_some() {
@@ -144,8 +144,8 @@ fn the_mean_rate_is_the_one_asked_for() {
 
 #[test]
 fn the_merged_stream_is_every_vcpus_in_order() {
-    conformance(|scenario, label| {
-        let mut merged = MergedStream::new(scenario).unwrap();
+    conformance(|spec, label| {
+        let mut merged = MergedStream::new(spec).unwrap();
         let mut all = Vec::new();
         while let Some(write) = merged.next_until(300_000_000) {
             all.push(write);
@@ -160,13 +160,13 @@ fn the_merged_stream_is_every_vcpus_in_order() {
                 .filter(|(v, _)| *v == vcpu)
                 .map(|(_, w)| *w)
                 .collect();
-            let stream = take(&mut WriteStream::new(scenario, vcpu).unwrap(), own.len());
+            let stream = take(&mut WriteStream::new(spec, vcpu).unwrap(), own.len());
             assert_eq!(own, stream, "{label}");
         }
         // What was not yet due is still there, and skipping drops exactly what lies before.
         let next = merged.next_until(u64::MAX).unwrap();
         assert!(next.1.at_ns >= 300_000_000, "{label}");
-        let mut skipped = MergedStream::new(scenario).unwrap();
+        let mut skipped = MergedStream::new(spec).unwrap();
         skipped.skip_to(300_000_000);
         assert_eq!(skipped.next_until(u64::MAX), Some(next), "{label}");
     });
@@ -174,21 +174,21 @@ fn the_merged_stream_is_every_vcpus_in_order() {
 
 #[test]
 fn an_idle_guest_writes_nothing() {
-    let scenario = scenario("vcpus = 2", "rate = \"0MiB/s\"");
-    let mut stream = WriteStream::new(&scenario, 0).unwrap();
+    let spec = spec("vcpus = 2", "rate = \"0MiB/s\"");
+    let mut stream = WriteStream::new(&spec, 0).unwrap();
     stream.skip_to(1_000_000);
     assert!(take(&mut stream, 10).is_empty());
-    let mut merged = MergedStream::new(&scenario).unwrap();
+    let mut merged = MergedStream::new(&spec).unwrap();
     assert!(merged.next_until(u64::MAX).is_none());
 }
 
 #[test]
 fn a_guest_of_terabytes_needs_no_memory() {
-    let scenario = scenario(
+    let spec = spec(
         "memory = \"24TiB\"",
         "rate = \"1GiB/s\"\nplacement = { model = \"zipf\", working_set = 1.0 }",
     );
-    let writes = take(&mut WriteStream::new(&scenario, 0).unwrap(), 10_000);
+    let writes = take(&mut WriteStream::new(&spec, 0).unwrap(), 10_000);
     let far = writes.iter().filter(|w| w.page > 1 << 32).count();
     assert!(far > 1000, "{far} writes above 16 TiB");
 }
@@ -203,9 +203,9 @@ fn streams_are_pinned() {
     let sums: Vec<String> = by_arrival
         .chain(by_placement)
         .map(|(arrival, placement, granularity)| {
-            let (scenario, _) = combination(arrival, placement, granularity);
+            let (spec, _) = combination(arrival, placement, granularity);
             let mut hasher = crc32fast::Hasher::new();
-            for write in take(&mut WriteStream::new(&scenario, 1).unwrap(), 50_000) {
+            for write in take(&mut WriteStream::new(&spec, 1).unwrap(), 50_000) {
                 hasher.update(&write.at_ns.to_le_bytes());
                 hasher.update(&write.page.to_le_bytes());
                 hasher.update(&write.value.to_le_bytes());

@@ -5,7 +5,7 @@ use migtax::cli::workload::{WorkloadArgs, run};
 use migtax::error::{Error, ExitCode};
 use migtax::scenario::{self, EMBEDDED, Overrides};
 use migtax::workload::measure::measure;
-use migtax::workload::{MergedStream, Shape};
+use migtax::workload::{ArrivalLaw, MergedStream};
 
 #[derive(Parser)]
 struct Command {
@@ -22,7 +22,13 @@ fn workload(flags: &[&str]) -> Result<(), Error> {
 fn measurements_have_the_agreed_fields() {
     let scenario = scenario::load(None).unwrap();
     let windows = ["100ms".parse().unwrap(), "1s".parse().unwrap()];
-    let m = measure(&scenario, &windows, "10s".parse().unwrap()).unwrap();
+    let m = measure(
+        "t",
+        &scenario.stream_spec(),
+        &windows,
+        "10s".parse().unwrap(),
+    )
+    .unwrap();
     let json = serde_json::to_value(&m).unwrap();
     let windows = json["windows"].as_array().unwrap();
     assert_eq!(windows.len(), 2);
@@ -89,7 +95,7 @@ fn pictures_and_exports_are_written() {
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("at_ns,vcpu,page"));
     let scenario = scenario::load(Some("steady")).unwrap();
-    let mut stream = MergedStream::new(&scenario).unwrap();
+    let mut stream = MergedStream::new(&scenario.stream_spec()).unwrap();
     for line in lines {
         let (vcpu, w) = stream.next_until(1_000_000_000).unwrap();
         assert_eq!(line, format!("{},{vcpu},{}", w.at_ns, w.page));
@@ -279,8 +285,8 @@ fn matrices_expand_and_single_scenarios_are_wanted_elsewhere() {
     // Every embedded scenario has a stream, and a burstiness that can be reached.
     for (name, _) in EMBEDDED {
         for point in scenario::load_points(Some(name), &Overrides::default()).unwrap() {
-            Shape::of(&point).unwrap();
-            MergedStream::new(&point).unwrap();
+            ArrivalLaw::of(&point.stream_spec()).unwrap();
+            MergedStream::new(&point.stream_spec()).unwrap();
         }
     }
 }

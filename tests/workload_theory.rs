@@ -1,18 +1,18 @@
 //! The streams against theory, over many seeds: dispersion, distinct pages, totals, shares.
 
-use migtax::scenario::{self, Scenario};
+use migtax::scenario;
 use migtax::units::Span;
 use migtax::workload::measure::{Measurement, measure};
-use migtax::workload::{MergedStream, Shape, theory};
+use migtax::workload::{ArrivalLaw, MergedStream, StreamSpec, theory};
 
 /// 2560 page writes a second.
 const RATE: &str = "10MiB/s";
 
-fn scenario(arrival: &str, placement: &str, seed: u64) -> Scenario {
+fn stream(arrival: &str, placement: &str, seed: u64) -> StreamSpec {
     let text = format!(
         "name = \"t\"\n[guest]\nmemory = \"64MiB\"\nvcpus = 2\nseed = {seed}\n[workload]\nrate = \"{RATE}\"\narrival = {arrival}\nplacement = {placement}"
     );
-    scenario::parse("t", &text).unwrap().remove(0)
+    scenario::parse("t", &text).unwrap()[0].stream_spec()
 }
 
 const UNIFORM: &str = "{ model = \"uniform\", working_set = 0.25 }";
@@ -21,13 +21,14 @@ fn spans(texts: &[&str]) -> Vec<Span> {
     texts.iter().map(|t| t.parse().unwrap()).collect()
 }
 
-/// Measures a scenario under several seeds.
+fn measured(spec: &StreamSpec, windows: &[&str], duration: &str) -> Measurement {
+    measure("t", spec, &spans(windows), duration.parse().unwrap()).unwrap()
+}
+
+/// Measures a stream under several seeds.
 fn over_seeds(arrival: &str, windows: &[&str], duration: &str, seeds: u64) -> Vec<Measurement> {
     (1..=seeds)
-        .map(|seed| {
-            let scenario = scenario(arrival, UNIFORM, seed);
-            measure(&scenario, &spans(windows), duration.parse().unwrap()).unwrap()
-        })
+        .map(|seed| measured(&stream(arrival, UNIFORM, seed), windows, duration))
         .collect()
 }
 
@@ -81,7 +82,7 @@ fn the_mmpp_formula_is_the_published_one() {
             "{{ model = \"mmpp\", duty = {duty}, low = {low:?}, period = \"{}ms\" }}",
             period_s * 1e3
         );
-        let shape = Shape::of(&scenario(&text, UNIFORM, 1)).unwrap();
+        let law = ArrivalLaw::of(&stream(&text, UNIFORM, 1)).unwrap();
         let l1 = low * per_second;
         let l0 = (per_second - l1 * (1.0 - duty)) / duty;
         let (s0, s1) = (1.0 / (duty * period_s), 1.0 / ((1.0 - duty) * period_s));
@@ -89,7 +90,7 @@ fn the_mmpp_formula_is_the_published_one() {
         let a = 2.0 * (l0 - l1).powi(2) * s0 * s1 / (k * k * (l0 * s1 + l1 * s0));
         for t in [1e-4, 1e-2, 0.1, 10.0, 3000.0] {
             let published = 1.0 + a * (1.0 - (1.0 - f64::exp(-k * t)) / (k * t));
-            let ours = theory::idc(&shape, per_second, (t * 1e9) as u64).unwrap();
+            let ours = theory::idc(&law, per_second, (t * 1e9) as u64).unwrap();
             assert_near(ours, published, 1e-6, &format!("{text} at {t} s"));
         }
     }
@@ -100,10 +101,10 @@ fn the_b_model_has_its_variation_its_peak_and_its_b() {
     for b in [0.6f64, 0.7, 0.8] {
         // Slots of 1.25 ms, spans of 160 ms. At 640 MiB/s a slot holds 204.8 writes in the mean.
         let text = format!("{{ model = \"b-model\", b = {b}, slot = \"1250us\", levels = 7 }}");
-        let mut scenario = scenario(&text, UNIFORM, 5);
-        scenario.workload.rate = "640MiB/s".parse().unwrap();
+        let mut spec = stream(&text, UNIFORM, 5);
+        spec.rate = "640MiB/s".parse().unwrap();
         let windows = ["1250us", "10ms", "80ms", "160ms"];
-        let m = measure(&scenario, &spans(&windows), "8s".parse().unwrap()).unwrap();
+        let m = measured(&spec, &windows, "8s");
         for (w, levels) in m.windows.iter().zip([7, 4, 1, 0]) {
             let cv2 = (2.0 * (b * b + (1.0 - b) * (1.0 - b))).powi(levels) - 1.0;
             let expected = w.mean_writes * cv2;
@@ -164,7 +165,7 @@ fn sweeping_burstiness_holds_rate_total_and_working_set() {
     for point in &points {
         assert_eq!(point.point.len(), 1);
         // Ten spans of 12.8 s.
-        let m = measure(point, &spans(&["100ms"]), "128s".parse().unwrap()).unwrap();
+        let m = measured(&point.stream_spec(), &["100ms"], "128s");
         assert_eq!(m.writes, 327_680);
         assert_eq!(m.working_set_bytes, 16 << 20);
     }
@@ -209,9 +210,9 @@ fn zipf_exponents_and_working_sets_are_measured_back() {
     for exponent in [0.7, 0.99, 1.3] {
         let placement =
             format!("{{ model = \"zipf\", exponent = {exponent}, working_set = 0.25 }}");
-        let mut scenario = scenario("{ model = \"poisson\" }", &placement, 3);
-        scenario.workload.rate = "200MiB/s".parse().unwrap();
-        let m = measure(&scenario, &spans(&["1s"]), "20s".parse().unwrap()).unwrap();
+        let mut spec = stream("{ model = \"poisson\" }", &placement, 3);
+        spec.rate = "200MiB/s".parse().unwrap();
+        let m = measured(&spec, &["1s"], "20s");
         let found = m.zipf_exponent.unwrap();
         assert!((found - exponent).abs() < 0.04, "{exponent}: {found}");
         assert!(m.working_set_bytes <= 16 << 20);
@@ -223,11 +224,11 @@ fn zipf_exponents_and_working_sets_are_measured_back() {
 
 /// The first `count` writes as (time, page).
 fn writes(placement: &str, workload: &str, count: usize) -> Vec<(u64, u64)> {
-    let mut scenario = scenario("{ model = \"poisson\" }", placement, 1);
+    let mut spec = stream("{ model = \"poisson\" }", placement, 1);
     if !workload.is_empty() {
-        scenario.workload.granularity = workload.parse().unwrap();
+        spec.granularity = workload.parse().unwrap();
     }
-    let mut stream = MergedStream::new(&scenario).unwrap();
+    let mut stream = MergedStream::new(&spec).unwrap();
     (0..count)
         .map(|_| {
             let (_, write) = stream.next_until(u64::MAX).unwrap();
@@ -292,13 +293,10 @@ fn placements_keep_their_shares() {
 fn large_granularity_fills_blocks() {
     let all = writes(UNIFORM, "2MiB", 40_000);
     // Two vCPUs fill a block each, so the pages of a block follow one another within a vCPU.
-    let scenario = {
-        let mut s = scenario("{ model = \"poisson\" }", UNIFORM, 1);
-        s.workload.granularity = "2MiB".parse().unwrap();
-        s
-    };
+    let mut spec = stream("{ model = \"poisson\" }", UNIFORM, 1);
+    spec.granularity = "2MiB".parse().unwrap();
     let mut own = Vec::new();
-    migtax::workload::WriteStream::new(&scenario, 0)
+    migtax::workload::WriteStream::new(&spec, 0)
         .unwrap()
         .fill(&mut own, 512 * 20);
     for block in own.chunks_exact(512) {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use migtax::cli::workload::trace_table;
 use migtax::error::ExitCode;
-use migtax::scenario::{self, Overrides, Scenario};
-use migtax::workload::trace::{Cursor, Trace, TraceError, TraceWriter, reduce_lackey};
+use migtax::scenario::{self, Scenario, StreamOverrides};
+use migtax::workload::trace::{Replay, Trace, TraceError, TraceWriter, reduce_lackey};
 use migtax::workload::{MergedStream, PageWrite, WriteStream};
 
 /// (time, page) in quanta of 1 ms over 10 ms; pages as recorded.
@@ -35,8 +35,7 @@ fn parse(bytes: &[u8]) -> Result<Trace, TraceError> {
 }
 
 fn replay(trace: Trace) -> Vec<(u64, u64)> {
-    let mut cursor = Cursor::new(Arc::new(trace), false);
-    std::iter::from_fn(|| cursor.next_write()).collect()
+    Replay::new(Arc::new(trace), false).collect()
 }
 
 /// Makes the checksum right again after a change.
@@ -184,7 +183,7 @@ fn replaying(folder: &tempfile::TempDir, guest: &str, workload: &str) -> String 
 }
 
 fn all(scenario: &Scenario, until_ns: u64) -> Vec<(u64, u64)> {
-    let mut stream = MergedStream::new(scenario).unwrap();
+    let mut stream = MergedStream::new(&scenario.stream_spec()).unwrap();
     std::iter::from_fn(|| stream.next_until(until_ns))
         .map(|(_, w)| (w.at_ns, w.page))
         .collect()
@@ -236,18 +235,18 @@ fn a_trace_runs_at_the_speed_or_the_rate_that_is_asked_for() {
     );
     // An override of the rate decides the speed.
     let path = replaying(&folder, "memory = \"64KiB\"", &by_speed);
-    let overrides = Overrides {
+    let overrides = StreamOverrides {
         rate: Some("2867200B/s".parse().unwrap()),
-        ..Overrides::default()
+        ..StreamOverrides::default()
     };
-    let scenario = scenario::load_points(Some(&path), &overrides)
+    let scenario = scenario::load_points(Some(&path), &overrides.into())
         .unwrap()
         .remove(0);
     assert_eq!(all(&scenario, u64::MAX), recorded);
     let text = serde_json::to_string(&scenario).unwrap();
     assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
     // Once: then the guest is idle.
-    let mut stream = WriteStream::new(&scenario, 0).unwrap();
+    let mut stream = WriteStream::new(&scenario.stream_spec(), 0).unwrap();
     let mut out: Vec<PageWrite> = Vec::new();
     stream.fill(&mut out, 100);
     assert_eq!(out.len(), 7);

@@ -1,11 +1,15 @@
 //! `migtax ab`: two builds, measured in turns, then the gate.
 
-use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args as ClapArgs;
+use clap::builder::UnknownArgumentValueParser;
 
+use super::passed::Passed;
+use super::place::Place;
 use crate::arm::Arm;
 use crate::error::{Error, ExitCode, Result};
 use crate::files::write_atomically;
@@ -13,11 +17,12 @@ use crate::gate::format::Format;
 use crate::gate::{Config, builds};
 use crate::results::Results;
 use crate::run_folder;
+use crate::scenario::MigrationOverrides;
 
 /// Measures two builds in turns and says whether the candidate is worse.
 ///
-/// Each block runs both binaries once, in alternating order, with the same seed. What the first
-/// batch of blocks flags must show again in a second, fresh batch before it is called regressed.
+/// Each block runs both binaries once, in alternating order, with the same seed: block number i has
+/// --seed (1 if it is not given) plus i. What the first batch of blocks flags must show again in a second, fresh batch before it is called regressed.
 /// Exit codes: 0 pass or improved, 3 regressed, 4 inconclusive, 5 incomparable, 2 invalid input.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Args {
@@ -32,12 +37,18 @@ pub struct Args {
     /// Blocks in a batch
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub blocks: u32,
-    /// Arms to measure, separated by commas; the scenario's without it
-    #[arg(long, value_name = "ARMS", value_delimiter = ',')]
-    pub arms: Vec<Arm>,
-    /// Seed of the first block; block number i has this plus i
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
+    /// Refused: what is repeated are blocks
+    #[arg(long, hide = true, value_parser = UnknownArgumentValueParser::suggest_arg("--blocks"))]
+    pub reps: Option<String>,
+    /// Values of the scenario to replace; block number i has the seed, 1 if none is given, plus i.
+    #[command(flatten)]
+    pub overrides: Passed<MigrationOverrides>,
+    /// Where the hosts run.
+    #[command(flatten)]
+    pub place: Passed<Place>,
+    /// Let the software arms run under policy required
+    #[arg(long)]
+    pub allow_software: bool,
     /// Keep both sides' results and the report in this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -47,9 +58,6 @@ pub struct Args {
     /// How the report is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// Further arguments for both binaries' run
-    #[arg(last = true, value_name = "RUN ARGS")]
-    pub run_args: Vec<String>,
 }
 
 /// Runs the command and prints its report.
@@ -71,16 +79,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
             ));
         }
     }
-    let scratch = Scratch::new()?;
-    let session = Session {
+    // Run folders that nobody needs afterwards.
+    let scratch = tempfile::Builder::new()
+        .prefix("migtax-ab-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
+        .map_err(|e| Error::writing(std::env::temp_dir(), e))?;
+    let turns = Turns {
         args: &args,
-        scratch: &scratch.0,
+        scratch: scratch.path(),
     };
+    let arms = args.overrides.parsed.arms.as_deref().unwrap_or_default();
     let names = || [&args.baseline, &args.candidate].map(|binary| binary.display().to_string());
-    // The first migrations of a session meet cold caches and a machine that is still waking up.
-    session.block(None, &args.arms)?;
-    let [baseline, candidate] = session.batch(0, &args.arms)?;
-    session.keep("", &baseline, &candidate)?;
+    // The first migrations meet cold caches and a machine that is still waking up.
+    turns.block(None, arms)?;
+    let [baseline, candidate] = turns.batch(0, arms)?;
+    turns.keep("", &baseline, &candidate)?;
     let mut report = builds::judge_first(&baseline, &candidate, &config, names());
     let flagged = builds::flagged(&report);
     if !flagged.is_empty() {
@@ -92,8 +106,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 .collect::<Vec<_>>()
                 .join(", ")
         );
-        let [baseline, candidate] = session.batch(args.blocks, &flagged)?;
-        session.keep("confirm-", &baseline, &candidate)?;
+        let [baseline, candidate] = turns.batch(args.blocks, &flagged)?;
+        turns.keep("confirm-", &baseline, &candidate)?;
         report = builds::confirm(report, &baseline, &candidate, &config);
     }
     if let Some(out) = &args.out {
@@ -106,30 +120,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(report.verdict.exit_code())
 }
 
-/// A folder for run folders that nobody needs afterwards.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Scratch> {
-        let folder = std::env::temp_dir().join(format!("migtax-ab-{}", std::process::id()));
-        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
-        Ok(Scratch(folder))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What can't be removed is left in the folder for temporary files.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-struct Session<'a> {
+/// The two binaries, run in turns.
+struct Turns<'a> {
     args: &'a Args,
     scratch: &'a Path,
 }
 
-impl Session<'_> {
+impl Turns<'_> {
     /// A batch of blocks, numbered from `first`; baseline and candidate.
     fn batch(&self, first: u32, arms: &[Arm]) -> Result<[Results; 2]> {
         let mut sides = [Vec::new(), Vec::new()];
@@ -149,7 +146,8 @@ impl Session<'_> {
     /// Both binaries once; the candidate first in every second block, so that whatever the first
     /// does to the machine falls on both alike. Warm-up without a block number.
     fn block(&self, block: Option<u32>, arms: &[Arm]) -> Result<[Results; 2]> {
-        let seed = self.args.seed.wrapping_add(u64::from(block.unwrap_or(0)));
+        let first = self.args.overrides.parsed.stream.seed.unwrap_or(1);
+        let seed = first.wrapping_add(u64::from(block.unwrap_or(0)));
         let mut measured = [None, None];
         let order = if block.unwrap_or(0).is_multiple_of(2) {
             [0, 1]
@@ -177,7 +175,11 @@ impl Session<'_> {
             command.args(["--arms", &names.join(",")]);
         }
         command.arg("--out").arg(self.scratch.join("run"));
-        command.args(&self.args.run_args);
+        command.args(self.args.overrides.arguments(&["arms", "seed"]));
+        command.args(self.args.place.arguments(&[]));
+        if self.args.allow_software {
+            command.arg("--allow-software");
+        }
         let output = command
             .stdin(Stdio::null())
             .output()

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::record::{RecordArgs, record};
+use super::recording::{RecordingArgs, reduce};
 use super::workload_plot;
 use crate::error::{Error, Result};
-use crate::scenario::{self, MAX_MEMORY, Overrides, Scenario};
+use crate::scenario::{self, Scenario, StreamOverrides};
 use crate::units::{PAGE_SIZE, Rate, Size, Span};
 use crate::workload::measure::{Measurement, WindowStats, measure};
 use crate::workload::trace::Trace;
-use crate::workload::{Arrival, MergedStream, Placement};
+use crate::workload::{Arrival, MAX_MEMORY, MergedStream, Placement};
 
 /// Generate the dirty-page stream of a scenario without migrating, and measure it.
 #[derive(Debug, Clone, Args)]
@@ -46,18 +46,12 @@ pub struct WorkloadArgs {
     /// Print the table of the embedded traces' measured properties, and nothing else
     #[arg(long, conflicts_with_all = ["scenario", "json", "png", "csv"])]
     pub trace_table: bool,
-    /// Guest memory, such as 1GiB [guest.memory]
-    #[arg(long, value_name = "SIZE")]
-    pub memory: Option<Size>,
-    /// Page writes per second times the page size, such as 200MiB/s [workload.rate]
-    #[arg(long, value_name = "SIZE/s")]
-    pub rate: Option<Rate>,
-    /// Seed of the stream [guest.seed]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-    /// Turning a recording into a trace.
+    /// Values of the scenario to replace.
     #[command(flatten)]
-    pub record: RecordArgs,
+    pub overrides: StreamOverrides,
+    /// What to make of a recording.
+    #[command(flatten)]
+    pub recording: RecordingArgs,
 }
 
 /// Runs the verb; what it prints goes to standard output.
@@ -65,8 +59,8 @@ pub struct WorkloadArgs {
 /// # Errors
 /// Invalid input, and files that can't be read or written.
 pub fn run(args: &WorkloadArgs) -> Result<()> {
-    if let (Some(from), Some(out)) = (&args.record.from_lackey, &args.record.out) {
-        return record(&args.record, from, out);
+    if let (Some(from), Some(out)) = (&args.recording.from_lackey, &args.recording.out) {
+        return reduce(&args.recording, from, out);
     }
     if args.trace_table {
         print!("{}", trace_table()?);
@@ -75,7 +69,12 @@ pub fn run(args: &WorkloadArgs) -> Result<()> {
     let points = points(args)?;
     let mut measured = Vec::new();
     for scenario in &points {
-        measured.push(measure(scenario, &args.windows, args.duration)?);
+        measured.push(measure(
+            &scenario.name,
+            &scenario.stream_spec(),
+            &args.windows,
+            args.duration,
+        )?);
     }
     if let (Some(file), Some(first)) = (&args.png, measured.first()) {
         workload_plot::draw(file, first)?;
@@ -100,12 +99,7 @@ pub fn run(args: &WorkloadArgs) -> Result<()> {
 }
 
 fn points(args: &WorkloadArgs) -> Result<Vec<Scenario>> {
-    let overrides = Overrides {
-        memory: args.memory,
-        rate: args.rate,
-        seed: args.seed,
-        ..Overrides::default()
-    };
+    let overrides = args.overrides.clone().into();
     let trace = args.scenario.as_deref().and_then(|name| {
         name.strip_prefix("trace:")
             .or_else(|| name.ends_with(".trace").then_some(name))
@@ -147,7 +141,7 @@ fn export(file: &Path, scenario: &Scenario, duration: Span) -> Result<()> {
     let failed = |e| Error::writing(file, e);
     let mut out = BufWriter::new(std::fs::File::create(file).map_err(failed)?);
     writeln!(out, "at_ns,vcpu,page").map_err(failed)?;
-    let mut stream = MergedStream::new(scenario)?;
+    let mut stream = MergedStream::new(&scenario.stream_spec())?;
     while let Some((vcpu, write)) = stream.next_until(duration.as_nanos()) {
         writeln!(out, "{},{vcpu},{}", write.at_ns, write.page).map_err(failed)?;
     }
@@ -225,12 +219,12 @@ pub fn trace_table() -> Result<String> {
     let mut out = String::from(
         "| trace | duration | page writes | rate MiB/s | pages | working set MiB | 99% of writes MiB | IDC writes 10 ms | IDC pages 10 ms | IDC writes 100 ms | IDC pages 100 ms | peak/mean 10 ms | CRC-32 |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
-    let millis = |ms| Span(std::time::Duration::from_millis(ms));
+    let windows = [10, 100].map(|ms| Span(std::time::Duration::from_millis(ms)));
     for name in Trace::embedded() {
         let trace = Trace::open(name)?;
         let scenario = replay_of(name)?;
         let duration = Span(std::time::Duration::from_nanos(trace.duration_ns()));
-        let m = measure(&scenario, &[millis(10), millis(100)], duration)?;
+        let m = measure(name, &scenario.stream_spec(), &windows, duration)?;
         let [short, long] = m.windows.as_slice() else {
             unreachable!("two windows were asked for");
         };

@@ -1,32 +1,22 @@
 //! What a scenario's values may be.
 
-use super::{GuestSpec, MeasureSpec, MigrationSpec, Scenario, Workers, WorkloadSpec};
+use super::{ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Scenario, Workers};
 use crate::error::{Error, Result};
 use crate::guest::content::ContentSpec;
-use crate::scenario::ClockKind;
 use crate::units::{Bandwidth, PAGE_SIZE, Size};
 use crate::workload;
 
 /// TCP connections of a migration at most.
 pub const MAX_STREAMS: u32 = 64;
-/// vCPUs of a guest at most.
-pub const MAX_VCPUS: u32 = 64;
 /// Page content in one record at most.
 pub const MAX_RECORD: Size = Size(16 << 20);
-/// Guest memory at most: more than any virtual machine monitor supports.
-pub const MAX_MEMORY: Size = Size(64 << 40);
 
-/// Every checked field, dotted, and what it may be.
+/// Every field that is checked here, dotted, and what it may be.
 const ALLOWED: &[(&str, &str)] = &[
     (
         "name",
         "1 to 200 characters, none of them a control character",
     ),
-    (
-        "guest.memory",
-        "a whole number of 4KiB pages, from 4KiB to 64TiB",
-    ),
-    ("guest.vcpus", "1 to 64"),
     ("guest.seed", "a whole number from 0"),
     ("guest.content", "shares that sum to at most 1"),
     ("guest.content.zero", "a share from 0 to 1"),
@@ -38,10 +28,6 @@ const ALLOWED: &[(&str, &str)] = &[
     (
         "workload.rate",
         "a size per second such as 150MiB/s, up to one page write per nanosecond and vCPU; 0MiB/s is an idle guest",
-    ),
-    (
-        "workload.granularity",
-        "4KiB or 2MiB, not larger than guest.memory",
     ),
     ("workload.write", "\"word\" or \"page\""),
     ("migration.streams", "1 to 64"),
@@ -83,6 +69,7 @@ const ALLOWED: &[(&str, &str)] = &[
 pub(super) fn allowed(field: &str) -> Option<&'static str> {
     ALLOWED
         .iter()
+        .chain(workload::ALLOWED)
         .find(|(name, _)| *name == field)
         .map(|(_, text)| *text)
 }
@@ -119,8 +106,7 @@ impl Scenario {
             && !self.name.chars().any(char::is_control);
         require(fine, "name", format_args!("{:?}", self.name))?;
         self.guest.check()?;
-        self.workload.check(&self.guest)?;
-        workload::check(self)?;
+        self.stream_spec().check()?;
         self.migration.check()?;
         self.measure.check()?;
         require_link(self)
@@ -143,18 +129,6 @@ fn require_link(scenario: &Scenario) -> Result<()> {
 
 impl GuestSpec {
     fn check(&self) -> Result<()> {
-        let memory = self.memory.0;
-        let whole = memory.is_multiple_of(PAGE_SIZE as u64);
-        require(
-            memory > 0 && whole && memory <= MAX_MEMORY.0,
-            "guest.memory",
-            self.memory,
-        )?;
-        require(
-            (1..=MAX_VCPUS).contains(&self.vcpus),
-            "guest.vcpus",
-            self.vcpus,
-        )?;
         self.content.check()?;
         require(
             self.device_state.0 <= 1 << 30,
@@ -186,17 +160,6 @@ impl ContentSpec {
                 "{{ zero = {}, constant = {}, compressible = {} }}",
                 self.zero, self.constant, self.compressible
             ),
-        )
-    }
-}
-
-impl WorkloadSpec {
-    fn check(&self, guest: &GuestSpec) -> Result<()> {
-        let granularity = self.granularity;
-        require(
-            workload::GRANULARITIES.contains(&granularity.0) && granularity <= guest.memory,
-            "workload.granularity",
-            granularity,
         )
     }
 }

@@ -10,8 +10,8 @@ use crate::scenario::Scenario;
 /// Points of a matrix at most.
 const MAX_POINTS: usize = 1000;
 
-/// A scenario's table and its place in the matrix: varied fields, dotted, and their values.
-pub(super) type Point = (Table, BTreeMap<String, String>);
+/// The varied fields of a point, dotted, and their values.
+type Varied = BTreeMap<String, String>;
 
 /// Fields that are lists by nature, by their last name.
 const LISTS: [&str; 2] = ["arms", "parts"];
@@ -22,10 +22,10 @@ const LISTS: [&str; 2] = ["arms", "parts"];
 ///
 /// # Errors
 /// An empty list, or more than 1000 points.
-pub(super) fn expand(table: &Table) -> Result<Vec<Point>> {
+pub(super) fn expand(table: &Table) -> Result<Vec<(Table, Varied)>> {
     let mut axes = Vec::new();
     find_axes(table, &mut Vec::new(), &mut axes);
-    let mut points = vec![(table.clone(), BTreeMap::new())];
+    let mut points = vec![(table.clone(), Varied::new())];
     for (path, values) in axes {
         let field = path.join(".");
         if values.is_empty() {

@@ -12,12 +12,15 @@ mod load;
 mod matrix;
 mod overrides;
 
-pub use check::{MAX_MEMORY, MAX_RECORD, MAX_STREAMS, MAX_VCPUS};
+pub use check::{MAX_RECORD, MAX_STREAMS};
 pub use load::{DEFAULT_NAME, EMBEDDED, embedded, folder_name, load, load_points, parse};
-pub use overrides::{MOST_AUTO_BLOCKS, Overrides, Repetitions};
+pub use overrides::{
+    MOST_AUTO_BLOCKS, MigrationOverrides, Overrides, Repetitions, StreamOverrides,
+};
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::arm::Arm;
@@ -26,7 +29,7 @@ use crate::guest::write::WriteExtent;
 use crate::precopy::{Limits, OnStall};
 use crate::tracking::TrackerSpec;
 use crate::units::{Bandwidth, PAGE_SIZE, Rate, Size, Span};
-use crate::workload::{Arrival, Placement};
+use crate::workload::{Arrival, Placement, StreamSpec};
 
 /// A scenario with every value resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +56,21 @@ pub struct Scenario {
     /// How that is measured.
     #[serde(default)]
     pub measure: MeasureSpec,
+}
+
+impl Scenario {
+    /// What its dirty-page stream is generated from.
+    pub fn stream_spec(&self) -> StreamSpec {
+        StreamSpec {
+            memory: self.guest.memory,
+            vcpus: self.guest.vcpus,
+            seed: self.guest.seed,
+            rate: self.workload.rate,
+            arrival: self.workload.arrival.clone(),
+            placement: self.workload.placement.clone(),
+            granularity: self.workload.granularity,
+        }
+    }
 }
 
 /// The VM that migrates.
@@ -83,7 +101,7 @@ pub struct WorkloadSpec {
     pub rate: Rate,
     /// When pages are written.
     pub arrival: Arrival,
-    /// Where.
+    /// Which pages are written.
     pub placement: Placement,
     /// Unit of placement: `4KiB`, or `2MiB`, where each draw is a block of 512 pages that
     /// successive writes of the vCPU fill from its first page to its last.
@@ -93,7 +111,7 @@ pub struct WorkloadSpec {
 }
 
 /// The VM's encryption setting, as in encrypted vMotion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// Encrypted arms do not run.
@@ -146,7 +164,7 @@ pub struct MigrationSpec {
 }
 
 /// Which clock a run is made under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClockKind {
     /// Wall-clock time; vCPU threads write while the migration runs.

@@ -1,6 +1,6 @@
 //! Values of a scenario that the command line replaces.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::{ClockKind, Policy, Scenario};
 use crate::arm::Arm;
@@ -11,12 +11,12 @@ use crate::workload::Arrival;
 /// Measured blocks at most where their number is left open.
 pub const MOST_AUTO_BLOCKS: u32 = 200;
 
-/// How many measured blocks.
+/// Number of measured blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repetitions {
     /// As many as it takes, up to [`MOST_AUTO_BLOCKS`].
     Auto,
-    /// So many.
+    /// This many.
     Count(u32),
 }
 
@@ -33,25 +33,30 @@ impl std::str::FromStr for Repetitions {
     }
 }
 
-/// Flags that replace values of the scenario. Each has the meaning, and the range, of its field.
+/// Flags that replace values of the scenario's guest and stream. As in all of these, each has the
+/// meaning, and the range, of the field that its help names.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
-pub struct Overrides {
-    /// Arms to run, separated by commas [measure.arms]
-    #[arg(long, value_delimiter = ',', value_name = "A,B")]
-    pub arms: Option<Vec<Arm>>,
-    /// Measured blocks; each holds every arm once; auto: as many as --precision or --budget take
-    /// [measure.repetitions]
-    #[arg(long, value_name = "N|auto")]
-    pub reps: Option<Repetitions>,
-    /// Blocks run first and not counted [measure.warmup]
-    #[arg(long, value_name = "N")]
-    pub warmup: Option<u32>,
+pub struct StreamOverrides {
     /// Guest memory, such as 1GiB [guest.memory]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Size>,
     /// Page writes per second times the page size, such as 200MiB/s [workload.rate]
     #[arg(long, value_name = "SIZE/s")]
     pub rate: Option<Rate>,
+    /// Seed of memory content, stream and block order [guest.seed]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// Flags that replace values of the scenario's guest, stream and migration.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct MigrationOverrides {
+    /// Guest and stream.
+    #[command(flatten)]
+    pub stream: StreamOverrides,
+    /// Arms to run, separated by commas [measure.arms]
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    pub arms: Option<Vec<Arm>>,
     /// TCP connections, 1 to 64 [migration.streams]
     #[arg(long, value_name = "N")]
     pub streams: Option<u32>,
@@ -73,71 +78,74 @@ pub struct Overrides {
     /// Encryption policy [migration.policy]
     #[arg(long, value_name = "P")]
     pub policy: Option<Policy>,
-    /// Seed of memory content, stream and block order [guest.seed]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
 }
 
-impl Scenario {
-    /// Replaces the values that are given. [`Scenario::check`] the result.
-    pub fn apply(&mut self, o: &Overrides) {
-        fn set<T: Clone>(field: &mut T, value: &Option<T>) {
-            if let Some(value) = value {
-                field.clone_from(value);
-            }
+/// All flags that replace values of the scenario: what `migtax run` takes.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct Overrides {
+    /// What is migrated, and how.
+    #[command(flatten)]
+    pub migration: MigrationOverrides,
+    /// Measured blocks; each holds every arm once; auto: as many as --precision or --budget take
+    /// [measure.repetitions]
+    #[arg(long, value_name = "N|auto")]
+    pub reps: Option<Repetitions>,
+    /// Blocks run first and not counted [measure.warmup]
+    #[arg(long, value_name = "N")]
+    pub warmup: Option<u32>,
+}
+
+impl From<StreamOverrides> for Overrides {
+    fn from(stream: StreamOverrides) -> Self {
+        Overrides {
+            migration: MigrationOverrides {
+                stream,
+                ..MigrationOverrides::default()
+            },
+            ..Overrides::default()
         }
-        set(&mut self.measure.arms, &o.arms);
-        let blocks = o.reps.map(|reps| match reps {
-            Repetitions::Count(count) => count,
-            Repetitions::Auto => MOST_AUTO_BLOCKS,
-        });
-        set(&mut self.measure.repetitions, &blocks);
-        set(&mut self.measure.warmup, &o.warmup);
-        set(&mut self.guest.memory, &o.memory);
-        set(&mut self.workload.rate, &o.rate);
-        if let (Some(_), Arrival::Trace { speed, .. }) = (o.rate, &mut self.workload.arrival) {
-            // The rate asked for decides at which speed the trace runs.
-            *speed = None;
-        }
-        set(&mut self.migration.streams, &o.streams);
-        set(&mut self.migration.record, &o.record);
-        set(&mut self.migration.tracker, &o.tracker);
-        set(&mut self.measure.clock, &o.clock);
-        set(&mut self.migration.link, &o.link);
-        set(&mut self.migration.downtime_limit, &o.downtime_limit);
-        set(&mut self.migration.policy, &o.policy);
-        set(&mut self.guest.seed, &o.seed);
     }
 }
 
-/// The names that clap accepts are those of the scenario file.
-macro_rules! value_enum {
-    ($type:ident, $($variant:ident = $name:literal),+) => {
-        impl ValueEnum for $type {
-            fn value_variants<'a>() -> &'a [Self] {
-                &[$($type::$variant),+]
-            }
-            fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-                Some(match self {
-                    $($type::$variant => clap::builder::PossibleValue::new($name)),+
-                })
-            }
+impl Scenario {
+    /// Replaces the values that are given, and returns the names of their fields, dotted.
+    /// [`Scenario::check`] the result.
+    pub fn apply(&mut self, overrides: &Overrides) -> Vec<&'static str> {
+        let mut replaced = Vec::new();
+        macro_rules! replace {
+            ($value:expr => $section:ident.$field:ident) => {
+                if let Some(value) = $value {
+                    self.$section.$field = value;
+                    replaced.push(concat!(stringify!($section), ".", stringify!($field)));
+                }
+            };
         }
-    };
+        let migration = &overrides.migration;
+        let stream = &migration.stream;
+        let blocks = overrides.reps.map(|reps| match reps {
+            Repetitions::Count(count) => count,
+            Repetitions::Auto => MOST_AUTO_BLOCKS,
+        });
+        replace!(stream.memory => guest.memory);
+        replace!(stream.rate => workload.rate);
+        replace!(stream.seed => guest.seed);
+        replace!(migration.arms.clone() => measure.arms);
+        replace!(migration.streams => migration.streams);
+        replace!(migration.record => migration.record);
+        replace!(migration.tracker => migration.tracker);
+        replace!(migration.clock => measure.clock);
+        replace!(migration.link => migration.link);
+        replace!(migration.downtime_limit => migration.downtime_limit);
+        replace!(migration.policy => migration.policy);
+        replace!(blocks => measure.repetitions);
+        replace!(overrides.warmup => measure.warmup);
+        if let (Some(_), Arrival::Trace { speed, .. }) = (stream.rate, &mut self.workload.arrival) {
+            // The rate asked for decides at which speed the trace runs.
+            *speed = None;
+        }
+        replaced
+    }
 }
-value_enum!(
-    TrackerSpec,
-    Auto = "auto",
-    Bitmap = "bitmap",
-    Userfaultfd = "userfaultfd"
-);
-value_enum!(ClockKind, Live = "live", Virtual = "virtual");
-value_enum!(
-    Policy,
-    Disabled = "disabled",
-    Opportunistic = "opportunistic",
-    Required = "required"
-);
 
 #[cfg(test)]
 mod tests {
@@ -154,12 +162,14 @@ mod tests {
     fn every_flag_replaces_its_field() {
         let flags = "t --arms copy,aws-lc --reps 9 --memory 1GiB --rate 7MiB/s --streams 3 \
                      --record 64KiB --tracker bitmap --clock virtual --link 1Gbit/s \
-                     --downtime-limit 7ms --policy required --seed 42";
+                     --downtime-limit 7ms --policy required --seed 42 --warmup 3";
         let parsed = Command::try_parse_from(flags.split_whitespace()).unwrap();
         let mut scenario = crate::scenario::load(None).unwrap();
-        scenario.apply(&parsed.overrides);
+        let replaced = scenario.apply(&parsed.overrides);
+        assert_eq!(replaced.len(), flags.matches("--").count());
         assert_eq!(scenario.measure.arms, [Arm::COPY, Arm::AWS_LC]);
         assert_eq!(scenario.measure.repetitions, 9);
+        assert_eq!(scenario.measure.warmup, 3);
         assert_eq!(scenario.guest.memory, Size(1 << 30));
         assert_eq!(scenario.workload.rate, Rate(7 << 20));
         assert_eq!(scenario.migration.streams, 3);
@@ -180,7 +190,7 @@ mod tests {
     fn no_flag_changes_nothing() {
         let before = crate::scenario::load(None).unwrap();
         let mut after = before.clone();
-        after.apply(&Overrides::default());
+        assert!(after.apply(&Overrides::default()).is_empty());
         assert_eq!(before, after);
     }
 }

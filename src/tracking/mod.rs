@@ -20,6 +20,7 @@ pub mod userfaultfd;
 
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -31,7 +32,7 @@ pub use tracker::{Tracker, TrackerKind};
 pub use userfaultfd::Userfaultfd;
 
 /// Which tracker a scenario asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum TrackerSpec {
     /// `userfaultfd` where the kernel has it, else `bitmap`.

@@ -1,17 +1,63 @@
-//! What the parameters of arrival and placement may be.
+//! What the parameters of a stream may be.
 
+use super::arrival::law::ArrivalLaw;
+use super::spec::{Part, Placement, StreamSpec};
 use super::trace::Trace;
-use super::{MAX_VCPU_RATE, Part, Placement, Shape};
 use crate::error::{Error, Result};
-use crate::scenario::Scenario;
-use crate::units::{PAGE_SIZE, Span};
+use crate::units::{PAGE_SIZE, Size, Span};
 
-/// Refuses parameters of arrival and placement that can't be.
-pub(crate) fn check(scenario: &Scenario) -> Result<()> {
-    let shape = Shape::of(scenario)?;
-    let rate = scenario.workload.rate;
-    let peak_to_mean = shape.peak_to_mean();
-    let most = MAX_VCPU_RATE * f64::from(scenario.guest.vcpus) / peak_to_mean;
+/// vCPUs of a guest at most.
+pub const MAX_VCPUS: u32 = 64;
+/// Guest memory at most: more than any virtual machine monitor supports.
+pub const MAX_MEMORY: Size = Size(64 << 40);
+/// The most page writes per second that a vCPU can be asked for: one per nanosecond.
+const MAX_VCPU_RATE: f64 = 1e9;
+/// Sizes that placement works in.
+const GRANULARITIES: [Size; 2] = [Size(PAGE_SIZE as u64), Size(2 << 20)];
+
+const MEMORY: &str = "a whole number of 4KiB pages, from 4KiB to 64TiB";
+const VCPUS: &str = "1 to 64";
+const GRANULARITY: &str = "4KiB or 2MiB, not larger than guest.memory";
+
+/// Fields of a scenario that are checked here by themselves, and what each may be.
+pub(crate) const ALLOWED: &[(&str, &str)] = &[
+    ("guest.memory", MEMORY),
+    ("guest.vcpus", VCPUS),
+    ("workload.granularity", GRANULARITY),
+];
+
+impl StreamSpec {
+    /// Refuses what can't be, in one line: the scenario's field, its value, what is allowed.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the first such value, and for a trace that can't be used.
+    pub fn check(&self) -> Result<()> {
+        let memory = self.memory;
+        let whole = memory.0 > 0 && memory.0.is_multiple_of(PAGE_SIZE as u64);
+        require(
+            whole && memory <= MAX_MEMORY,
+            "guest.memory",
+            memory,
+            MEMORY,
+        )?;
+        let vcpus = (1..=MAX_VCPUS).contains(&self.vcpus);
+        require(vcpus, "guest.vcpus", self.vcpus, VCPUS)?;
+        require(
+            GRANULARITIES.contains(&self.granularity) && self.granularity <= memory,
+            "workload.granularity",
+            self.granularity,
+            GRANULARITY,
+        )?;
+        check_rate(self)?;
+        check_placement(self)
+    }
+}
+
+/// Refuses an arrival that can't be, and a rate that is too high for it.
+fn check_rate(spec: &StreamSpec) -> Result<()> {
+    let peak_to_mean = ArrivalLaw::of(spec)?.peak_to_mean();
+    let rate = spec.rate;
+    let most = MAX_VCPU_RATE * f64::from(spec.vcpus) / peak_to_mean;
     require(
         rate.0 as f64 / PAGE_SIZE as f64 <= most,
         "workload.rate",
@@ -20,8 +66,7 @@ pub(crate) fn check(scenario: &Scenario) -> Result<()> {
             "at most {:.0}MiB/s fits: one page write per nanosecond and vCPU in a burst of {peak_to_mean} times the mean",
             (most * PAGE_SIZE as f64 / f64::from(1 << 20)).floor()
         ),
-    )?;
-    placement(scenario)
+    )
 }
 
 /// Refuses `value` unless `fine`.
@@ -38,24 +83,24 @@ fn require(
     }
 }
 
-fn placement(scenario: &Scenario) -> Result<()> {
+fn check_placement(spec: &StreamSpec) -> Result<()> {
     const FIELD: &str = "workload.placement";
-    match &scenario.workload.placement {
-        Placement::Trace { file, scale_pages } => check_trace(scenario, file, *scale_pages),
+    match &spec.placement {
+        Placement::Trace { file, scale_pages } => check_trace(spec, file, *scale_pages),
         Placement::Mixture { parts } => check_parts(parts, FIELD),
         other => check_plain(other, FIELD),
     }
 }
 
-fn check_trace(scenario: &Scenario, file: &str, scale_pages: bool) -> Result<()> {
+fn check_trace(spec: &StreamSpec, file: &str, scale_pages: bool) -> Result<()> {
     let trace = Trace::open(file)?;
     require(
-        scenario.workload.granularity.0 == PAGE_SIZE as u64,
+        spec.granularity.0 == PAGE_SIZE as u64,
         "workload.granularity",
-        scenario.workload.granularity,
+        spec.granularity,
         "a trace has pages of 4KiB",
     )?;
-    let pages = scenario.guest.memory.pages();
+    let pages = spec.memory.pages();
     require(
         scale_pages || trace.pages <= pages,
         "workload.placement.file",

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use super::{PageWrite, WriteStream};
+use super::spec::StreamSpec;
+use super::stream::WriteStream;
+use super::write::PageWrite;
 use crate::error::Result;
-use crate::scenario::Scenario;
 
 /// Writes generated at a time for a vCPU.
 const BATCH: usize = 1024;
@@ -14,19 +15,20 @@ const BATCH: usize = 1024;
 /// The writes of all vCPUs, ordered by (time, vCPU).
 #[derive(Debug)]
 pub struct MergedStream {
-    lanes: Vec<Lane>,
+    vcpus: Vec<Vcpu>,
     /// The next write of every vCPU whose stream has not ended: (time, vCPU), earliest on top.
     heads: BinaryHeap<Reverse<(u64, u32)>>,
 }
 
+/// A vCPU's stream and its writes that are generated and not yet handed out.
 #[derive(Debug)]
-struct Lane {
+struct Vcpu {
     stream: WriteStream,
     batch: Vec<PageWrite>,
     next: usize,
 }
 
-impl Lane {
+impl Vcpu {
     /// The next write, without taking it.
     fn peek(&mut self) -> Option<PageWrite> {
         if self.next == self.batch.len() {
@@ -42,19 +44,19 @@ impl MergedStream {
     /// The merged stream from time 0.
     ///
     /// # Errors
-    /// A scenario that [`Scenario::check`] refuses.
-    pub fn new(scenario: &Scenario) -> Result<MergedStream> {
-        let lanes = (0..scenario.guest.vcpus)
+    /// A specification that [`StreamSpec::check`] refuses.
+    pub fn new(spec: &StreamSpec) -> Result<MergedStream> {
+        let vcpus = (0..spec.vcpus)
             .map(|vcpu| {
-                Ok(Lane {
-                    stream: WriteStream::new(scenario, vcpu)?,
+                Ok(Vcpu {
+                    stream: WriteStream::new(spec, vcpu)?,
                     batch: Vec::with_capacity(BATCH),
                     next: 0,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
         let mut merged = MergedStream {
-            lanes,
+            vcpus,
             heads: BinaryHeap::new(),
         };
         merged.find_heads();
@@ -63,20 +65,20 @@ impl MergedStream {
 
     fn find_heads(&mut self) {
         self.heads = (0u32..)
-            .zip(&mut self.lanes)
-            .filter_map(|(vcpu, lane)| lane.peek().map(|w| Reverse((w.at_ns, vcpu))))
+            .zip(&mut self.vcpus)
+            .filter_map(|(number, vcpu)| vcpu.peek().map(|w| Reverse((w.at_ns, number))))
             .collect();
     }
 
     /// Drops the writes before `at_ns`, as [`WriteStream::skip_to`] does.
     pub fn skip_to(&mut self, at_ns: u64) {
-        for lane in &mut self.lanes {
-            while let Some(write) = lane.peek() {
+        for vcpu in &mut self.vcpus {
+            while let Some(write) = vcpu.peek() {
                 if write.at_ns >= at_ns {
                     break;
                 }
-                let due = &lane.batch[lane.next..];
-                lane.next += due.partition_point(|w| w.at_ns < at_ns);
+                let due = &vcpu.batch[vcpu.next..];
+                vcpu.next += due.partition_point(|w| w.at_ns < at_ns);
             }
         }
         self.find_heads();
@@ -86,19 +88,19 @@ impl MergedStream {
     #[inline]
     pub fn next_until(&mut self, until_ns: u64) -> Option<(u32, PageWrite)> {
         let mut head = self.heads.peek_mut()?;
-        let Reverse((at_ns, vcpu)) = *head;
+        let Reverse((at_ns, number)) = *head;
         if at_ns >= until_ns {
             return None;
         }
-        let lane = &mut self.lanes[vcpu as usize];
-        let write = lane.batch[lane.next];
-        lane.next += 1;
-        match lane.peek() {
-            Some(next) => *head = Reverse((next.at_ns, vcpu)),
+        let vcpu = &mut self.vcpus[number as usize];
+        let write = vcpu.batch[vcpu.next];
+        vcpu.next += 1;
+        match vcpu.peek() {
+            Some(next) => *head = Reverse((next.at_ns, number)),
             None => {
                 PeekMut::pop(head);
             }
         }
-        Some((vcpu, write))
+        Some((number, write))
     }
 }

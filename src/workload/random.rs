@@ -7,7 +7,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 /// part of a workload leaves the draws of the others alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
-pub(crate) enum Purpose {
+pub(super) enum Purpose {
     /// Lengths of phases, shared by all vCPUs.
     Phase = 1,
     /// Instants of writes.
@@ -26,71 +26,71 @@ const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 /// SplitMix64's output function (Steele, Lea, Flood 2014; constants by Stafford): a bijection of
 /// 64-bit words.
 #[inline]
-pub(crate) fn mix(mut z: u64) -> u64 {
+pub(super) fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
 
-/// The sub-seed of (seed, purpose, lane): `mix(mix(mix(seed + g) + purpose g) + lane g)` in
-/// 64-bit wrapping arithmetic, with g = 0x9e3779b97f4a7c15. The lane is the vCPU, or 0 where all
-/// vCPUs share the draws.
-pub(crate) fn sub_seed(seed: u64, purpose: Purpose, lane: u64) -> u64 {
+/// The sub-seed of (seed, purpose, index): `mix(mix(mix(seed + g) + purpose g) + index g)` in
+/// 64-bit wrapping arithmetic, with g = 0x9e3779b97f4a7c15. The index is the vCPU; where all vCPUs
+/// share the draws, the part of a mixture or 0.
+pub(super) fn sub_seed(seed: u64, purpose: Purpose, index: u64) -> u64 {
     let z = mix(seed.wrapping_add(GAMMA));
     let z = mix(z.wrapping_add((purpose as u64).wrapping_mul(GAMMA)));
-    mix(z.wrapping_add(lane.wrapping_mul(GAMMA)))
+    mix(z.wrapping_add(index.wrapping_mul(GAMMA)))
 }
 
 /// The k-th of a sequence of independent words: SplitMix64's k-th output.
 #[inline]
-pub(crate) fn nth_word(seed: u64, k: u64) -> u64 {
+pub(super) fn nth_word(seed: u64, k: u64) -> u64 {
     mix(seed.wrapping_add(k.wrapping_mul(GAMMA)))
 }
 
 /// A sequential generator (xoshiro256++).
 #[derive(Debug, Clone)]
-pub(crate) struct Draws(Xoshiro256PlusPlus);
+pub(super) struct Draws(Xoshiro256PlusPlus);
 
 impl Draws {
-    pub(crate) fn new(seed: u64, purpose: Purpose, lane: u64) -> Draws {
+    pub(super) fn new(seed: u64, purpose: Purpose, index: u64) -> Draws {
         Draws(Xoshiro256PlusPlus::seed_from_u64(sub_seed(
-            seed, purpose, lane,
+            seed, purpose, index,
         )))
     }
 
     /// 64 random bits.
     #[inline]
-    pub(crate) fn word(&mut self) -> u64 {
+    pub(super) fn word(&mut self) -> u64 {
         self.0.next_u64()
     }
 
     /// Uniform in [0, 1), a multiple of 2^-53.
     #[inline]
-    pub(crate) fn unit(&mut self) -> f64 {
+    pub(super) fn unit(&mut self) -> f64 {
         unit(self.word())
     }
 
     /// Uniform in 0..n. Its bias is below n / 2^64.
     #[inline]
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
+    pub(super) fn below(&mut self, n: u64) -> u64 {
         scale(self.word(), n)
     }
 
     /// Exponential with mean 1, by inversion: for draws that are not in a hot path.
-    pub(crate) fn exponential(&mut self) -> f64 {
+    pub(super) fn exponential(&mut self) -> f64 {
         -libm::log(1.0 - self.unit())
     }
 }
 
 /// The upper 53 bits of a word as a number in [0, 1).
 #[inline]
-pub(crate) fn unit(word: u64) -> f64 {
+pub(super) fn unit(word: u64) -> f64 {
     (word >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
 /// Scales a random word to 0..n.
 #[inline]
-pub(crate) fn scale(word: u64, n: u64) -> u64 {
+pub(super) fn scale(word: u64, n: u64) -> u64 {
     ((u128::from(word) * u128::from(n)) >> 64) as u64
 }
 
@@ -104,7 +104,7 @@ const AREA: f64 = 0.003_949_659_822_581_572;
 /// Draws exponential variates of mean 1 by the ziggurat method: one word and one multiplication
 /// for 99 of 100. The tables come from `libm`, so they are the same on every machine.
 #[derive(Debug, Clone)]
-pub(crate) struct Exponential {
+pub(super) struct Exponential {
     /// Right edge of each layer; the first is the pseudo-edge of the tail's layer.
     edge: [f64; LAYERS + 1],
     /// exp(-edge).
@@ -112,7 +112,7 @@ pub(crate) struct Exponential {
 }
 
 impl Exponential {
-    pub(crate) fn new() -> Box<Exponential> {
+    pub(super) fn new() -> Box<Exponential> {
         let mut edge = [0.0; LAYERS + 1];
         edge[0] = AREA / libm::exp(-TAIL);
         edge[1] = TAIL;
@@ -125,7 +125,7 @@ impl Exponential {
 
     /// The next variate.
     #[inline]
-    pub(crate) fn draw(&self, draws: &mut Draws) -> f64 {
+    pub(super) fn draw(&self, draws: &mut Draws) -> f64 {
         let word = draws.word();
         let layer = (word & (LAYERS as u64 - 1)) as usize;
         let x = unit(word) * self.edge[layer];

@@ -1,11 +1,11 @@
 //! The dirty-page stream of one vCPU.
 
-use super::PageWrite;
 use super::arrival::Arrivals;
 use super::placement::Places;
 use super::random::{Purpose, nth_word, sub_seed};
+use super::spec::StreamSpec;
+use super::write::PageWrite;
 use crate::error::Result;
-use crate::scenario::Scenario;
 
 /// Writes generated at a time while skipping.
 const SKIP_BATCH: usize = 4096;
@@ -23,16 +23,16 @@ pub struct WriteStream {
 }
 
 impl WriteStream {
-    /// The stream of vCPU `vcpu` (below the scenario's `vcpus`).
+    /// The stream of vCPU `vcpu` (below the specification's `vcpus`).
     ///
     /// # Errors
-    /// A scenario that [`Scenario::check`] refuses.
-    pub fn new(scenario: &Scenario, vcpu: u32) -> Result<WriteStream> {
-        scenario.check()?;
+    /// A specification that [`StreamSpec::check`] refuses.
+    pub fn new(spec: &StreamSpec, vcpu: u32) -> Result<WriteStream> {
+        spec.check()?;
         Ok(WriteStream {
-            arrivals: Arrivals::new(scenario, vcpu)?,
-            places: Places::new(scenario, vcpu)?,
-            value_seed: sub_seed(scenario.guest.seed, Purpose::Value, u64::from(vcpu)),
+            arrivals: Arrivals::new(spec, vcpu)?,
+            places: Places::new(spec, vcpu)?,
+            value_seed: sub_seed(spec.seed, Purpose::Value, u64::from(vcpu)),
             index: 0,
             pending: Vec::new(),
         })

@@ -2,8 +2,9 @@
 //!
 //! Input: the text of a scenario file.
 
-use migtax::scenario::{self, MAX_MEMORY, MAX_RECORD, MAX_STREAMS, MAX_VCPUS, Scenario};
+use migtax::scenario::{self, MAX_RECORD, MAX_STREAMS, Scenario};
 use migtax::units::{PAGE_SIZE, Size};
+use migtax::workload::{MAX_MEMORY, MAX_VCPUS};
 
 use crate::refusal::one_line;
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use migtax::workload::trace::{Cursor, Trace, TraceWriter};
+use migtax::workload::trace::{Replay, Trace, TraceWriter};
 
 use crate::refusal::one_line;
 
@@ -64,22 +64,22 @@ fn damage_is_refused(input: &[u8]) {
 fn replay(trace: &Arc<Trace>) {
     assert!(trace.writes > 0 && trace.pages > 0 && trace.duration_ns() > 0);
     assert!(trace.rate().is_finite() && trace.rate() > 0.0);
-    let mut once = Cursor::new(trace.clone(), false);
-    let mut again = Cursor::new(trace.clone(), true);
-    let first = Cursor::new(trace.clone(), false).next_write();
+    let mut once = Replay::new(trace.clone(), false);
+    let mut again = Replay::new(trace.clone(), true);
+    let first = Replay::new(trace.clone(), false).next();
     let mut last_ns = 0;
     for n in 0..trace.writes.min(MOST_WRITES) {
-        let write = once.next_write();
-        assert_eq!(write, again.next_write());
+        let write = once.next();
+        assert_eq!(write, again.next());
         let (at_ns, page) = write.unwrap_or_else(|| panic!("ends after {n}, not {}", trace.writes));
         assert!(last_ns <= at_ns && at_ns < trace.duration_ns());
         assert!(page < trace.pages);
         last_ns = at_ns;
     }
     if trace.writes <= MOST_WRITES {
-        assert_eq!(once.next_write(), None, "more than {}", trace.writes);
+        assert_eq!(once.next(), None, "more than {}", trace.writes);
         let repeated = first.map(|(at_ns, page)| (at_ns + trace.duration_ns(), page));
-        assert_eq!(again.next_write(), repeated);
+        assert_eq!(again.next(), repeated);
     }
 }
 
@@ -89,9 +89,9 @@ fn written_again(trace: &Arc<Trace>) {
         return;
     }
     let mut writer = TraceWriter::new(trace.quantum_ns);
-    let mut cursor = Cursor::new(trace.clone(), false);
+    let mut replay = Replay::new(trace.clone(), false);
     let mut writes = Vec::new();
-    while let Some(write) = cursor.next_write() {
+    while let Some(write) = replay.next() {
         writer.push(write.0, write.1);
         writes.push(write);
     }
@@ -111,10 +111,10 @@ fn written_again(trace: &Arc<Trace>) {
         )
     );
     let dense: Vec<u64> = pages.into_iter().collect();
-    let mut cursor = Cursor::new(again, false);
+    let mut replay = Replay::new(again, false);
     for (at_ns, page) in writes {
         let expected = dense.partition_point(|known| *known < page) as u64;
-        assert_eq!(cursor.next_write(), Some((at_ns, expected)));
+        assert_eq!(replay.next(), Some((at_ns, expected)));
     }
-    assert_eq!(cursor.next_write(), None);
+    assert_eq!(replay.next(), None);
 }

@@ -7,9 +7,11 @@ use serde::Serialize;
 
 use self::pages::PageTable;
 use self::statistics::{dispersion, entropy_slope, inverse_entropy, zipf_exponent};
-use super::{MergedStream, Placement, Shape, theory};
+use super::arrival::law::ArrivalLaw;
+use super::arrival::theory;
+use super::merged::MergedStream;
+use super::spec::{Placement, StreamSpec};
 use crate::error::{Error, Result};
-use crate::scenario::Scenario;
 use crate::units::{PAGE_SIZE, Span};
 
 /// Windows of one size at most, so that their counts fit in memory.
@@ -116,17 +118,22 @@ impl Counter {
 /// Generates `duration` of a scenario's stream and measures it in windows of the given sizes.
 ///
 /// # Errors
-/// A scenario that can't be, and windows that are no part of the duration.
-pub fn measure(scenario: &Scenario, windows: &[Span], duration: Span) -> Result<Measurement> {
+/// A specification that can't be, and windows that are no part of the duration.
+pub fn measure(
+    scenario: &str,
+    spec: &StreamSpec,
+    windows: &[Span],
+    duration: Span,
+) -> Result<Measurement> {
     let end = duration.as_nanos();
     let mut counters = counters(windows, duration)?;
-    let pages = scenario.guest.memory.pages();
-    let mut stream = MergedStream::new(scenario)?;
-    let shape = Shape::of(scenario)?;
+    let pages = spec.memory.pages();
+    let mut stream = MergedStream::new(spec)?;
+    let law = ArrivalLaw::of(spec)?;
     let mut table = PageTable::new(pages, counters.len());
-    let bin_ns = match &shape {
+    let bin_ns = match &law {
         // Theory knows the b-model's own intervals only.
-        Shape::Cascade(c) if (64..=FINE_BINS).contains(&(end / c.slot_ns)) => c.slot_ns,
+        ArrivalLaw::Cascade(c) if (64..=FINE_BINS).contains(&(end / c.slot_ns)) => c.slot_ns,
         _ => end.div_ceil(FINE_BINS).max(1),
     };
     let mut series = Series {
@@ -160,16 +167,16 @@ pub fn measure(scenario: &Scenario, windows: &[Span], duration: Span) -> Result<
     for counter in &mut counters {
         counter.advance(end);
     }
-    let per_second = scenario.workload.rate.0 as f64 / PAGE_SIZE as f64;
-    series.idc = idc_curve(&series, &shape, per_second);
+    let per_second = spec.rate.0 as f64 / PAGE_SIZE as f64;
+    series.idc = idc_curve(&series, &law, per_second);
     let counts = table.counts();
     let seconds = duration.as_secs_f64();
     Ok(Measurement {
-        scenario: scenario.name.clone(),
-        arrival: shape.describe(),
+        scenario: scenario.to_owned(),
+        arrival: law.describe(),
         duration_s: seconds,
         writes,
-        asked_rate_bytes_per_s: scenario.workload.rate.0 as f64,
+        asked_rate_bytes_per_s: spec.rate.0 as f64,
         rate_bytes_per_s: writes as f64 * PAGE_SIZE as f64 / seconds,
         working_set_bytes: (counts.len() * PAGE_SIZE) as u64,
         working_set_99_bytes: (statistics::hottest(&counts, 0.99) * PAGE_SIZE) as u64,
@@ -181,7 +188,7 @@ pub fn measure(scenario: &Scenario, windows: &[Span], duration: Span) -> Result<
             .map(inverse_entropy),
         windows: counters
             .iter()
-            .map(|c| window_stats(c, scenario, &shape, per_second))
+            .map(|c| window_stats(c, spec, &law, per_second))
             .collect(),
         series,
     })
@@ -232,7 +239,7 @@ fn share(value: u64, whole: u64, parts: usize) -> usize {
     (u128::from(value) * parts as u128 / u128::from(whole)) as usize
 }
 
-fn window_stats(c: &Counter, scenario: &Scenario, shape: &Shape, per_second: f64) -> WindowStats {
+fn window_stats(c: &Counter, spec: &StreamSpec, law: &ArrivalLaw, per_second: f64) -> WindowStats {
     let writes = dispersion(&c.writes);
     let distinct = dispersion(&c.distinct);
     let peak = c.writes.iter().copied().max().unwrap_or(0);
@@ -241,11 +248,11 @@ fn window_stats(c: &Counter, scenario: &Scenario, shape: &Shape, per_second: f64
         count: c.writes.len() as u64,
         mean_writes: writes.mean,
         mean_distinct_pages: distinct.mean,
-        mean_distinct_pages_theory: distinct_theory(scenario, shape, per_second, c.window_ns),
+        mean_distinct_pages_theory: distinct_theory(spec, law, per_second, c.window_ns),
         idc_writes: writes.index,
         idc_writes_ci: writes.interval,
         idc_writes_theory: if per_second > 0.0 {
-            theory::idc(shape, per_second, c.window_ns)
+            theory::idc(law, per_second, c.window_ns)
         } else {
             None
         },
@@ -260,21 +267,19 @@ fn window_stats(c: &Counter, scenario: &Scenario, shape: &Shape, per_second: f64
 }
 
 fn distinct_theory(
-    scenario: &Scenario,
-    shape: &Shape,
+    spec: &StreamSpec,
+    law: &ArrivalLaw,
     per_second: f64,
     window_ns: u64,
 ) -> Option<f64> {
-    let Placement::Uniform { working_set } = scenario.workload.placement else {
+    let Placement::Uniform { working_set } = spec.placement else {
         return None;
     };
-    let by_page = scenario.workload.granularity.0 == PAGE_SIZE as u64;
-    if *shape != Shape::Poisson || !by_page {
+    let by_page = spec.granularity.0 == PAGE_SIZE as u64;
+    if *law != ArrivalLaw::Poisson || !by_page {
         return None;
     }
-    let pages = (working_set * scenario.guest.memory.pages() as f64)
-        .round()
-        .max(1.0);
+    let pages = (working_set * spec.memory.pages() as f64).round().max(1.0);
     Some(theory::distinct_uniform(
         per_second * window_ns as f64 / 1e9,
         pages,
@@ -283,12 +288,12 @@ fn distinct_theory(
 
 /// The index of dispersion of the writes over windows of 1, 2, 4, ... bins, as long as there are
 /// 32 of them.
-fn idc_curve(series: &Series, shape: &Shape, per_second: f64) -> Vec<(f64, f64, Option<f64>)> {
+fn idc_curve(series: &Series, law: &ArrivalLaw, per_second: f64) -> Vec<(f64, f64, Option<f64>)> {
     let mut curve = Vec::new();
     let mut bins = series.fine.clone();
     let mut window_ns = series.bin_ns;
     while bins.len() >= 32 && per_second > 0.0 {
-        let theory = theory::idc(shape, per_second, window_ns);
+        let theory = theory::idc(law, per_second, window_ns);
         curve.push((window_ns as f64 / 1e9, dispersion(&bins).index, theory));
         bins = bins.chunks_exact(2).map(|pair| pair[0] + pair[1]).collect();
         window_ns *= 2;

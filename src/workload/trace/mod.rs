@@ -27,10 +27,12 @@
 
 mod lackey;
 mod read;
+mod replay;
 mod write;
 
 pub use lackey::reduce as reduce_lackey;
-pub use read::{Cursor, Trace};
+pub use read::Trace;
+pub use replay::Replay;
 pub use write::TraceWriter;
 
 const MAGIC: [u8; 8] = *b"mtxtrace";

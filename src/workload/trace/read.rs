@@ -1,4 +1,4 @@
-//! Reading and replaying traces.
+//! Reading traces.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub struct Trace {
     /// Page writes.
     pub writes: u64,
     checksum: u32,
-    body: Cow<'static, [u8]>,
+    pub(super) body: Cow<'static, [u8]>,
 }
 
 impl Trace {
@@ -234,9 +234,9 @@ fn read_file(name: &str) -> Result<Vec<u8>> {
 
 /// Reads the numbers of a body. Its errors end the check of a trace, so a replay never meets one.
 #[derive(Debug, Clone)]
-struct Reader<'a> {
-    body: &'a [u8],
-    at: usize,
+pub(super) struct Reader<'a> {
+    pub(super) body: &'a [u8],
+    pub(super) at: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -249,7 +249,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn number(&mut self) -> Result<u64, TraceError> {
+    pub(super) fn number(&mut self) -> Result<u64, TraceError> {
         let mut value = 0u64;
         for shift in (0..63).step_by(7) {
             let byte = *self
@@ -267,7 +267,7 @@ impl<'a> Reader<'a> {
 
     /// The gap before a run and its length.
     #[inline]
-    fn token(&mut self) -> Result<(u64, u64), TraceError> {
+    pub(super) fn token(&mut self) -> Result<(u64, u64), TraceError> {
         let token = self.number()?;
         let length = if token & 1 == 0 {
             1
@@ -276,92 +276,4 @@ impl<'a> Reader<'a> {
         };
         Ok((token >> 1, length))
     }
-}
-
-/// Walks through the writes of a trace in order, once or for ever.
-#[derive(Debug, Clone)]
-pub struct Cursor {
-    trace: Arc<Trace>,
-    repeat: bool,
-    at: usize,
-    /// Nanoseconds of the passes made before this one.
-    base_ns: u64,
-    /// Start of the current group within the pass.
-    group_ns: u64,
-    /// Quanta up to and with the current group.
-    quantum: u64,
-    /// Writes of the current group, and those of them handed out.
-    group: Vec<u64>,
-    done: usize,
-}
-
-impl Cursor {
-    /// At the start of the trace.
-    pub fn new(trace: Arc<Trace>, repeat: bool) -> Cursor {
-        Cursor {
-            trace,
-            repeat,
-            at: 0,
-            base_ns: 0,
-            group_ns: 0,
-            quantum: 0,
-            group: Vec::new(),
-            done: 0,
-        }
-    }
-
-    /// The next write: nanoseconds since the start of the replay at the recorded speed, and the
-    /// page. The writes of one quantum are spread evenly over it.
-    #[inline]
-    pub fn next_write(&mut self) -> Option<(u64, u64)> {
-        if self.done == self.group.len() && !self.next_group() {
-            return None;
-        }
-        let within = u64::from(self.trace.quantum_ns) * self.done as u64 / self.group.len() as u64;
-        let at_ns = self
-            .base_ns
-            .saturating_add(self.group_ns)
-            .saturating_add(within);
-        let page = self.group[self.done];
-        self.done += 1;
-        Some((at_ns, page))
-    }
-
-    fn next_group(&mut self) -> bool {
-        if self.at == self.trace.body.len() {
-            if !self.repeat {
-                return false;
-            }
-            self.at = 0;
-            self.quantum = 0;
-            self.base_ns = self.base_ns.saturating_add(self.trace.duration_ns());
-        }
-        self.group.clear();
-        self.done = 0;
-        let mut reader = Reader {
-            body: &self.trace.body,
-            at: self.at,
-        };
-        let read = read_group(&mut reader, &mut self.group);
-        let Ok(skip) = read else {
-            unreachable!("a trace is checked as a whole when it is opened");
-        };
-        self.quantum += skip;
-        self.group_ns = (self.quantum - 1) * u64::from(self.trace.quantum_ns);
-        self.at = reader.at;
-        true
-    }
-}
-
-fn read_group(reader: &mut Reader<'_>, pages: &mut Vec<u64>) -> Result<u64, TraceError> {
-    let skip = reader.number()?;
-    let tokens = reader.number()?;
-    let mut next = 0;
-    for _ in 0..tokens {
-        let (gap, length) = reader.token()?;
-        let first = next + gap;
-        next = first + length;
-        pages.extend(first..next);
-    }
-    Ok(skip)
 }

@@ -1,12 +1,12 @@
 //! A fixed permutation that scatters ranks over pages.
 
-use super::random::{Draws, Purpose};
+use crate::workload::random::{Draws, Purpose};
 
 /// A seeded bijection of 0..n that needs no table: rounds of odd multiplication and xor-shift on
 /// the next power of two, repeated until the value falls below n (cycle walking, fewer than two
 /// rounds on average).
 #[derive(Debug, Clone)]
-pub(crate) struct Scatter {
+pub(super) struct Scatter {
     n: u64,
     mask: u64,
     shift: u32,
@@ -15,10 +15,10 @@ pub(crate) struct Scatter {
 }
 
 impl Scatter {
-    /// The permutation of 0..n; `n` is at least 1.
-    pub(crate) fn new(seed: u64, lane: u64, n: u64) -> Scatter {
+    /// The permutation of 0..n, at least 1, for a part of a mixture (0 outside one).
+    pub(super) fn new(seed: u64, part: u64, n: u64) -> Scatter {
         let bits = u64::BITS - (n - 1).leading_zeros();
-        let mut draws = Draws::new(seed, Purpose::Scatter, lane);
+        let mut draws = Draws::new(seed, Purpose::Scatter, part);
         Scatter {
             n,
             mask: if bits == 0 {
@@ -34,7 +34,7 @@ impl Scatter {
 
     /// Where `index` (below n) lies.
     #[inline]
-    pub(crate) fn apply(&self, index: u64) -> u64 {
+    pub(super) fn apply(&self, index: u64) -> u64 {
         let mut x = index;
         loop {
             x = x.wrapping_add(self.offset) & self.mask;

@@ -11,7 +11,7 @@ use crate::workload::trace;
 
 /// Flags that turn valgrind's lackey output into a trace; `scripts/record-trace` uses them.
 #[derive(Debug, Clone, Args)]
-pub struct RecordArgs {
+pub struct RecordingArgs {
     /// Reduce the output of valgrind --tool=lackey --trace-mem=yes (FILE, or - for standard
     /// input) to a trace, instead of generating a stream
     #[arg(
@@ -53,7 +53,7 @@ pub struct RecordArgs {
 }
 
 /// Reduces lackey's output in `from` to a trace in `out`, and says what became of it.
-pub(super) fn record(args: &RecordArgs, from: &Path, out: &Path) -> Result<()> {
+pub(super) fn reduce(args: &RecordingArgs, from: &Path, out: &Path) -> Result<()> {
     let quantum_ns = u32::try_from(args.quantum.as_nanos())
         .ok()
         .filter(|ns| (1_000..=1_000_000_000).contains(ns))

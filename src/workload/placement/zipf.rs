@@ -1,6 +1,6 @@
 //! Zipf ranks at a cost that does not grow with the number of pages.
 
-use super::random::{Draws, unit};
+use crate::workload::random::{Draws, unit};
 
 /// Ranks that have a bucket of their own.
 const SINGLES: u64 = 64;
@@ -13,7 +13,7 @@ const PER_DOUBLING: u64 = 16;
 /// own weight. At most a twentieth or so of an exponent of 1 is rejected, and only draws near
 /// rejection need a power. About 64 + 16 log2(n / 64) buckets, whatever n.
 #[derive(Debug, Clone)]
-pub(crate) struct Zipf {
+pub(super) struct Zipf {
     exponent: f64,
     buckets: Vec<Bucket>,
     /// The alias table: (share kept, other bucket).
@@ -31,7 +31,7 @@ struct Bucket {
 
 impl Zipf {
     /// A distribution over `n` ranks, at least 1.
-    pub(crate) fn new(exponent: f64, n: u64) -> Zipf {
+    pub(super) fn new(exponent: f64, n: u64) -> Zipf {
         let mut buckets = Vec::new();
         let mut first = 1u64;
         while first <= n {
@@ -63,7 +63,7 @@ impl Zipf {
 
     /// The next rank, from 0.
     #[inline]
-    pub(crate) fn draw(&self, draws: &mut Draws) -> u64 {
+    pub(super) fn draw(&self, draws: &mut Draws) -> u64 {
         loop {
             let word = draws.word();
             // The high part of the product picks a column, the low part is its fraction.

@@ -1,9 +1,14 @@
 //! From what people think in, a burstiness at a window, to the parameters of a model.
 
-use super::shape::{Alternating, Cascade, LengthLaw, Shape};
+use std::time::Duration;
+
+use super::law::{Alternating, ArrivalLaw, Cascade, LengthLaw};
+use super::pareto::Pareto;
 use super::theory;
 use crate::error::{Error, Result};
-use crate::units::Span;
+use crate::units::{PAGE_SIZE, Rate, Span};
+use crate::workload::spec::{Arrival, Phases, StreamSpec};
+use crate::workload::trace::Trace;
 
 /// Periods of phases: 1 us to 24 h.
 const PERIOD_NS: [f64; 2] = [1e3, 86_400e9];
@@ -12,14 +17,149 @@ const LEAST_DUTY: f64 = 1e-4;
 /// The window that a burstiness is measured in, if none is named.
 const DEFAULT_WINDOW_NS: u64 = 100_000_000;
 
+impl ArrivalLaw {
+    /// The law that a stream's arrival asks for.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for parameters that can't be, and for a burstiness that the model can't
+    /// reach, with what is possible.
+    pub fn of(spec: &StreamSpec) -> Result<ArrivalLaw> {
+        let rate = spec.rate.0;
+        let per_second = rate as f64 / PAGE_SIZE as f64;
+        Ok(match &spec.arrival {
+            Arrival::Constant {} => ArrivalLaw::Constant,
+            Arrival::Poisson {} => ArrivalLaw::Poisson,
+            Arrival::OnOff {
+                duty,
+                period,
+                phases,
+                burstiness,
+                window,
+            } => Request {
+                duty: *duty,
+                period: *period,
+                low: 0.0,
+                law: match phases {
+                    Phases::Fixed => LengthLaw::Fixed,
+                    Phases::Exponential => LengthLaw::Exponential,
+                },
+                burstiness: *burstiness,
+                window: *window,
+            }
+            .solve(per_second)?,
+            Arrival::Mmpp {
+                duty,
+                period,
+                low,
+                burstiness,
+                window,
+            } => {
+                share(
+                    *low,
+                    "low",
+                    "a share of the mean rate from 0 to 1",
+                    0.0,
+                    1.0,
+                )?;
+                Request {
+                    duty: *duty,
+                    period: *period,
+                    low: *low,
+                    law: LengthLaw::Exponential,
+                    burstiness: *burstiness,
+                    window: *window,
+                }
+                .solve(per_second)?
+            }
+            Arrival::ParetoOnOff {
+                duty,
+                period,
+                shape,
+                longest,
+                burstiness,
+                window,
+            } => {
+                share(*shape, "shape", "above 1, up to 5", 1.0 + 1e-9, 5.0)?;
+                share(*longest, "longest", "2 to 1000000", 2.0, 1e6)?;
+                Request {
+                    duty: *duty,
+                    period: *period,
+                    low: 0.0,
+                    law: LengthLaw::Pareto(Pareto::new(*shape, *longest)),
+                    burstiness: *burstiness,
+                    window: *window,
+                }
+                .solve(per_second)?
+            }
+            Arrival::BModel {
+                b,
+                slot,
+                levels,
+                burstiness,
+                window,
+            } => ArrivalLaw::Cascade(cascade(
+                *b,
+                *slot,
+                *levels,
+                *burstiness,
+                *window,
+                per_second,
+            )?),
+            Arrival::Trace {
+                file,
+                speed,
+                repeat,
+            } => {
+                let trace = Trace::open(file)?;
+                let speed = match speed {
+                    Some(speed) => {
+                        share(*speed, "speed", "above 0, up to 1000000", 1e-6, 1e6)?;
+                        agree(&trace, *speed, spec.rate)?;
+                        *speed
+                    }
+                    None => rate as f64 / trace.rate(),
+                };
+                ArrivalLaw::Trace {
+                    trace,
+                    speed,
+                    repeat: *repeat,
+                }
+            }
+        })
+    }
+}
+
+/// A trace with a speed has its rate; another one asked for beside it can't be kept.
+fn agree(trace: &Trace, speed: f64, rate: Rate) -> Result<()> {
+    let own = trace.rate() * speed;
+    if (rate.0 as f64 - own).abs() <= 1.0 + own * 1e-6 {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "workload.rate",
+        rate,
+        format_args!(
+            "at speed {speed} the trace writes {own:.0}B/s; leave out rate or workload.arrival.speed"
+        ),
+    ))
+}
+
+/// Refuses a parameter of the arrival outside `least..=most`, NaN included.
+fn share(value: f64, name: &str, allowed: &str, least: f64, most: f64) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(invalid(name, value, allowed))
+}
+
 /// What is asked of an alternating process.
-pub(super) struct Request {
-    pub(super) duty: Option<f64>,
-    pub(super) period: Option<Span>,
-    pub(super) low: f64,
-    pub(super) law: LengthLaw,
-    pub(super) burstiness: Option<f64>,
-    pub(super) window: Option<Span>,
+struct Request {
+    duty: Option<f64>,
+    period: Option<Span>,
+    low: f64,
+    law: LengthLaw,
+    burstiness: Option<f64>,
+    window: Option<Span>,
 }
 
 fn invalid(name: &str, value: impl std::fmt::Display, allowed: impl std::fmt::Display) -> Error {
@@ -51,8 +191,8 @@ fn window_ns(burstiness: Option<f64>, window: Option<Span>) -> Result<u64> {
 }
 
 impl Request {
-    /// The shape at a mean rate of `per_second` writes.
-    pub(super) fn solve(&self, per_second: f64) -> Result<Shape> {
+    /// The law at a mean rate of `per_second` writes.
+    fn solve(&self, per_second: f64) -> Result<ArrivalLaw> {
         let window = window_ns(self.burstiness, self.window)?;
         if let Some(duty) = self.duty
             && !(duty > 0.0 && duty <= 1.0)
@@ -82,7 +222,7 @@ impl Request {
             ));
         }
         if wanted == 1.0 || per_second == 0.0 {
-            return Ok(Shape::Poisson);
+            return Ok(ArrivalLaw::Poisson);
         }
         match (self.duty, period_ns) {
             (Some(_), Some(_)) => Err(invalid(
@@ -111,8 +251,8 @@ impl Request {
         }
     }
 
-    fn at(&self, duty: f64, period_ns: f64) -> Shape {
-        Shape::Alternating(Alternating::new(duty, self.low, period_ns, self.law))
+    fn at(&self, duty: f64, period_ns: f64) -> ArrivalLaw {
+        ArrivalLaw::Alternating(Alternating::new(duty, self.low, period_ns, self.law))
     }
 
     /// The parameter between `tame` and `wild`, on a logarithmic scale, whose dispersion is the one
@@ -138,7 +278,7 @@ impl Request {
                 wanted,
                 format_args!(
                     "this model reaches {least:.3} to {most:.0} in windows of {} at this rate",
-                    Span(std::time::Duration::from_nanos(window))
+                    Span(Duration::from_nanos(window))
                 ),
             ));
         }
@@ -155,7 +295,7 @@ impl Request {
 }
 
 /// The b-model that is asked for.
-pub(super) fn cascade(
+fn cascade(
     b: Option<f64>,
     slot: Span,
     levels: u32,
@@ -196,7 +336,7 @@ pub(super) fn cascade(
             let Some(above) = above else {
                 return Err(invalid(
                     "window",
-                    Span(std::time::Duration::from_nanos(window)),
+                    Span(Duration::from_nanos(window)),
                     format_args!("slot ({slot}) times a power of two below 2^levels"),
                 ));
             };

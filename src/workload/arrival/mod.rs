@@ -1,16 +1,22 @@
 //! When pages are written: the instants of one vCPU's writes.
 
-use super::cascade::Cascading;
-use super::modulated::Modulated;
-use super::trace::Cursor;
-use super::{PageWrite, Shape};
-use crate::error::Result;
-use crate::scenario::Scenario;
-use crate::units::PAGE_SIZE;
+mod cascade;
+pub(super) mod law;
+mod modulated;
+pub(super) mod pareto;
+mod solve;
+pub mod theory;
 
-/// Random times are counted in 2^-12 ns, so that rounding does not bias short gaps; 52 days fit.
-pub(super) const TICK_BITS: u32 = 12;
-pub(super) const TICKS_PER_NS: f64 = (1u64 << TICK_BITS) as f64;
+use std::iter::{Skip, StepBy};
+
+use self::cascade::Cascading;
+use self::law::ArrivalLaw;
+use self::modulated::Modulated;
+use super::spec::StreamSpec;
+use super::trace::Replay;
+use super::write::PageWrite;
+use crate::error::Result;
+use crate::units::PAGE_SIZE;
 
 /// Generates the times of writes, in order.
 #[derive(Debug)]
@@ -20,7 +26,8 @@ pub(super) enum Arrivals {
     Constant(Even),
     Modulated(Box<Modulated>),
     Cascade(Box<Cascading>),
-    Trace(Box<Replay>),
+    /// Every vCPU takes its turn in the trace, which runs at the given speed.
+    Trace(Box<StepBy<Skip<Replay>>>, f64),
 }
 
 /// Evenly spaced writes at exact rational times.
@@ -34,47 +41,39 @@ pub(super) struct Even {
     rate: u64,
 }
 
-/// The times of a trace, of which this vCPU takes every `vcpus`-th.
-#[derive(Debug)]
-pub(super) struct Replay {
-    cursor: Cursor,
-    speed: f64,
-    skip_first: u32,
-    vcpus: u32,
-}
-
 impl Arrivals {
-    /// The arrivals of vCPU `vcpu` under a checked scenario.
+    /// The arrivals of vCPU `vcpu` under a checked specification.
     ///
     /// # Errors
     /// A trace that can't be opened.
-    pub(super) fn new(scenario: &Scenario, vcpu: u32) -> Result<Arrivals> {
-        let rate = scenario.workload.rate.0;
+    pub(super) fn new(spec: &StreamSpec, vcpu: u32) -> Result<Arrivals> {
+        let rate = spec.rate.0;
         if rate == 0 {
             return Ok(Arrivals::Idle);
         }
-        let (vcpus, seed) = (scenario.guest.vcpus, scenario.guest.seed);
+        let (vcpus, seed) = (spec.vcpus, spec.seed);
         // Mean gap between the writes of this vCPU.
-        let gap = PAGE_SIZE as f64 * 1e9 / rate as f64 * f64::from(vcpus) * TICKS_PER_NS;
-        Ok(match Shape::of(scenario)? {
-            Shape::Constant => Arrivals::Constant(Even::new(rate, vcpus, vcpu)),
-            Shape::Poisson => Arrivals::Modulated(Box::new(Modulated::poisson(gap, seed, vcpu))),
-            Shape::Alternating(a) => {
-                Arrivals::Modulated(Box::new(Modulated::alternating(gap, &a, seed, vcpu)))
+        let gap_ns = PAGE_SIZE as f64 * 1e9 / rate as f64 * f64::from(vcpus);
+        Ok(match ArrivalLaw::of(spec)? {
+            ArrivalLaw::Constant => Arrivals::Constant(Even::new(rate, vcpus, vcpu)),
+            ArrivalLaw::Poisson => {
+                Arrivals::Modulated(Box::new(Modulated::poisson(gap_ns, seed, vcpu)))
             }
-            Shape::Cascade(law) => {
+            ArrivalLaw::Alternating(a) => {
+                Arrivals::Modulated(Box::new(Modulated::alternating(gap_ns, &a, seed, vcpu)))
+            }
+            ArrivalLaw::Cascade(law) => {
                 Arrivals::Cascade(Box::new(Cascading::new(law, rate, vcpus, vcpu, seed)))
             }
-            Shape::Trace {
+            ArrivalLaw::Trace {
                 trace,
                 speed,
                 repeat,
-            } => Arrivals::Trace(Box::new(Replay {
-                cursor: Cursor::new(trace, repeat),
-                speed,
-                skip_first: vcpu,
-                vcpus,
-            })),
+            } => {
+                let replay = Replay::new(trace, repeat);
+                let own = replay.skip(vcpu as usize).step_by(vcpus as usize);
+                Arrivals::Trace(Box::new(own), speed)
+            }
         })
     }
 
@@ -82,22 +81,14 @@ impl Arrivals {
     pub(super) fn fill(&mut self, out: &mut Vec<PageWrite>, count: usize) {
         match self {
             Arrivals::Idle => {}
-            Arrivals::Constant(even) => out.extend((0..count).map(|_| write_at(even.next()))),
+            Arrivals::Constant(even) => out.extend((0..count).map(|_| PageWrite::at(even.next()))),
             Arrivals::Modulated(modulated) => modulated.fill(out, count),
             Arrivals::Cascade(cascade) => cascade.fill(out, count),
-            Arrivals::Trace(replay) => {
-                out.extend((0..count).map_while(|_| replay.next().map(write_at)));
+            Arrivals::Trace(replay, speed) => {
+                let times = replay.take(count).map(|(at_ns, _)| at_ns as f64 / *speed);
+                out.extend(times.map(|at_ns| PageWrite::at(at_ns as u64)));
             }
         }
-    }
-}
-
-#[inline]
-pub(super) fn write_at(at_ns: u64) -> PageWrite {
-    PageWrite {
-        at_ns,
-        page: 0,
-        value: 0,
     }
 }
 
@@ -126,16 +117,5 @@ impl Even {
             self.next_ns = self.next_ns.saturating_add(1);
         }
         now
-    }
-}
-
-impl Replay {
-    fn next(&mut self) -> Option<u64> {
-        let skip = std::mem::replace(&mut self.skip_first, self.vcpus - 1);
-        for _ in 0..skip {
-            self.cursor.next_write()?;
-        }
-        let (at_ns, _) = self.cursor.next_write()?;
-        Some((at_ns as f64 / self.speed) as u64)
     }
 }

@@ -1,10 +1,9 @@
 //! Arrivals of the b-model.
 
-use super::PageWrite;
-use super::arrival::write_at;
-use super::random::{Purpose, nth_word, sub_seed, unit};
-use super::shape::Cascade;
+use super::law::Cascade;
 use crate::units::PAGE_SIZE;
+use crate::workload::random::{Purpose, nth_word, sub_seed, unit};
+use crate::workload::write::PageWrite;
 
 /// The b-model's writes of one vCPU: spans one after another, each with exactly its writes.
 ///
@@ -12,7 +11,7 @@ use crate::units::PAGE_SIZE;
 /// node is the larger is the guest's (all vCPUs agree); the number of writes in it is whole, and
 /// the part that is left over goes either way at random, per vCPU.
 #[derive(Debug)]
-pub(super) struct Cascading {
+pub(in crate::workload) struct Cascading {
     law: Cascade,
     /// Writes per second over the page size, as a fraction of integers, is `rate / PAGE_SIZE`.
     rate: u64,
@@ -74,7 +73,9 @@ impl Cascading {
             let step = u128::from(self.law.slot_ns);
             out.extend((done..done + now).map(|i| {
                 let part = 2 * (i * self.vcpus + self.vcpu) + 1;
-                write_at(start.saturating_add((step * u128::from(part) / u128::from(parts)) as u64))
+                PageWrite::at(
+                    start.saturating_add((step * u128::from(part) / u128::from(parts)) as u64),
+                )
             }));
             self.slot.2 += now;
             left -= now;

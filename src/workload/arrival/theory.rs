@@ -1,24 +1,24 @@
 //! What the models' windows should look like: the index of dispersion of writes in theory, and
 //! the expected number of distinct pages.
 
+use super::law::{Alternating, ArrivalLaw, Cascade, LengthLaw};
 use super::pareto::Pareto;
-use super::shape::{Alternating, Cascade, LengthLaw, Shape};
 
 /// Index of dispersion of the writes in windows of `window_ns`, Var / Mean, for a stream of
 /// `per_second` writes a second in all. `None` where no formula applies: traces, and windows that
 /// are no interval of a b-model.
-pub fn idc(shape: &Shape, per_second: f64, window_ns: u64) -> Option<f64> {
+pub fn idc(law: &ArrivalLaw, per_second: f64, window_ns: u64) -> Option<f64> {
     let mean = per_second * window_ns as f64 / 1e9;
-    match shape {
-        Shape::Constant => {
+    match law {
+        ArrivalLaw::Constant => {
             // A window holds floor or ceil of the mean.
             let part = mean - mean.floor();
             Some(part * (1.0 - part) / mean)
         }
-        Shape::Poisson => Some(1.0),
-        Shape::Alternating(a) => Some(alternating(a, per_second, window_ns as f64)),
-        Shape::Cascade(c) => cascade(c, mean, window_ns),
-        Shape::Trace { .. } => None,
+        ArrivalLaw::Poisson => Some(1.0),
+        ArrivalLaw::Alternating(a) => Some(alternating(a, per_second, window_ns as f64)),
+        ArrivalLaw::Cascade(c) => cascade(c, mean, window_ns),
+        ArrivalLaw::Trace { .. } => None,
     }
 }
 
@@ -58,12 +58,12 @@ fn variance_exponential(on: f64, off: f64, t: f64) -> f64 {
     let duty = on / (on + off);
     let kt = t / on + t / off;
     // (kt - 1 + e^-kt) / kt^2, without cancellation for small kt.
-    let shape = if kt < 1e-4 {
+    let part = if kt < 1e-4 {
         0.5 - kt / 6.0
     } else {
         (kt + libm::expm1(-kt)) / (kt * kt)
     };
-    2.0 * duty * (1.0 - duty) * t * t * shape
+    2.0 * duty * (1.0 - duty) * t * t * part
 }
 
 /// Variance of the on-time in a window of t of a stationary alternating renewal process whose

@@ -1,16 +1,17 @@
 //! Where pages are written: the pages of one vCPU's writes.
 
-use super::random::{Draws, Purpose, unit};
-use super::scatter::Scatter;
-use super::trace::{Cursor, Trace};
-use super::zipf::Zipf;
-use super::{PageWrite, Placement};
-use crate::error::Result;
-use crate::scenario::Scenario;
-use crate::units::PAGE_SIZE;
+mod scatter;
+mod zipf;
 
-/// Page sizes that placement works in.
-pub(crate) const GRANULARITIES: [u64; 2] = [PAGE_SIZE as u64, 2 << 20];
+use std::iter::{Skip, StepBy};
+
+use self::scatter::Scatter;
+use self::zipf::Zipf;
+use super::random::{Draws, Purpose, unit};
+use super::spec::{Placement, StreamSpec};
+use super::trace::{Replay, Trace};
+use super::write::PageWrite;
+use crate::error::Result;
 
 /// Chooses the pages of writes, in units of `unit_pages` pages.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ enum Law {
     Moving(Region, Hot, u64),
     Sweep(Region, Sweep),
     Mixture(Vec<(f64, Law)>),
-    Trace(Box<Replay>),
+    Trace(Box<TracePages>),
 }
 
 /// The working set: a contiguous region.
@@ -59,12 +60,11 @@ struct Sweep {
 
 /// The pages of a trace, of which this vCPU takes every `vcpus`-th.
 #[derive(Debug)]
-struct Replay {
-    cursor: Cursor,
-    skip_first: u32,
-    vcpus: u32,
+struct TracePages {
+    own: StepBy<Skip<Replay>>,
     /// (trace pages, guest pages), if they are scaled.
     scale: Option<(u64, u64)>,
+    /// The last one.
     page: u64,
 }
 
@@ -77,24 +77,24 @@ struct Site {
 }
 
 impl Places {
-    /// The places of vCPU `vcpu` under a checked scenario.
+    /// The places of vCPU `vcpu` under a checked specification.
     ///
     /// # Errors
     /// A trace that can't be opened.
-    pub(super) fn new(scenario: &Scenario, vcpu: u32) -> Result<Places> {
-        let seed = scenario.guest.seed;
-        let unit_pages = scenario.workload.granularity.pages();
+    pub(super) fn new(spec: &StreamSpec, vcpu: u32) -> Result<Places> {
+        let seed = spec.seed;
+        let unit_pages = spec.granularity.pages();
         let site = Site {
-            total: scenario.guest.memory.pages() / unit_pages,
+            total: spec.memory.pages() / unit_pages,
             seed,
             vcpu,
-            vcpus: scenario.guest.vcpus,
+            vcpus: spec.vcpus,
         };
         Ok(Places {
             unit_pages,
             unit_start: 0,
             unit_written: unit_pages,
-            law: site.law(&scenario.workload.placement, 0, &mut 0)?,
+            law: site.law(&spec.placement, 0, &mut 0)?,
             draws: Draws::new(seed, Purpose::Page, u64::from(vcpu)),
         })
     }
@@ -129,18 +129,18 @@ impl Site {
         Region { first, units }
     }
 
-    fn hot(&self, region: Region, writes: f64, pages: f64, lane: u64) -> Hot {
+    fn hot(&self, region: Region, writes: f64, pages: f64, part: u64) -> Hot {
         let units = ((pages * region.units as f64 + 0.5) as u64).clamp(1, region.units);
         Hot {
             writes,
             units,
-            scatter: Scatter::new(self.seed, lane, region.units),
+            scatter: Scatter::new(self.seed, part, region.units),
         }
     }
 
-    /// The law of a placement; `lane` keeps the hot pages of a mixture's parts apart, `next` is
+    /// The law of a placement; `part` keeps the hot pages of a mixture's parts apart, `next` is
     /// where the next part's working set begins.
-    fn law(&self, placement: &Placement, lane: u64, next: &mut u64) -> Result<Law> {
+    fn law(&self, placement: &Placement, part: u64, next: &mut u64) -> Result<Law> {
         Ok(match placement {
             Placement::Uniform { working_set } => Law::Uniform(self.region(*working_set, next)),
             Placement::Zipf {
@@ -149,7 +149,7 @@ impl Site {
             } => {
                 let region = self.region(*working_set, next);
                 let zipf = Box::new(Zipf::new(*exponent, region.units));
-                Law::Zipf(region, zipf, Scatter::new(self.seed, lane, region.units))
+                Law::Zipf(region, zipf, Scatter::new(self.seed, part, region.units))
             }
             Placement::HotCold {
                 writes,
@@ -157,7 +157,7 @@ impl Site {
                 working_set,
             } => {
                 let region = self.region(*working_set, next);
-                Law::HotCold(region, self.hot(region, *writes, *pages, lane))
+                Law::HotCold(region, self.hot(region, *writes, *pages, part))
             }
             Placement::MovingHotSet {
                 writes,
@@ -166,7 +166,7 @@ impl Site {
                 working_set,
             } => {
                 let region = self.region(*working_set, next);
-                let hot = self.hot(region, *writes, *pages, lane);
+                let hot = self.hot(region, *writes, *pages, part);
                 Law::Moving(region, hot, every.as_nanos())
             }
             Placement::Sweep { working_set } => {
@@ -180,19 +180,18 @@ impl Site {
             Placement::Mixture { parts } => {
                 let mut below = 0.0;
                 let mut laws = Vec::new();
-                for (lane, part) in (1..).zip(parts) {
+                for (number, part) in (1..).zip(parts) {
                     below += part.share;
-                    laws.push((below, self.law(&part.placement, lane, next)?));
+                    laws.push((below, self.law(&part.placement, number, next)?));
                 }
                 Law::Mixture(laws)
             }
             Placement::Trace { file, scale_pages } => {
                 let trace = Trace::open(file)?;
                 let scale = scale_pages.then_some((trace.pages, self.total));
-                Law::Trace(Box::new(Replay {
-                    cursor: Cursor::new(trace, true),
-                    skip_first: self.vcpu,
-                    vcpus: self.vcpus,
+                let own = Replay::new(trace, true).skip(self.vcpu as usize);
+                Law::Trace(Box::new(TracePages {
+                    own: own.step_by(self.vcpus as usize),
                     scale,
                     page: 0,
                 }))
@@ -251,21 +250,17 @@ impl Law {
                 }
                 unit
             }
-            Law::Trace(replay) => replay.next(),
+            Law::Trace(pages) => pages.next(),
             Law::Mixture(_) => unreachable!("a mixture has no mixture as a part"),
         }
     }
 }
 
-impl Replay {
+impl TracePages {
     /// The page of this vCPU's next write; the last one again after the end of a trace that does
     /// not repeat (there are no times to go with it).
     fn next(&mut self) -> u64 {
-        let skip = std::mem::replace(&mut self.skip_first, self.vcpus - 1);
-        for _ in 0..skip {
-            self.cursor.next_write();
-        }
-        if let Some((_, page)) = self.cursor.next_write() {
+        if let Some((_, page)) = self.own.next() {
             self.page = match self.scale {
                 None => page,
                 Some((from, to)) => (u128::from(page) * u128::from(to) / u128::from(from)) as u64,

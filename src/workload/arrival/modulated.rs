@@ -1,14 +1,17 @@
 //! Poisson arrivals whose rate alternates between two levels.
 
-use super::PageWrite;
-use super::arrival::{TICK_BITS, TICKS_PER_NS, write_at};
+use super::law::{Alternating, LengthLaw};
 use super::pareto::Pareto;
-use super::random::{Draws, Exponential, Purpose};
-use super::shape::{Alternating, LengthLaw};
+use crate::workload::random::{Draws, Exponential, Purpose};
+use crate::workload::write::PageWrite;
+
+/// Random times are counted in 2^-12 ns, so that rounding does not bias short gaps; 52 days fit.
+const TICK_BITS: u32 = 12;
+const TICKS_PER_NS: f64 = (1u64 << TICK_BITS) as f64;
 
 /// A Poisson process whose rate alternates between two levels.
 #[derive(Debug)]
-pub(super) struct Modulated {
+pub(in crate::workload) struct Modulated {
     /// Mean gap between this vCPU's writes at each level, in ticks; infinite at rate 0.
     gap: [f64; 2],
     phases: Lengths,
@@ -32,13 +35,15 @@ enum Lengths {
 }
 
 impl Modulated {
-    /// A Poisson process with the given mean gap in ticks.
-    pub(super) fn poisson(gap: f64, seed: u64, vcpu: u32) -> Modulated {
+    /// A Poisson process with the given mean gap.
+    pub(super) fn poisson(gap_ns: f64, seed: u64, vcpu: u32) -> Modulated {
+        let gap = gap_ns * TICKS_PER_NS;
         Modulated::start([gap, f64::INFINITY], Lengths::Endless, seed, vcpu)
     }
 
     /// An alternating process with the given mean gap over all time.
-    pub(super) fn alternating(gap: f64, a: &Alternating, seed: u64, vcpu: u32) -> Modulated {
+    pub(super) fn alternating(gap_ns: f64, a: &Alternating, seed: u64, vcpu: u32) -> Modulated {
+        let gap = gap_ns * TICKS_PER_NS;
         let means = a.means_ns.map(|ns| ns * TICKS_PER_NS);
         let phases = match a.law {
             _ if means[1] <= 0.0 => Lengths::Endless,
@@ -79,7 +84,7 @@ impl Modulated {
                         break;
                     }
                     self.now = now;
-                    out.push(write_at(now >> TICK_BITS));
+                    out.push(PageWrite::at(now >> TICK_BITS));
                     left -= 1;
                 }
                 if left == 0 {
