@@ -27,6 +27,28 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The path that `name` is, where it could have been the name of a `kind` that is embedded; `known`
+/// are those.
+///
+/// # Errors
+/// [`Error::Invalid`] if it looks like a name and there is no such file.
+pub fn path_of<'a>(
+    kind: &str,
+    name: &'a str,
+    known: impl Iterator<Item = &'static str>,
+) -> Result<&'a Path> {
+    let path = Path::new(name);
+    let looks_like_a_path = path.components().count() > 1 || path.extension().is_some();
+    if looks_like_a_path || path.exists() {
+        return Ok(path);
+    }
+    let known: Vec<&str> = known.collect();
+    Err(Error::Invalid(format!(
+        "there is no {kind} \"{name}\": a path, or one of {}",
+        known.join(", ")
+    )))
+}
+
 /// Writes a file aside under a name of its own, flushes it to the device and renames it into place,
 /// so that a reader meets the old file or the new one and a link there is replaced, not followed.
 /// Makes its folder first.

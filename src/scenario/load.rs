@@ -7,6 +7,7 @@ use toml::{Table, Value};
 
 use super::{Overrides, Scenario, check, matrix};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::units::Rate;
 use crate::workload::trace::Trace;
 use crate::workload::{Arrival, Placement};
@@ -110,15 +111,7 @@ pub fn parse(origin: &str, text: &str) -> Result<Vec<Scenario>> {
 }
 
 fn read(name: &str) -> Result<String> {
-    let path = Path::new(name);
-    let looks_like_a_path = path.components().count() > 1 || path.extension().is_some();
-    if !looks_like_a_path && !path.exists() {
-        let names: Vec<&str> = EMBEDDED.iter().map(|(name, _)| *name).collect();
-        return Err(Error::Invalid(format!(
-            "there is no scenario \"{name}\": a path, or one of {}",
-            names.join(", ")
-        )));
-    }
+    let path = files::path_of("scenario", name, EMBEDDED.iter().map(|(name, _)| *name))?;
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|e| Error::reading(path, e))?;
     let length = file

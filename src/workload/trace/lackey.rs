@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::TraceWriter;
+use super::write::TraceWriter;
 use crate::error::{Error, Result};
 use crate::units::PAGE_SIZE;
 

@@ -1,11 +1,14 @@
 //! Reading traces.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::io::Read as _;
 use std::sync::Arc;
 
-use super::{HEADER, MAGIC, MAX_BODY, MAX_DURATION_NS, MAX_PAGES, MAX_TEXT, TraceError, VERSION};
+use super::format::{
+    HEADER, MAGIC, MAX_BODY, MAX_DURATION_NS, MAX_PAGES, MAX_TEXT, TraceError, VERSION,
+};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::units::PAGE_SIZE;
 
 macro_rules! embed {
@@ -213,16 +216,7 @@ fn field(bytes: &[u8], at: &mut usize, length: usize) -> Result<u64, TraceError>
 }
 
 fn read_file(name: &str) -> Result<Vec<u8>> {
-    use std::io::Read;
-    let path = Path::new(name);
-    let looks_like_a_path = path.components().count() > 1 || path.extension().is_some();
-    if !looks_like_a_path && !path.exists() {
-        let names: Vec<&str> = Trace::embedded().collect();
-        return Err(Error::Invalid(format!(
-            "there is no trace \"{name}\": a path, or one of {}",
-            names.join(", ")
-        )));
-    }
+    let path = files::path_of("trace", name, Trace::embedded())?;
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|e| Error::reading(path, e))?;
     let most = HEADER + MAX_TEXT + MAX_BODY + 4;

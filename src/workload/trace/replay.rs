@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::TraceError;
+use super::format::TraceError;
 use super::read::{Reader, Trace};
 
 /// The writes of a trace in order, once or for ever. Each is the nanoseconds since the start of the

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{MAGIC, MAX_BODY, MAX_DURATION_NS, MAX_PAGES, MAX_TEXT, VERSION};
+use super::format::{MAGIC, MAX_BODY, MAX_DURATION_NS, MAX_PAGES, MAX_TEXT, VERSION};
 use crate::error::{Error, Result};
 
 /// Collects page writes in time order and encodes them as a trace file.
