@@ -94,6 +94,16 @@ fn report(folder: &Path) -> serde_json::Value {
 }
 
 #[test]
+fn flags_that_ab_gives_itself_are_refused_by_name() {
+    for (flag, said) in [("--reps", "'--blocks'"), ("--warmup", "'--warmup'")] {
+        let flags = ["ab", "--baseline=a", "--candidate=b", flag, "3"];
+        let error = Command::try_parse_from(flags).map(|_| flag);
+        let error = error.expect_err("no option does nothing").to_string();
+        assert!(error.contains(flag) && error.contains(said), "{error}");
+    }
+}
+
+#[test]
 fn equal_builds_pass_after_one_batch_in_alternating_order() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

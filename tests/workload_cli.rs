@@ -151,6 +151,22 @@ fn bad_flags_are_invalid_input() {
 }
 
 #[test]
+fn flags_of_a_migration_are_refused_by_name() {
+    let cases = [
+        ("--arms", "plain"),
+        ("--streams", "2"),
+        ("--policy", "required"),
+        ("--clock", "virtual"),
+        ("--reps", "2"),
+    ];
+    for (flag, value) in cases {
+        let error = Command::try_parse_from(["workload", flag, value]).map(|_| flag);
+        let error = error.expect_err("no option does nothing").to_string();
+        assert!(error.contains(&format!("'{flag}'")), "{error}");
+    }
+}
+
+#[test]
 fn burstiness_out_of_reach_is_refused_with_what_is_possible() {
     // (arrival, what the error must hold); the rate is 12800 writes/s, 1280 a window.
     let cases = [

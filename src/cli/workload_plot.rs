@@ -1,13 +1,11 @@
 //! The picture of a dirty-page stream: rate over time, page heat map, index of dispersion.
 
 use std::path::Path;
-use std::sync::Once;
 
 use plotters::prelude::*;
-use plotters::style::{FontStyle, register_font};
 
 use crate::error::{Error, Result};
-use crate::report::chart::render::png_file;
+use crate::report::chart::render::{fonts, png_file};
 use crate::units::PAGE_SIZE;
 use crate::workload::measure::{HEAT, Measurement};
 
@@ -33,12 +31,7 @@ pub fn draw(file: &Path, measured: &Measurement) -> Result<()> {
             "a file name that ends in .png",
         ));
     }
-    static FONT: Once = Once::new();
-    FONT.call_once(|| {
-        // A font that comes with the program: the machine may have none. A font that can't be
-        // read shows in drawing.
-        let _ = register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular());
-    });
+    fonts()?;
     // Tried first, so that the operating system's own message is what the user reads.
     std::fs::write(file, []).map_err(|e| Error::writing(file, e))?;
     let picture = picture(measured)

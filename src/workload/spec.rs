@@ -30,7 +30,7 @@ pub struct StreamSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "model", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Arrival {
-    /// At equal distances.
+    /// Evenly spaced in time.
     Constant {},
     /// At random, independently of each other: a Poisson process.
     Poisson {},

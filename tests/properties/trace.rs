@@ -89,11 +89,9 @@ fn written_again(trace: &Arc<Trace>) {
         return;
     }
     let mut writer = TraceWriter::new(trace.quantum_ns);
-    let mut replay = Replay::new(trace.clone(), false);
-    let mut writes = Vec::new();
-    while let Some(write) = replay.next() {
-        writer.push(write.0, write.1);
-        writes.push(write);
+    let writes: Vec<(u64, u64)> = Replay::new(trace.clone(), false).collect();
+    for (at_ns, page) in &writes {
+        writer.push(*at_ns, *page);
     }
     let bytes = writer
         .finish(trace.duration_ns(), &trace.text)

@@ -154,7 +154,10 @@ fn cannot_draw(error: &dyn std::fmt::Display) -> Error {
 }
 
 /// Registers the fonts that bitmaps are set in, once.
-fn fonts() -> Result<()> {
+///
+/// # Errors
+/// A font that can't be read.
+pub(crate) fn fonts() -> Result<()> {
     static READY: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     let ready = READY.get_or_init(|| {
         register_font(FAMILY, FontStyle::Normal, dejavu::sans::regular()).is_ok()

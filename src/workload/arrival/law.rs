@@ -9,7 +9,7 @@ use crate::workload::trace::Trace;
 /// How writes arrive, with nothing left to solve. Times in nanoseconds.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ArrivalLaw {
-    /// At equal distances.
+    /// Evenly spaced in time.
     Constant,
     /// A Poisson process.
     Poisson,

@@ -18,7 +18,7 @@ macro_rules! embed {
 }
 
 /// The embedded traces: every file of `datasets/traces`, by name.
-pub(crate) const EMBEDDED: &[(&str, &[u8])] = embed!["redis", "sqlite", "python", "gcc"];
+const EMBEDDED: &[(&str, &[u8])] = embed!["redis", "sqlite", "python", "gcc"];
 
 /// A recorded trace, checked as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
