@@ -1,6 +1,6 @@
 //! What a scenario's values may be.
 
-use super::{ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Scenario, Workers};
+use super::spec::{ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Scenario, Workers};
 use crate::error::{Error, Result};
 use crate::guest::content::ContentSpec;
 use crate::units::{Bandwidth, PAGE_SIZE, Size};

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{Overrides, Scenario, check, matrix};
+use super::overrides::Overrides;
+use super::spec::Scenario;
+use super::{check, matrix};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::units::Rate;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
+use super::spec::Scenario;
 use crate::error::{Error, Result};
-use crate::scenario::Scenario;
 
 /// Points of a matrix at most.
 const MAX_POINTS: usize = 1000;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{ClockKind, Policy, Scenario};
+use super::spec::{ClockKind, Policy, Scenario};
 use crate::arm::Arm;
 use crate::tracking::TrackerSpec;
 use crate::units::{Bandwidth, Rate, Size, Span};

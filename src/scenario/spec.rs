@@ -1,0 +1,269 @@
+//! The fields of a scenario and their defaults.
+
+use std::collections::BTreeMap;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::arm::Arm;
+use crate::guest::content::ContentSpec;
+use crate::guest::write::WriteExtent;
+use crate::precopy::{Limits, OnStall};
+use crate::tracking::TrackerSpec;
+use crate::units::{Bandwidth, PAGE_SIZE, Rate, Size, Span};
+use crate::workload::{Arrival, Placement, StreamSpec};
+
+/// A scenario with every value resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// The name in results, tables and folder names.
+    pub name: String,
+    /// Why it exists and how to read its result.
+    #[serde(default)]
+    pub analysis: String,
+    /// Where a scenario of a matrix stands in it: the varied fields, dotted, and their values.
+    /// Empty outside a matrix. Made by expansion, never written in a file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub point: BTreeMap<String, String>,
+    /// The VM that migrates.
+    #[serde(default)]
+    pub guest: GuestSpec,
+    /// What its vCPUs do.
+    #[serde(default)]
+    pub workload: WorkloadSpec,
+    /// How it is migrated.
+    #[serde(default)]
+    pub migration: MigrationSpec,
+    /// How that is measured.
+    #[serde(default)]
+    pub measure: MeasureSpec,
+}
+
+impl Scenario {
+    /// What its dirty-page stream is generated from.
+    pub fn stream_spec(&self) -> StreamSpec {
+        StreamSpec {
+            memory: self.guest.memory,
+            vcpus: self.guest.vcpus,
+            seed: self.guest.seed,
+            rate: self.workload.rate,
+            arrival: self.workload.arrival.clone(),
+            placement: self.workload.placement.clone(),
+            granularity: self.workload.granularity,
+        }
+    }
+}
+
+/// The VM that migrates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuestSpec {
+    /// Guest memory, a whole number of pages.
+    pub memory: Size,
+    /// vCPU threads, 1 to 64.
+    pub vcpus: u32,
+    /// Seed of memory content, stream and block order.
+    pub seed: u64,
+    /// What pages hold at the start.
+    pub content: ContentSpec,
+    /// Size of the device-state blob.
+    pub device_state: Size,
+    /// An encrypted VM always requires encrypted migration.
+    pub encrypted: bool,
+    /// Whether the kernel may back guest memory with transparent huge pages.
+    pub huge_pages: bool,
+}
+
+/// What the vCPUs do: a dirty-page stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkloadSpec {
+    /// Page writes per second times the page size, over all vCPUs; `0MiB/s` is an idle guest.
+    pub rate: Rate,
+    /// When pages are written.
+    pub arrival: Arrival,
+    /// Which pages are written.
+    pub placement: Placement,
+    /// Unit of placement: `4KiB`, or `2MiB`, where each draw is a block of 512 pages that
+    /// successive writes of the vCPU fill from its first page to its last.
+    pub granularity: Size,
+    /// How much of a page a write changes.
+    pub write: WriteExtent,
+}
+
+/// The VM's encryption setting, as in encrypted vMotion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// Encrypted arms do not run.
+    Disabled,
+    /// Encrypted where both hosts can, else in the clear.
+    Opportunistic,
+    /// Encrypted, or not at all.
+    Required,
+}
+
+/// How many threads seal records: with 1 each stream's own, with more a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// By the cores and the streams.
+    Auto,
+    /// This many, 1 to 64.
+    Count(u32),
+}
+
+/// How the guest is migrated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MigrationSpec {
+    /// TCP connections, 1 to 64.
+    pub streams: u32,
+    /// Page content in one record at most, one page to 16 MiB.
+    pub record: Size,
+    /// How dirty pages are found.
+    pub tracker: TrackerSpec,
+    /// Bandwidth that the source keeps to.
+    pub link: Bandwidth,
+    /// The pause that pre-copy aims at.
+    pub downtime_limit: Span,
+    /// Pre-copy rounds at most.
+    pub max_rounds: u32,
+    /// Time for pre-copy at most.
+    pub time_limit: Span,
+    /// What happens when `max_rounds` or `time_limit` is reached.
+    pub on_stall: OnStall,
+    /// Whether encrypted arms may, or must, run.
+    pub policy: Policy,
+    /// A peer that neither sends nor receives for this long is given up.
+    pub peer_timeout: Span,
+    /// Threads that seal records.
+    pub seal_workers: Workers,
+    /// Bytes sealed under one key at most; then the next epoch's key.
+    pub rekey_bytes: Size,
+    /// Records sealed under one key at most; then the next epoch's key.
+    pub rekey_records: u64,
+}
+
+/// Which clock a run is made under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClockKind {
+    /// Wall-clock time; vCPU threads write while the migration runs.
+    Live,
+    /// Exact, machine-independent counts.
+    Virtual,
+}
+
+/// How the migrations are measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MeasureSpec {
+    /// Arms to run, each once.
+    pub arms: Vec<Arm>,
+    /// Measured blocks; each holds every arm once.
+    pub repetitions: u32,
+    /// Blocks run first and not counted.
+    pub warmup: u32,
+    /// Clock that the runs are made under.
+    pub clock: ClockKind,
+    /// How long the vCPUs run before the migration (and after it), for the latency baseline.
+    pub window: Span,
+}
+
+impl Default for GuestSpec {
+    fn default() -> Self {
+        GuestSpec {
+            memory: Size(512 << 20),
+            vcpus: 1,
+            seed: 1,
+            content: ContentSpec::default(),
+            device_state: Size(1 << 20),
+            encrypted: false,
+            huge_pages: false,
+        }
+    }
+}
+
+impl Default for WorkloadSpec {
+    fn default() -> Self {
+        WorkloadSpec {
+            rate: Rate(50 << 20),
+            arrival: Arrival::Poisson {},
+            placement: Placement::Uniform { working_set: 0.25 },
+            granularity: Size(PAGE_SIZE as u64),
+            write: WriteExtent::Word,
+        }
+    }
+}
+
+impl Default for MigrationSpec {
+    fn default() -> Self {
+        MigrationSpec {
+            streams: 1,
+            record: Size(256 << 10),
+            tracker: TrackerSpec::Auto,
+            link: Bandwidth::Unlimited,
+            downtime_limit: Span(std::time::Duration::from_millis(20)),
+            max_rounds: 30,
+            time_limit: Span(std::time::Duration::from_secs(60)),
+            on_stall: OnStall::Abort,
+            policy: Policy::Opportunistic,
+            peer_timeout: Span(std::time::Duration::from_secs(10)),
+            seal_workers: Workers::Auto,
+            rekey_bytes: Size(256 << 30),
+            rekey_records: 1 << 32,
+        }
+    }
+}
+
+impl MigrationSpec {
+    /// What bounds pre-copy.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            downtime_ns: self.downtime_limit.as_nanos(),
+            rounds: self.max_rounds,
+            time_ns: self.time_limit.as_nanos(),
+            on_stall: self.on_stall,
+        }
+    }
+}
+
+impl Default for MeasureSpec {
+    fn default() -> Self {
+        MeasureSpec {
+            arms: Arm::all().collect(),
+            repetitions: 5,
+            warmup: 1,
+            clock: ClockKind::Live,
+            window: Span(std::time::Duration::from_millis(100)),
+        }
+    }
+}
+
+impl Serialize for Workers {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Workers::Auto => s.serialize_str("auto"),
+            Workers::Count(n) => s.serialize_u32(*n),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Workers {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Raw {
+            Count(u32),
+            Word(String),
+        }
+        match Raw::deserialize(d)? {
+            Raw::Count(n) => Ok(Workers::Count(n)),
+            Raw::Word(word) if word == "auto" => Ok(Workers::Auto),
+            Raw::Word(word) => Err(serde::de::Error::custom(format!(
+                "\"{word}\" is not a number of workers: 1 to 64, or \"auto\""
+            ))),
+        }
+    }
+}
