@@ -33,7 +33,7 @@ enum Verb {
     /// Show what there is, and what this machine supports
     List(list::Args),
     /// Generate a dirty-page stream alone and check it against what was asked for
-    Workload(workload::WorkloadArgs),
+    Workload(workload::Args),
     /// Build index.html, PNGs and summary.md again from results.json
     Report(report::Args),
     /// Compare two runs: verdict and exit code for CI
@@ -55,7 +55,7 @@ impl Cli {
         match self.verb {
             Verb::Run(args) => run::run(args),
             Verb::List(args) => list::run(&args),
-            Verb::Workload(args) => workload::run(&args).map(|()| ExitCode::Done),
+            Verb::Workload(args) => workload::run(&args),
             Verb::Report(args) => report::run(args),
             Verb::Gate(args) => gate::run(args),
             Verb::Ab(args) => ab::run(args),

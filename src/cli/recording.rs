@@ -18,7 +18,9 @@ pub struct RecordingArgs {
         long,
         value_name = "FILE",
         requires = "out",
-        conflicts_with = "scenario"
+        conflicts_with_all = [
+            "scenario", "windows", "duration", "json", "png", "csv", "trace_table", "StreamOverrides"
+        ]
     )]
     pub from_lackey: Option<PathBuf>,
     /// The trace file to write

@@ -5,11 +5,9 @@ use std::fmt::Write as _;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-
 use super::recording::{RecordingArgs, reduce};
 use super::workload_plot;
-use crate::error::{Error, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::scenario::{self, Scenario, StreamOverrides};
 use crate::units::{PAGE_SIZE, Rate, Size, Span};
 use crate::workload::measure::{Measurement, WindowStats, measure};
@@ -17,8 +15,8 @@ use crate::workload::trace::Trace;
 use crate::workload::{Arrival, MAX_MEMORY, MergedStream, Placement};
 
 /// Generate the dirty-page stream of a scenario without migrating, and measure it.
-#[derive(Debug, Clone, Args)]
-pub struct WorkloadArgs {
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
     /// A scenario's path or name, or a trace (a path that ends in .trace, or an embedded trace's
     /// name after trace:); the embedded default if none is given
     pub scenario: Option<String>,
@@ -44,7 +42,10 @@ pub struct WorkloadArgs {
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
     /// Print the table of the embedded traces' measured properties, and nothing else
-    #[arg(long, conflicts_with_all = ["scenario", "json", "png", "csv"])]
+    #[arg(
+        long,
+        conflicts_with_all = ["scenario", "windows", "duration", "json", "png", "csv", "StreamOverrides"]
+    )]
     pub trace_table: bool,
     /// Values of the scenario to replace.
     #[command(flatten)]
@@ -54,17 +55,18 @@ pub struct WorkloadArgs {
     pub recording: RecordingArgs,
 }
 
-/// Runs the verb; what it prints goes to standard output.
+/// Generates, measures, draws and exports what the flags ask for; prints the measurement.
 ///
 /// # Errors
 /// Invalid input, and files that can't be read or written.
-pub fn run(args: &WorkloadArgs) -> Result<()> {
+pub fn run(args: &Args) -> Result<ExitCode> {
     if let (Some(from), Some(out)) = (&args.recording.from_lackey, &args.recording.out) {
-        return reduce(&args.recording, from, out);
+        reduce(&args.recording, from, out)?;
+        return Ok(ExitCode::Done);
     }
     if args.trace_table {
         print!("{}", trace_table()?);
-        return Ok(());
+        return Ok(ExitCode::Done);
     }
     let points = points(args)?;
     let mut measured = Vec::new();
@@ -95,10 +97,10 @@ pub fn run(args: &WorkloadArgs) -> Result<()> {
             print!("{}", text(scenario, measurement));
         }
     }
-    Ok(())
+    Ok(ExitCode::Done)
 }
 
-fn points(args: &WorkloadArgs) -> Result<Vec<Scenario>> {
+fn points(args: &Args) -> Result<Vec<Scenario>> {
     let overrides = args.overrides.clone().into();
     let trace = args.scenario.as_deref().and_then(|name| {
         name.strip_prefix("trace:")
@@ -116,7 +118,7 @@ fn points(args: &WorkloadArgs) -> Result<Vec<Scenario>> {
 }
 
 /// A scenario that replays a trace as recorded, again and again, in a guest of its size.
-pub(crate) fn replay_of(file: &str) -> Result<Scenario> {
+fn replay_of(file: &str) -> Result<Scenario> {
     let trace = Trace::open(file)?;
     let mut scenario = scenario::parse(file, "name = \"trace\"")?.remove(0);
     scenario.name = Path::new(file).file_stem().map_or_else(
