@@ -2,22 +2,21 @@
 
 use std::path::Path;
 
-use clap::Args as ClapArgs;
-
 use crate::arm::Arm;
-use crate::error::{ExitCode, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::machine::{self, MachineInfo, Monitor};
+use crate::present::table::{Cell, Column, Table};
 use crate::tracking;
 
-/// Measures the machine and prints what it lacks, each with what would help.
-#[derive(Debug, Clone, ClapArgs)]
+/// Arguments of `migtax doctor`.
+#[derive(Debug, clap::Args)]
 pub struct Args {
     /// Print the description of the machine as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Runs the command.
+/// Measures the machine and prints what it is and what it lacks, each with what would help.
 ///
 /// # Errors
 /// None at present: what can't be read is reported as such.
@@ -29,7 +28,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     host.other_cpu_share = seen.other_cpu_share;
     if args.json {
         let json = serde_json::to_string_pretty(&host)
-            .map_err(|e| crate::error::Error::CannotRun(e.to_string()))?;
+            .map_err(|error| Error::CannotRun(error.to_string()))?;
         println!("{json}");
         return Ok(ExitCode::Done);
     }
@@ -51,31 +50,61 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn describe(host: &MachineInfo) -> String {
-    let readable =
-        |value: &Option<String>| value.clone().unwrap_or_else(|| "not readable".to_owned());
     let frequency = host
         .frequency_mhz
         .map_or("not readable".to_owned(), |mhz| format!("{mhz:.0} MHz"));
-    format!(
-        "cpu            {} ({} cores, {frequency}, {})\nfeatures       {}\nmemory         {:.1} GiB\nkernel         {}, CPU accounting by {}\ngovernor       {}\nload           {:.2}; while measuring, others took {:.0}% of the CPU and the hypervisor {:.0}%\nspin spread    {:.1}% (90th percentile over the fastest pass)\nthread clock   {:.0} ns a read\n",
-        host.cpu_model,
-        host.cores,
-        if host.hypervisor {
-            "virtual"
-        } else {
-            "not virtual"
-        },
-        host.cpu_features.join(" "),
-        host.memory_bytes as f64 / crate::units::GIB,
-        host.kernel,
-        host.cpu_accounting,
-        readable(&host.governor),
-        host.load_before,
-        100.0 * host.other_cpu_share,
-        100.0 * host.steal_share,
-        100.0 * host.spin_spread,
-        host.thread_clock_read_ns,
-    )
+    let virtual_or_not = match host.hypervisor {
+        true => "virtual",
+        false => "not virtual",
+    };
+    let facts = [
+        (
+            "cpu",
+            format!(
+                "{} ({} cores, {frequency}, {virtual_or_not})",
+                host.cpu_model, host.cores
+            ),
+        ),
+        ("features", host.cpu_features.join(" ")),
+        (
+            "memory",
+            format!("{:.1} GiB", host.memory_bytes as f64 / crate::units::GIB),
+        ),
+        (
+            "kernel",
+            format!("{}, CPU accounting by {}", host.kernel, host.cpu_accounting),
+        ),
+        (
+            "governor",
+            host.governor
+                .as_deref()
+                .unwrap_or("not readable")
+                .to_owned(),
+        ),
+        (
+            "load",
+            format!(
+                "{:.2}; while measuring, others took {:.0}% of the CPU and the hypervisor {:.0}%",
+                host.load_before,
+                100.0 * host.other_cpu_share,
+                100.0 * host.steal_share
+            ),
+        ),
+        (
+            "spin spread",
+            format!(
+                "{:.1}% (90th percentile over the fastest pass)",
+                100.0 * host.spin_spread
+            ),
+        ),
+        (
+            "thread clock",
+            format!("{:.0} ns a read", host.thread_clock_read_ns),
+        ),
+    ];
+    let rows = facts.map(|(name, value)| vec![Cell::text(name), Cell::text(value)]);
+    let columns = vec![Column::text(""), Column::text("")];
+    Table::new("", "", columns, rows.to_vec()).terminal()
 }
 
 /// What weakens or prevents measurements here, each with what would help.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::arm::{Arm, Rung};
 use crate::error::{Error, ExitCode, Result};
+use crate::present::table::{Cell, Column, Table};
 use crate::runner::process::{Launcher, Role};
 use crate::scenario;
 use crate::tracking;
@@ -95,7 +96,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             .map_err(|error| Error::CannotRun(error.to_string()))?;
         println!("{json}");
     } else {
-        print!("{}", text(&lists));
+        print!("{}", tables(&lists));
     }
     Ok(ExitCode::Done)
 }
@@ -155,38 +156,38 @@ fn trackers() -> Vec<TrackerEntry> {
         .collect()
 }
 
-/// The lists as the terminal shows them: a heading, then names with what is said of each.
-fn text(lists: &Lists) -> String {
+/// The lists as the terminal shows them.
+fn tables(lists: &Lists) -> String {
+    let table = |what: What, state: Vec<Column>, rows: Vec<Vec<Cell>>| {
+        let caption = format!("{}:", format!("{what:?}").to_lowercase());
+        let columns = [Column::text(""), Column::text("")]
+            .into_iter()
+            .chain(state);
+        Table::new("", caption, columns.collect(), rows).terminal()
+    };
+    let row = |texts: &[&str]| texts.iter().copied().map(Cell::text).collect::<Vec<_>>();
     let scenarios = lists.scenarios.iter().map(|all| {
-        let lines = all.iter().map(|s| line(s.name, &s.summary));
-        (What::Scenarios, lines.collect::<String>())
+        let rows = all.iter().map(|s| row(&[s.name, &s.summary]));
+        table(What::Scenarios, vec![], rows.collect())
     });
     let arms = lists.arms.iter().map(|all| {
-        let lines = all.iter().map(|arm| {
+        let rows = all.iter().map(|arm| {
             let state = match &arm.reason {
                 Some(reason) => format!("unsupported: {reason}"),
                 None if arm.engaged_features.is_empty() => "supported".to_owned(),
                 None => format!("supported, engages {}", arm.engaged_features.join(" ")),
             };
-            line(arm.name, arm.summary) + &line("", &state)
+            row(&[arm.name, arm.summary, &state])
         });
-        (What::Arms, lines.collect())
+        table(What::Arms, vec![Column::sentences("")], rows.collect())
     });
     let trackers = lists.trackers.iter().map(|all| {
-        let lines = all.iter().map(|tracker| match &tracker.reason {
-            Some(reason) => line(&tracker.name, &format!("not available: {reason}")),
-            None => line(&tracker.name, "available"),
+        let rows = all.iter().map(|tracker| match &tracker.reason {
+            Some(reason) => row(&[&tracker.name, &format!("not available: {reason}")]),
+            None => row(&[&tracker.name, "available"]),
         });
-        (What::Trackers, lines.collect())
+        table(What::Trackers, vec![], rows.collect())
     });
-    let parts: Vec<String> = scenarios
-        .chain(arms)
-        .chain(trackers)
-        .map(|(what, lines)| format!("{}:\n{lines}", format!("{what:?}").to_lowercase()))
-        .collect();
-    parts.join("\n")
-}
-
-fn line(name: &str, what: &str) -> String {
-    format!("  {name:<18} {what}\n")
+    let tables: Vec<String> = scenarios.chain(arms).chain(trackers).collect();
+    tables.join("\n")
 }
