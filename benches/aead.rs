@@ -9,7 +9,7 @@
 //! is the same as real time, and on a busy one it is still the cipher's; it is also what a
 //! migration's `seal_s` and `open_s` are counted in.
 //!
-//! aws-lc chooses its code when the process starts, so the masked arms run in children of this
+//! A library chooses its code when the process starts, so the masked arms run in children of this
 //! program that start with the mask. They run first: the report that this process writes at the
 //! end is made from everything on disk and shows all arms side by side.
 
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
-use migtax::arm::{AWS_LC_MASK_VARIABLE, Arm, Backend};
+use migtax::arm::{Arm, Backend};
 use migtax::crypto::{
     self, FlowDirection, KeyLimits, MigrationSecret, OpenSequence, Opener, SealSequence, Sealer,
     TAG_LEN,
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         }
         if let Err(missing) = crypto::supported(arm) {
             eprintln!("{arm}: not supported, needs {}", missing.join(", "));
-        } else if arm.row().mask.is_some() && only.is_none() {
+        } else if !arm.row().environment.is_empty() && only.is_none() {
             failed |= !run_child(arm);
         } else {
             measure(&mut criterion, arm, memory.get_or_insert_with(faulted_in));
@@ -119,19 +119,19 @@ impl Measurement for ThreadClock {
 /// Masked arms first.
 fn order(arms: impl Iterator<Item = Arm>) -> Vec<Arm> {
     let mut arms: Vec<Arm> = arms.collect();
-    arms.sort_by_key(|arm| arm.row().mask.is_none());
+    arms.sort_by_key(|arm| arm.row().environment.is_empty());
     arms
 }
 
 /// Runs an arm in a child that starts with its mask; false if it failed.
 fn run_child(arm: Arm) -> bool {
     let program = std::env::current_exe().expect("this program has a path");
-    let status = Command::new(program)
+    let mut child = Command::new(program);
+    child
         .args(std::env::args_os().skip(1))
-        .env(CHILD, arm.name())
-        .env(AWS_LC_MASK_VARIABLE, arm.row().mask.unwrap_or_default())
-        .status();
-    match status {
+        .env(CHILD, arm.name());
+    arm.prepare(&mut child);
+    match child.status() {
         Ok(status) if status.success() => true,
         other => {
             eprintln!("{arm}: the measuring child failed: {other:?}");
@@ -156,11 +156,13 @@ fn faulted_in() -> Vec<u8> {
 fn measure(criterion: &mut Criterion<ThreadClock>, arm: Arm, memory: &mut [u8]) {
     let backend = arm.backend();
     crypto::known_answer_test(backend).expect("a backend that gives the known answer");
+    let library = crypto::implementation(backend);
+    let engaged = library.engaged();
     eprintln!(
         "{arm}: {}, {} [{}]",
-        crypto::backend_version(backend),
-        crypto::engaged_implementation(backend),
-        crypto::engaged_features(backend).join(" ")
+        library.version(),
+        engaged.implementation,
+        engaged.features.join(" ")
     );
     let mut group = group(criterion, "aead/seal", arm);
     for record in RECORDS {
@@ -174,7 +176,7 @@ fn measure(criterion: &mut Criterion<ThreadClock>, arm: Arm, memory: &mut [u8]) 
     group.finish();
 
     // The null cipher has nothing to open.
-    if backend != Backend::Null {
+    if backend.has_cipher() {
         let mut group = self::group(criterion, "aead/open", arm);
         for record in RECORDS {
             open(&mut group, arm, record, memory);

@@ -33,6 +33,7 @@ fn main() {
         sender: &sender,
         inbox: &inbox,
     };
+    let machine = migtax::machine::describe();
     let mut group = criterion.benchmark_group("migration");
     group
         .sample_size(10)
@@ -52,6 +53,7 @@ fn main() {
             start_offset_ns: 0,
             pin: (&[], &[]),
             route: &route,
+            machine: &machine,
         };
         group.bench_function(BenchmarkId::from_parameter(arm), |bencher| {
             bencher.iter_custom(|times| {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use migtax::arm::{Arm, Backend};
+use migtax::arm::Arm;
 use migtax::crypto::{
     self, FlowDirection, KeyLimits, MigrationSecret, SealSequence, Sealer, TAG_LEN,
 };
@@ -26,7 +26,7 @@ fn main() {
     let records = memory.len() / RECORD;
     let mut group = criterion.benchmark_group("seal_workers");
     group.throughput(Throughput::Bytes((BATCH * RECORD) as u64));
-    for (arm, backend) in [(Arm::COPY, Backend::Null), (Arm::AWS_LC, Backend::AwsLc)] {
+    for arm in [Arm::COPY, Arm::foremost()] {
         if crypto::supported(arm).is_err() {
             continue;
         }
@@ -45,7 +45,8 @@ fn main() {
             .expect("a fresh secret");
             let mut threads: Vec<(Sealer, Vec<u8>)> = (0..BATCH)
                 .map(|_| {
-                    let sealer = Sealer::new(backend, secret.clone()).expect("it is supported");
+                    let sealer =
+                        Sealer::new(arm.backend(), secret.clone()).expect("it is supported");
                     (sealer, vec![0; RECORD + TAG_LEN])
                 })
                 .collect();

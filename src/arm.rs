@@ -4,7 +4,9 @@
 //! To add one: a row in [`ROWS`]. A cipher that no backend offers needs a [`Backend`] as well, with
 //! its implementation in [`crate::crypto`].
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::process::Command;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -14,36 +16,42 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Arm(u8);
 
-/// The library behind an arm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// The library behind an arm. What it does is in [`crate::crypto`]; the name that results have for
+/// it is the text beside each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::EnumIter, strum::IntoStaticStr)]
 pub enum Backend {
     /// No cipher and no copy.
+    #[strum(serialize = "none")]
     None,
     /// Copies instead of ciphering.
+    #[strum(serialize = "null")]
     Null,
     /// `aes-gcm` 0.9, forced soft.
+    #[strum(serialize = "aes-gcm")]
     RustcryptoSoft,
     /// `aes-gcm` 0.11.
+    #[strum(serialize = "aes-gcm")]
     Rustcrypto,
     /// aws-lc through its C interface.
+    #[strum(serialize = "aws-lc")]
     AwsLc,
 }
 
 impl Backend {
-    /// The library's name in results.
+    /// The library's name in results; two backends may be releases of one library.
     pub fn library(self) -> &'static str {
-        match self {
-            Backend::None => "none",
-            Backend::Null => "null",
-            Backend::RustcryptoSoft | Backend::Rustcrypto => "aes-gcm",
-            Backend::AwsLc => "aws-lc",
-        }
+        self.into()
+    }
+
+    /// Whether it seals, and so needs a key and adds a tag.
+    pub fn has_cipher(self) -> bool {
+        !matches!(self, Backend::None | Backend::Null)
     }
 }
 
 /// What a headline says an arm stands for: the generations of hosts, the newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Rung {
     /// A host with all instructions.
     Full,
@@ -64,11 +72,14 @@ pub struct Row {
     pub short: &'static str,
     /// The library that does the work.
     pub backend: Backend,
-    /// What [`AWS_LC_MASK_VARIABLE`] must hold in the host process; `None` means unset (an empty
-    /// value would mask everything).
-    pub mask: Option<&'static str>,
+    /// Variables that the host process must start with, and their values: they mask what the library
+    /// sees of the CPU. See [`Arm::environment`].
+    pub environment: &'static [(&'static str, &'static str)],
     /// CPU features without which the arm does not run, as `/proc/cpuinfo` names them.
     pub required_features: &'static [&'static str],
+    /// CPU features without which it runs the same code as another arm, and that arm's name: it is
+    /// supported then, but no step of its own.
+    pub told_apart_by: Option<(&'static [&'static str], &'static str)>,
     /// Whether the arm measures a host without AES instructions.
     pub software: bool,
     /// The arms that it is compared with, by name; the first is the one that its tax is over.
@@ -81,7 +92,7 @@ pub struct Row {
 }
 
 /// The environment variable with which aws-lc's view of the CPU is masked.
-pub const AWS_LC_MASK_VARIABLE: &str = "OPENSSL_ia32cap";
+const AWS_LC_MASK: &str = "OPENSSL_ia32cap";
 
 const AES: &[&str] = &["aes", "pclmulqdq"];
 const OVER_BOTH: &[&str] = &["plain", "copy"];
@@ -102,8 +113,9 @@ const ROWS: &[Row] = &[
         summary: "no encryption, straight from guest memory to the socket",
         short: "no encryption",
         backend: Backend::None,
-        mask: None,
+        environment: &[],
         required_features: &[],
+        told_apart_by: None,
         software: false,
         baselines: &[],
         headline: None,
@@ -114,8 +126,9 @@ const ROWS: &[Row] = &[
         summary: "the encrypted arms' framing and buffers, null cipher",
         short: "no encryption, copied",
         backend: Backend::Null,
-        mask: None,
+        environment: &[],
         required_features: &[],
+        told_apart_by: None,
         software: false,
         baselines: &["plain"],
         headline: None,
@@ -126,8 +139,9 @@ const ROWS: &[Row] = &[
         summary: "aes-gcm 0.9 forced soft: portable constant-time software",
         short: "software AES, RustCrypto",
         backend: Backend::RustcryptoSoft,
-        mask: None,
+        environment: &[],
         required_features: &[],
+        told_apart_by: None,
         software: true,
         baselines: OVER_BOTH,
         headline: Some((Rung::Software, 1)),
@@ -138,8 +152,9 @@ const ROWS: &[Row] = &[
         summary: "aes-gcm 0.11 with the instructions it finds",
         short: "RustCrypto, the instructions it finds",
         backend: Backend::Rustcrypto,
-        mask: None,
+        environment: &[],
         required_features: AES,
+        told_apart_by: None,
         software: false,
         baselines: OVER_BOTH,
         headline: Some((Rung::Full, 1)),
@@ -150,8 +165,9 @@ const ROWS: &[Row] = &[
         summary: "aws-lc, AES and carry-less multiply masked: a host without AES instructions",
         short: "software AES, aws-lc",
         backend: Backend::AwsLc,
-        mask: Some("~0x200000200000000:~0x60000000000"),
+        environment: &[(AWS_LC_MASK, "~0x200000200000000:~0x60000000000")],
         required_features: &[],
+        told_apart_by: None,
         software: true,
         baselines: OVER_BOTH,
         headline: Some((Rung::Software, 0)),
@@ -162,8 +178,9 @@ const ROWS: &[Row] = &[
         summary: "aws-lc without VAES and VPCLMULQDQ: a host of 2010-2018",
         short: "AES-NI only, aws-lc",
         backend: Backend::AwsLc,
-        mask: Some(":~0x60000000000"),
+        environment: &[(AWS_LC_MASK, ":~0x60000000000")],
         required_features: AES,
+        told_apart_by: None,
         software: false,
         baselines: OVER_BOTH,
         headline: Some((Rung::AesNi, 0)),
@@ -174,8 +191,10 @@ const ROWS: &[Row] = &[
         summary: "aws-lc with all that it can use of the CPU: what a production VMM links today",
         short: "all instructions, aws-lc",
         backend: Backend::AwsLc,
-        mask: None,
+        environment: &[],
         required_features: AES,
+        // Its vectorised AES-GCM is written for AVX-512.
+        told_apart_by: Some((&["vaes", "vpclmulqdq", "avx512f"], "aws-lc-aesni")),
         software: false,
         baselines: OVER_BOTH,
         headline: Some((Rung::Full, 0)),
@@ -200,25 +219,60 @@ fn rows() -> impl Iterator<Item = &'static Row> {
     ROWS.iter().chain(EXTRA.get().copied().unwrap_or_default())
 }
 
+/// The arm of [`ROWS`] with that name. Where it is called the compiler sees that there is one.
+const fn named(name: &str) -> Arm {
+    let mut index = 0;
+    while index < ROWS.len() {
+        if is_equal(ROWS[index].name.as_bytes(), name.as_bytes()) {
+            return Arm(index as u8);
+        }
+        index += 1;
+    }
+    panic!("no row has this name");
+}
+
+const fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
+
 impl Arm {
     /// The baseline of every tax: no encryption, straight from guest memory to the socket.
-    pub const PLAIN: Arm = Arm(0);
-    /// The encrypted arms' framing and buffers with a null cipher.
-    pub const COPY: Arm = Arm(1);
-    /// `aes-gcm` 0.9 forced to portable constant-time software.
-    pub const RUSTCRYPTO_SOFT: Arm = Arm(2);
-    /// `aes-gcm` 0.11 with the instructions it finds.
-    pub const RUSTCRYPTO: Arm = Arm(3);
-    /// aws-lc with AES and carry-less multiply masked.
-    pub const AWS_LC_SOFT: Arm = Arm(4);
-    /// aws-lc without VAES and VPCLMULQDQ.
-    pub const AWS_LC_AESNI: Arm = Arm(5);
-    /// aws-lc with all that it can use of the CPU.
-    pub const AWS_LC: Arm = Arm(6);
+    pub const PLAIN: Arm = named("plain");
+    /// The encrypted arms' framing and buffers with a null cipher: the other baseline.
+    pub const COPY: Arm = named("copy");
+
+    // The others have names for tests and benches alone, which need one that is known to be slow,
+    // fast or masked.
+    /// Portable software.
+    pub const RUSTCRYPTO_SOFT: Arm = named("rustcrypto-soft");
+    /// RustCrypto with instructions.
+    pub const RUSTCRYPTO: Arm = named("rustcrypto");
+    /// aws-lc, masked down to software.
+    pub const AWS_LC_SOFT: Arm = named("aws-lc-soft");
+    /// aws-lc, masked down to AES-NI.
+    pub const AWS_LC_AESNI: Arm = named("aws-lc-aesni");
+    /// aws-lc, not masked.
+    pub const AWS_LC: Arm = named("aws-lc");
 
     /// Every arm, in the order in which tables show them.
     pub fn all() -> impl Iterator<Item = Arm> {
         (0u8..).zip(rows()).map(|(index, _)| Arm(index))
+    }
+
+    /// The first arm of the headline's newest rung: it stands for all where one must, in legends,
+    /// examples and defaults.
+    ///
+    /// # Panics
+    /// If the headline has no arm.
+    pub fn foremost() -> Arm {
+        Arm::all()
+            .filter(|arm| arm.row().headline.is_some())
+            .min_by_key(|arm| arm.row().headline)
+            .expect("the headline has arms")
     }
 
     /// What the table says of it.
@@ -240,17 +294,38 @@ impl Arm {
 
     /// Whether the arm seals what it sends.
     pub fn is_encrypted(self) -> bool {
-        !self.is_baseline()
+        self.backend().has_cipher()
     }
 
     /// Whether the arm is a baseline, which no policy forbids.
     pub fn is_baseline(self) -> bool {
-        matches!(self.backend(), Backend::None | Backend::Null)
+        !self.is_encrypted()
     }
 
     /// Whether the arm measures a host without AES instructions.
     pub fn is_software(self) -> bool {
         self.row().software
+    }
+
+    /// Every variable that masks something for any arm, with this arm's value. `None` means that it
+    /// must be unset: an empty value may mask everything.
+    pub fn environment(self) -> BTreeMap<&'static str, Option<&'static str>> {
+        let all = rows().flat_map(|row| row.environment);
+        let unset = all.map(|(variable, _)| (*variable, None));
+        let own = self.row().environment.iter();
+        unset
+            .chain(own.map(|(variable, value)| (*variable, Some(*value))))
+            .collect()
+    }
+
+    /// Gives a process that is to be started for it its [`environment`](Self::environment).
+    pub fn prepare(self, process: &mut Command) {
+        for (variable, value) in self.environment() {
+            match value {
+                Some(value) => process.env(variable, value),
+                None => process.env_remove(variable),
+            };
+        }
     }
 
     /// The arms that it is compared with, the one that its tax is over first.
@@ -322,21 +397,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_has_its_constant_its_name_and_its_colour() {
-        let named = [
-            (Arm::PLAIN, "plain"),
-            (Arm::COPY, "copy"),
-            (Arm::RUSTCRYPTO_SOFT, "rustcrypto-soft"),
-            (Arm::RUSTCRYPTO, "rustcrypto"),
-            (Arm::AWS_LC_SOFT, "aws-lc-soft"),
-            (Arm::AWS_LC_AESNI, "aws-lc-aesni"),
-            (Arm::AWS_LC, "aws-lc"),
-        ];
-        assert_eq!(Arm::all().count(), named.len());
-        for (arm, name) in named {
-            assert_eq!(arm.name(), name);
-            assert_eq!(name.parse(), Ok(arm));
+    fn every_row_has_its_name_its_baselines_and_its_colour() {
+        for arm in Arm::all() {
+            assert_eq!(arm.name().parse(), Ok(arm));
             assert!(arm.baselines().all(|baseline| baseline < arm), "{arm}");
+            assert!(arm.baselines().all(Arm::is_baseline), "{arm}");
             assert_eq!(arm.baselines().count() == 0, arm == Arm::PLAIN, "{arm}");
             let alike = Arm::all().filter(|other| other.row().colour == arm.row().colour);
             assert_eq!(alike.count(), 1, "{arm}");
@@ -346,5 +411,20 @@ mod tests {
             unknown.contains("\"aes\"") && unknown.contains("aws-lc-aesni"),
             "{unknown}"
         );
+    }
+
+    /// An empty value is no mask: it hides everything.
+    #[test]
+    fn an_arm_without_a_mask_unsets_the_variable() {
+        for arm in Arm::all() {
+            let environment = arm.environment();
+            assert!(environment.contains_key(AWS_LC_MASK), "{arm}");
+            assert!(
+                environment.values().all(|value| *value != Some("")),
+                "{arm}"
+            );
+        }
+        assert_eq!(Arm::foremost().environment()[AWS_LC_MASK], None);
+        assert!(Arm::AWS_LC_SOFT.environment()[AWS_LC_MASK].is_some());
     }
 }

@@ -7,7 +7,6 @@
 pub mod arm;
 pub mod cli;
 pub mod compare;
-pub mod cpu;
 pub mod crypto;
 pub mod destination;
 pub mod error;

@@ -1,11 +1,12 @@
-//! The machine: what it is, how steady it is, and what it did during a run.
+//! The machine: what it is, how steady it is, and what it did during a run. Each fact about it is
+//! found out here and nowhere else; trackers alone ask the kernel themselves.
 
+pub mod clock;
+pub mod cpu;
 mod identity;
-mod kernel;
 mod monitor;
 mod noise;
+pub mod versions;
 
-pub use identity::{RESERVE_BYTES, available_memory, host_info, same_host};
-pub use kernel::userfaultfd_missing;
+pub use identity::{MachineInfo, RESERVE_BYTES, available_memory, describe, same_machine};
 pub use monitor::{Monitor, Observed};
-pub use noise::{spin_spread, thread_clock_read_ns};

@@ -10,41 +10,7 @@
 
 use std::time::Duration;
 
-/// CPU time of the calling thread, nanoseconds.
-pub fn thread_cpu_ns() -> u64 {
-    clock_ns(libc::CLOCK_THREAD_CPUTIME_ID)
-}
-
-/// CPU time of the process, all its threads, ended ones included, nanoseconds.
-pub fn process_cpu_ns() -> u64 {
-    clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID)
-}
-
-fn clock_ns(clock: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `time` is a valid timespec for the kernel to fill.
-    let status = unsafe { libc::clock_gettime(clock, &raw mut time) };
-    assert_eq!(status, 0, "the CPU clocks exist on every Linux");
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-/// Cost of one thread CPU clock read, nanoseconds: the least of several batches.
-pub fn thread_clock_read_ns() -> u64 {
-    const BATCH: u64 = 64;
-    (0..16)
-        .map(|_| {
-            let start = std::time::Instant::now();
-            for _ in 0..BATCH {
-                std::hint::black_box(thread_cpu_ns());
-            }
-            start.elapsed().as_nanos() as u64 / BATCH
-        })
-        .min()
-        .unwrap_or(0)
-}
+use crate::machine::clock::{thread_clock_read_ns, thread_cpu_ns};
 
 /// The share of a record's CPU time that reading clocks may cost.
 const COST_SHARE: f64 = 0.005;
@@ -96,7 +62,7 @@ impl<const N: usize> StageMeter<N> {
     pub fn new(socket_stage: usize) -> Self {
         StageMeter {
             socket_stage,
-            read_cost_ns: thread_clock_read_ns(),
+            read_cost_ns: thread_clock_read_ns().round() as u64,
             sampled_ns: [0; N],
             sampled_other_ns: 0,
             elsewhere_ns: [0; N],
@@ -266,6 +232,13 @@ mod tests {
         // CPU clocks, not wall time: a busy machine does not change the proportions.
         assert!(times.stages[1] > times.stages[0], "{times:?}");
         assert!(times.stages[1] > times.stages[2], "{times:?}");
+    }
+
+    /// What is subtracted is what the results record: the one figure of this process.
+    #[test]
+    fn a_clock_read_costs_what_the_process_counts_it_as() {
+        let meter = StageMeter::<1>::new(0);
+        assert_eq!(meter.read_cost_ns as f64, thread_clock_read_ns());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::arm::Arm;
+use crate::machine::MachineInfo;
 use crate::scenario::Scenario;
 
 /// The version of the format that this build writes, and the newest that it reads.
@@ -26,7 +27,7 @@ pub struct Results {
     /// The command that repeats this run.
     pub command: Vec<String>,
     /// The machine that it was made on.
-    pub host: HostInfo,
+    pub host: MachineInfo,
     /// Every value as resolved, seed included.
     pub scenario: Scenario,
     /// The arms asked for, in table order, unsupported ones included.
@@ -37,53 +38,6 @@ pub struct Results {
     pub comparisons: Vec<Comparison>,
     /// What weakens the result, with a remedy.
     pub warnings: Vec<Warning>,
-}
-
-/// The machine that a run was made on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HostInfo {
-    /// CPU model as the kernel names it.
-    pub cpu_model: String,
-    /// CPU features as `/proc/cpuinfo` names them, those that bear on ciphers and memory speed.
-    pub cpu_features: Vec<String>,
-    /// Logical CPUs that the run could use.
-    pub cores: u32,
-    /// Memory of the machine.
-    pub memory_bytes: u64,
-    /// Kernel release.
-    pub kernel: String,
-    /// How the kernel accounts interrupt time: `irq` when it is accounted by itself, `tick` or
-    /// `unknown` otherwise.
-    pub cpu_accounting: String,
-    /// CPU frequency governor, where readable.
-    pub governor: Option<String>,
-    /// Whether the machine is virtual, where the CPU says so.
-    pub hypervisor: bool,
-    /// One-minute load average when the run began.
-    pub load_before: f64,
-    /// Share of CPU time stolen by the hypervisor during the run, 0 to 1.
-    pub steal_share: f64,
-    /// Share of CPU time that other processes took during the run, 0 to 1.
-    #[serde(default)]
-    pub other_cpu_share: f64,
-    /// Noise figure: how much longer than its fastest pass a fixed spin loop took at the 90th
-    /// percentile, before the run. 0.02 is a quiet machine.
-    #[serde(default)]
-    pub spin_spread: f64,
-    /// CPU frequency when the run began, where readable.
-    #[serde(default)]
-    pub frequency_mhz: Option<f64>,
-    /// Cost of one thread CPU clock read, nanoseconds.
-    pub thread_clock_read_ns: f64,
-    /// The command that started the destination on a machine of its own; none where both hosts
-    /// ran on this one.
-    #[serde(default)]
-    pub destination: Option<String>,
-    /// The dirty tracker that the migrations used; empty before the first.
-    #[serde(default)]
-    pub tracker: String,
-    /// Versions of every library that touches the data path.
-    pub versions: std::collections::BTreeMap<String, String>,
 }
 
 /// What policy made of an arm; printed, in words for tables.

@@ -5,9 +5,10 @@
 
 use crate::arm::{Arm, Backend};
 use crate::compare;
+use crate::machine::MachineInfo;
 use crate::results::{
-    ArmInfo, Cpu, DestinationCpu, Downtime, Guest, HostInfo, Latency, Migration, Outcome,
-    OutcomeStatus, PolicyDecision, Results, Round, RoundKind, SCHEMA_VERSION, SourceCpu, Verified,
+    ArmInfo, Cpu, DestinationCpu, Downtime, Guest, Latency, Migration, Outcome, OutcomeStatus,
+    PolicyDecision, Results, Round, RoundKind, SCHEMA_VERSION, SourceCpu, Verified,
 };
 use crate::scenario::{GuestSpec, MeasureSpec, MigrationSpec, Scenario, WorkloadSpec};
 use crate::stats::{Noise, Random};
@@ -130,8 +131,8 @@ pub fn raw(simulation: &Simulation) -> Results {
     }
 }
 
-fn host() -> HostInfo {
-    HostInfo {
+fn host() -> MachineInfo {
+    MachineInfo {
         cpu_model: "simulated".to_owned(),
         cpu_features: vec!["aes".to_owned(), "pclmulqdq".to_owned(), "vaes".to_owned()],
         cores: 2,
@@ -148,6 +149,7 @@ fn host() -> HostInfo {
         destination: None,
         tracker: "userfaultfd".to_owned(),
         thread_clock_read_ns: 400.0,
+        destination_thread_clock_read_ns: None,
         versions: std::collections::BTreeMap::new(),
     }
 }

@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 
-use migtax::arm::{AWS_LC_MASK_VARIABLE, Arm};
 use migtax::crypto;
 use migtax::gate::instructions::{self, Counts, Host, SCHEMA_VERSION};
 use migtax::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
@@ -74,14 +73,16 @@ fn child(name: &str) -> ExitCode {
         return ExitCode::FAILURE;
     };
     case.run(migtax_counted);
-    let backend = case.arm().map(Arm::backend);
+    let library = case.arm().map(|arm| crypto::implementation(arm.backend()));
+    let engaged = library.map(crypto::Implementation::engaged);
     let seen = Seen {
-        cpu_features: owned(migtax::cpu::features()),
-        backend_version: backend.map_or(String::new(), crypto::backend_version),
-        implementation: backend
-            .map_or("", crypto::engaged_implementation)
+        cpu_features: owned(migtax::machine::cpu::features()),
+        backend_version: library.map_or(String::new(), crypto::Implementation::version),
+        implementation: engaged
+            .as_ref()
+            .map_or("", |engaged| engaged.implementation)
             .to_owned(),
-        engaged_features: backend.map_or(Vec::new(), crypto::engaged_features),
+        engaged_features: owned(engaged.map_or(Vec::new(), |engaged| engaged.features)),
     };
     println!("{}", serde_json::to_string(&seen).expect("plain data"));
     ExitCode::SUCCESS
@@ -93,11 +94,11 @@ fn owned(names: Vec<&str>) -> Vec<String> {
 
 /// The environment of a case's process.
 fn environment(case: Case) -> Vec<(&'static str, String)> {
-    let mask = case.arm().and_then(|arm| arm.row().mask);
-    let mask = mask.map(|mask| (AWS_LC_MASK_VARIABLE, mask.to_owned()));
+    let mask = case.arm().into_iter().flat_map(|arm| arm.row().environment);
+    let mask = mask.map(|(variable, value)| (*variable, (*value).to_owned()));
     let slowdown = std::env::var(SLOWDOWN_VARIABLE).ok();
     let slowdown = slowdown.map(|share| (SLOWDOWN_VARIABLE, share));
-    mask.into_iter().chain(slowdown).collect()
+    mask.chain(slowdown).collect()
 }
 
 fn this_program() -> Result<PathBuf, String> {
@@ -159,8 +160,8 @@ fn measure(cases: &[Case], options: &Options) -> Result<(), String> {
         target: target(),
         libc_version: libc_version(),
         host: Host {
-            cpu_model: migtax::machine::host_info().cpu_model,
-            cpu_features: owned(migtax::cpu::features()),
+            cpu_model: migtax::machine::cpu::model().unwrap_or_default(),
+            cpu_features: owned(migtax::machine::cpu::features()),
         },
         cpu_features_seen,
         injected_seal_slowdown: injected_seal_slowdown(),

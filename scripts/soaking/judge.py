@@ -3,7 +3,6 @@ import re, signal
 
 from .plan import RELAYED
 
-PLAIN = ("plain", "copy")
 ARRIVED = ("completed", "fell_back")
 CLASSES = [
     ("record not authentic", r"is not authentic"),
@@ -53,7 +52,7 @@ def migration(m, clock):
             yield f"{name}: negative CPU time at the {side}: {cpu}"
 
 
-def struck(plan, results, applied):
+def struck(baselines, results, applied):
     """What a fault in the relay may have come to."""
     kind = applied["kind"]
     if applied["migration"] >= len(results["migrations"]):
@@ -71,7 +70,7 @@ def struck(plan, results, applied):
         return
     if kind == "idle stream death":
         return
-    sealed = m["arm"] not in PLAIN and status != "fell_back"
+    sealed = m["arm"] not in baselines and status != "fell_back"
     lost = any(w["code"] == "lost_acknowledgement" and w["message"].startswith(m["arm"] + " ") for w in results["warnings"])
     if status == "failed" or (applied["in_switchover_ack"] and status in ARRIVED and lost):
         return
@@ -107,8 +106,8 @@ def exit_code(plan, results, fault, applied, code):
         yield f"exit code {code}, the contract says {' or '.join(map(str, allowed))}"
 
 
-def run(plan, results, applied, code, reader):
-    """Every violation of a run that has ended."""
+def run(plan, arms, results, applied, code, reader):
+    """Every violation of a run that has ended; `arms` are those of `migtax list arms --json`."""
     fault = plan.fault
     kind = fault.kind if fault else None
     if reader.problem:
@@ -121,7 +120,7 @@ def run(plan, results, applied, code, reader):
     yield from exit_code(plan, results, fault, applied, code)
     if results is None:
         return
-    if results["schema_version"] != 1:
+    if results["schema_version"] != 2:
         yield f"schema version {results['schema_version']}"
     cut_short = applied and kind in ("kill coordinator", "interrupt", "terminate", "read-only folder", "full disk")
     if results["interrupted"] and not cut_short:
@@ -129,15 +128,15 @@ def run(plan, results, applied, code, reader):
     for m in results["migrations"]:
         yield from migration(m, plan.clock)
     if applied and kind in RELAYED:
-        yield from struck(plan, results, applied)
+        yield from struck([a["name"] for a in arms if not a["encrypted"]], results, applied)
     hurt = applied["migration"] if isinstance(applied, dict) else None
     for ordinal, m in enumerate(results["migrations"]):
         spared = kind is None or not applied or (hurt is not None and ordinal != hurt)
         if spared and m["outcome"]["status"] == "failed":
             yield f"{m['arm']}: failed, though nothing was done to it: {m['outcome']['reason']}"
-    arms = [a for a in results["arms"] if a["policy_decision"] not in ("refused", "disabled", "unsupported")]
-    if not results["interrupted"] and len(results["migrations"]) != len(arms):
-        yield f"not interrupted, and {len(results['migrations'])} migrations of {len(arms)} arms"
+    due = [a for a in results["arms"] if a["policy_decision"] not in ("refused", "disabled", "unsupported")]
+    if not results["interrupted"] and len(results["migrations"]) != len(due):
+        yield f"not interrupted, and {len(results['migrations'])} migrations of {len(due)} arms"
     if plan.clock == "virtual":
         done = [m for ordinal, m in enumerate(results["migrations"])
                 if m["outcome"]["status"] == "completed" and ordinal != hurt]

@@ -1,7 +1,6 @@
-"""What one run of the soak test does, from the seed and the run's index alone."""
+"""What one run of the soak test does, from the seed, the run's index and the build's arms alone."""
 import dataclasses, random
 
-ARMS = ["plain", "copy", "rustcrypto-soft", "rustcrypto", "aws-lc-soft", "aws-lc-aesni", "aws-lc"]
 MIB, KIB = 1 << 20, 1 << 10
 RELAYED = ["reset", "stall", "half-close", "slow reader", "stream death", "idle stream death", "flipped bit", "truncate",
            "duplicate"]
@@ -76,14 +75,14 @@ def relayed(r, kind, migrations, content, streams, timeout):
     return fault
 
 
-def plan(seed, index, allowed):
-    """The plan of run `index`; `allowed` are the faults that this machine can make."""
+def plan(seed, index, arms, allowed):
+    """The plan of run `index`; `arms` are those of `migtax list arms --json`, `allowed` the faults that this machine can make."""
     r = random.Random(f"{seed}/{index}")
     kinds = RELAYED * 3 + KILLED * 2 + ELSEWHERE
     kind = None if index % 3 == 0 else r.choice([f for f in kinds if f in allowed])
     # Software ciphers on a busy machine are silent for seconds: they need a longer patience than a
     # stall is to be waited for.
-    arms = r.sample([a for a in ARMS if kind != "stall" or not a.endswith("-soft")], r.randint(1, 3))
+    arms = r.sample([a["name"] for a in arms if kind != "stall" or not a["software"]], r.randint(1, 3))
     memory = r.choice([16, 32, 64, 96, 128]) * MIB - r.choice([0, 0, 4 * KIB, 100 * KIB])
     streams = r.randint(2, 4) if kind and kind.endswith("stream death") else r.randint(1, 4)
     record = r.choice([4, 12, 16, 64, 100, 256, 256, 1024, 4096, 16384]) * KIB

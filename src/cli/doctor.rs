@@ -2,39 +2,42 @@
 
 use std::path::Path;
 
-use clap::Args as ClapArgs;
-
 use crate::arm::Arm;
-use crate::error::{ExitCode, Result};
-use crate::machine::{Monitor, host_info, userfaultfd_missing};
-use crate::results::HostInfo;
+use crate::error::{Error, ExitCode, Result};
+use crate::machine::{self, MachineInfo, Monitor};
+use crate::present::table::{Cell, Column, Table};
+use crate::tracking;
 
-/// Measures the machine and prints what it lacks, each with what would help.
-#[derive(Debug, Clone, ClapArgs)]
+/// Arguments of `migtax doctor`.
+#[derive(Debug, clap::Args)]
 pub struct Args {
     /// Print the description of the machine as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Runs the command.
+/// Measures the machine and prints what it is and what it lacks, each with what would help.
 ///
 /// # Errors
 /// None at present: what can't be read is reported as such.
 pub fn run(args: Args) -> Result<ExitCode> {
     let monitor = Monitor::start();
-    let mut host = host_info();
+    let mut host = machine::describe();
     let seen = monitor.finish();
     host.steal_share = seen.steal_share;
     host.other_cpu_share = seen.other_cpu_share;
     if args.json {
         let json = serde_json::to_string_pretty(&host)
-            .map_err(|e| crate::error::Error::CannotRun(e.to_string()))?;
+            .map_err(|error| Error::CannotRun(error.to_string()))?;
         println!("{json}");
         return Ok(ExitCode::Done);
     }
     print!("{}", describe(&host));
-    let complaints = complaints(&host, userfaultfd_missing(), found_on_path("valgrind"));
+    let unavailable = tracking::available()
+        .into_iter()
+        .filter_map(|(kind, probed)| Some((kind.to_string(), probed.err()?)))
+        .collect();
+    let complaints = complaints(&host, unavailable, found_on_path("valgrind"));
     if complaints.is_empty() {
         println!("\nnothing is missing");
     } else {
@@ -46,36 +49,71 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-fn describe(host: &HostInfo) -> String {
-    let readable =
-        |value: &Option<String>| value.clone().unwrap_or_else(|| "not readable".to_owned());
+fn describe(host: &MachineInfo) -> String {
     let frequency = host
         .frequency_mhz
         .map_or("not readable".to_owned(), |mhz| format!("{mhz:.0} MHz"));
-    format!(
-        "cpu            {} ({} cores, {frequency}, {})\nfeatures       {}\nmemory         {:.1} GiB\nkernel         {}, CPU accounting by {}\ngovernor       {}\nload           {:.2}; while measuring, others took {:.0}% of the CPU and the hypervisor {:.0}%\nspin spread    {:.1}% (90th percentile over the fastest pass)\nthread clock   {:.0} ns a read\n",
-        host.cpu_model,
-        host.cores,
-        if host.hypervisor {
-            "virtual"
-        } else {
-            "not virtual"
-        },
-        host.cpu_features.join(" "),
-        host.memory_bytes as f64 / crate::units::GIB,
-        host.kernel,
-        host.cpu_accounting,
-        readable(&host.governor),
-        host.load_before,
-        100.0 * host.other_cpu_share,
-        100.0 * host.steal_share,
-        100.0 * host.spin_spread,
-        host.thread_clock_read_ns,
-    )
+    let virtual_or_not = match host.hypervisor {
+        true => "virtual",
+        false => "not virtual",
+    };
+    let facts = [
+        (
+            "cpu",
+            format!(
+                "{} ({} cores, {frequency}, {virtual_or_not})",
+                host.cpu_model, host.cores
+            ),
+        ),
+        ("features", host.cpu_features.join(" ")),
+        (
+            "memory",
+            format!("{:.1} GiB", host.memory_bytes as f64 / crate::units::GIB),
+        ),
+        (
+            "kernel",
+            format!("{}, CPU accounting by {}", host.kernel, host.cpu_accounting),
+        ),
+        (
+            "governor",
+            host.governor
+                .as_deref()
+                .unwrap_or("not readable")
+                .to_owned(),
+        ),
+        (
+            "load",
+            format!(
+                "{:.2}; while measuring, others took {:.0}% of the CPU and the hypervisor {:.0}%",
+                host.load_before,
+                100.0 * host.other_cpu_share,
+                100.0 * host.steal_share
+            ),
+        ),
+        (
+            "spin spread",
+            format!(
+                "{:.1}% (90th percentile over the fastest pass)",
+                100.0 * host.spin_spread
+            ),
+        ),
+        (
+            "thread clock",
+            format!("{:.0} ns a read", host.thread_clock_read_ns),
+        ),
+    ];
+    let rows = facts.map(|(name, value)| vec![Cell::text(name), Cell::text(value)]);
+    let columns = vec![Column::text(""), Column::text("")];
+    Table::new("", "", columns, rows.to_vec()).terminal()
 }
 
 /// What weakens or prevents measurements here, each with what would help.
-fn complaints(host: &HostInfo, userfaultfd: Option<String>, valgrind: bool) -> Vec<String> {
+/// `unavailable` are the trackers that this machine lacks, each with the reason.
+fn complaints(
+    host: &MachineInfo,
+    unavailable: Vec<(String, String)>,
+    valgrind: bool,
+) -> Vec<String> {
     let mut found = Vec::new();
     let cores = f64::from(host.cores.max(1));
     if host.load_before > 0.5 * cores {
@@ -114,32 +152,29 @@ fn complaints(host: &HostInfo, userfaultfd: Option<String>, valgrind: bool) -> V
             host.cpu_accounting
         ));
     }
+    let lacks = |feature: &&&str| !host.cpu_features.iter().any(|has| has == **feature);
+    let lacking =
+        |needed: &[&'static str]| -> Vec<&str> { needed.iter().filter(lacks).copied().collect() };
     for arm in Arm::all() {
-        let missing: Vec<&str> = arm
-            .row()
-            .required_features
-            .iter()
-            .copied()
-            .filter(|f| !host.cpu_features.iter().any(|h| h == f))
-            .collect();
+        let row = arm.row();
+        let missing = lacking(row.required_features);
         if !missing.is_empty() {
             found.push(format!(
                 "arm {arm} is unsupported: the CPU lacks {}",
                 missing.join(", ")
             ));
+        } else if let Some((features, other)) = row.told_apart_by
+            && !lacking(features).is_empty()
+        {
+            found.push(format!(
+                "the CPU lacks {}: arms {arm} and {other} run the same code",
+                lacking(features).join(", ")
+            ));
         }
     }
-    let lacks = |feature: &str| !host.cpu_features.iter().any(|h| h == feature);
-    // aws-lc's vectorised AES-GCM is written for AVX-512.
-    if lacks("vaes") || lacks("vpclmulqdq") || lacks("avx512f") {
-        found.push(
-            "no VAES and VPCLMULQDQ with AVX-512: arms aws-lc and aws-lc-aesni run the same code"
-                .to_owned(),
-        );
-    }
-    if let Some(why) = userfaultfd {
+    for (tracker, why) in unavailable {
         found.push(format!(
-            "tracker userfaultfd is missing, bitmap is used: {why}"
+            "tracker {tracker} is missing, bitmap is used: {why}"
         ));
     }
     if !valgrind {
@@ -161,11 +196,15 @@ mod tests {
     #[test]
     fn every_lack_is_named_with_what_helps() {
         let mut host = raw(&Simulation::default()).host;
-        for feature in ["vpclmulqdq", "avx512f"] {
-            host.cpu_features.push(feature.to_owned());
-        }
+        host.cpu_features.push("vpclmulqdq".to_owned());
         host.cpu_accounting = "irq".to_owned();
-        assert_eq!(complaints(&host, None, true), Vec::<String>::new());
+        let told = complaints(&host, Vec::new(), true);
+        assert_eq!(
+            told,
+            ["the CPU lacks avx512f: arms aws-lc and aws-lc-aesni run the same code"]
+        );
+        host.cpu_features.push("avx512f".to_owned());
+        assert!(complaints(&host, Vec::new(), true).is_empty());
         host.cpu_features.clear();
         host.cores = 1;
         host.load_before = 3.0;
@@ -173,7 +212,8 @@ mod tests {
         host.steal_share = 0.2;
         host.governor = Some("powersave".to_owned());
         host.cpu_accounting = "tick".to_owned();
-        let all = complaints(&host, Some("refused".to_owned()), false).join("\n");
+        let unavailable = vec![("userfaultfd".to_owned(), "refused".to_owned())];
+        let all = complaints(&host, unavailable, false).join("\n");
         for word in [
             "load 3.00",
             "varies by 50%",
@@ -183,7 +223,6 @@ mod tests {
             "interrupt time",
             "arm rustcrypto is unsupported: the CPU lacks aes, pclmulqdq",
             "arm aws-lc is unsupported",
-            "VAES",
             "userfaultfd is missing, bitmap is used: refused",
             "valgrind",
         ] {

@@ -6,17 +6,18 @@ use std::process::Command;
 
 use clap::Subcommand;
 
-use crate::arm::{AWS_LC_MASK_VARIABLE, Arm};
+use crate::arm::Arm;
 use crate::error::{Error, ExitCode, Result};
 use crate::host::control::{Control, emit, read_spec, unbuffered_input};
 use crate::host::{Event, HostSpec, capabilities};
+use crate::machine::clock;
 use crate::{crypto, destination, source};
 
 /// Arguments of `migtax host`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The arm that this host is started for: aws-lc's view of the CPU is masked as it needs
-    /// [default for capabilities: aws-lc, with the features that the environment leaves it]
+    /// The arm that this host is started for: its library's view of the CPU is masked as it needs
+    /// [default for capabilities: the headline's first, with what the environment leaves it]
     #[arg(long, global = true, value_name = "ARM")]
     arm: Option<Arm>,
     /// Behave as a host without AES instructions
@@ -48,7 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         HostRole::Source => true,
         HostRole::Destination => false,
         HostRole::Capabilities => {
-            let arm = args.arm.unwrap_or(Arm::AWS_LC);
+            let arm = args.arm.unwrap_or_else(Arm::foremost);
             let text = serde_json::to_string_pretty(&capabilities(arm, args.hide_aes))
                 .map_err(|error| Error::CannotRun(error.to_string()))?;
             println!("{text}");
@@ -65,6 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let played = unbuffered_input().and_then(|mut input| {
         let (spec, secret) = read_spec(&mut input)?;
         check_spec(args, &spec)?;
+        clock::adopt_read_ns(spec.thread_clock_read_ns);
         let control = Control::listen(input);
         if is_source {
             source::run(&spec, secret, &control)
@@ -99,21 +101,18 @@ fn check_spec(args: &Args, spec: &HostSpec) -> Result<()> {
     Ok(())
 }
 
-/// aws-lc reads its mask when the process starts: if the environment holds another one than the
+/// A library reads its mask when the process starts: if the environment holds another one than the
 /// arm's, the process starts itself anew. So it is where ssh has passed no environment.
 fn put_on_mask(arm: Arm) -> Result<()> {
-    let mask = arm.row().mask;
-    let present = std::env::var_os(AWS_LC_MASK_VARIABLE);
-    if present.as_deref() == mask.map(OsStr::new) {
+    let present = std::env::var_os;
+    let mut wanted = arm.environment().into_iter();
+    if wanted.all(|(name, value)| present(name).as_deref() == value.map(OsStr::new)) {
         return Ok(());
     }
     let program =
         std::env::current_exe().map_err(|error| Error::io("finding this executable", error))?;
     let mut again = Command::new(program);
     again.args(std::env::args_os().skip(1));
-    match mask {
-        Some(mask) => again.env(AWS_LC_MASK_VARIABLE, mask),
-        None => again.env_remove(AWS_LC_MASK_VARIABLE),
-    };
+    arm.prepare(&mut again);
     Err(Error::io(format!("starting anew for {arm}"), again.exec()))
 }

@@ -1,9 +1,13 @@
 //! `migtax list`: what there is, and what this machine supports and why not.
 
-use clap::ValueEnum;
+use std::collections::BTreeMap;
 
-use crate::arm::Arm;
-use crate::error::{ExitCode, Result};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::arm::{Arm, Rung};
+use crate::error::{Error, ExitCode, Result};
+use crate::present::table::{Cell, Column, Table};
 use crate::runner::process::{Launcher, Role};
 use crate::scenario;
 use crate::tracking;
@@ -13,6 +17,9 @@ use crate::tracking;
 pub struct Args {
     /// What to list; everything if left out
     what: Option<What>,
+    /// Print the lists as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,73 +29,165 @@ enum What {
     Trackers,
 }
 
+/// What was asked for; the fields are those of the JSON.
+#[derive(Debug, Default, Serialize)]
+struct Lists {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenarios: Option<Vec<ScenarioEntry>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arms: Option<Vec<ArmEntry>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trackers: Option<Vec<TrackerEntry>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ScenarioEntry {
+    name: &'static str,
+    /// The first sentence of its analysis.
+    summary: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ArmEntry {
+    name: &'static str,
+    summary: &'static str,
+    library: &'static str,
+    backend_version: String,
+    encrypted: bool,
+    software: bool,
+    baselines: Vec<Arm>,
+    /// The rung of the headline's ladder, if it stands on one.
+    rung: Option<Rung>,
+    /// Whether it is the one that stands for all where one must.
+    foremost: bool,
+    environment: BTreeMap<&'static str, Option<&'static str>>,
+    required_features: &'static [&'static str],
+    engaged_features: Vec<String>,
+    supported: bool,
+    /// Why it is not supported.
+    reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct TrackerEntry {
+    name: String,
+    available: bool,
+    /// Why it is not available.
+    reason: Option<String>,
+}
+
 /// Prints the lists.
 ///
 /// # Errors
 /// If a host process can't be asked.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let all = [What::Scenarios, What::Arms, What::Trackers];
-    let wanted: &[What] = match &args.what {
-        Some(what) => std::slice::from_ref(what),
-        None => &all,
-    };
-    for (index, what) in wanted.iter().enumerate() {
-        if index > 0 {
-            println!();
+    let mut lists = Lists::default();
+    for what in What::value_variants() {
+        if args.what.is_none_or(|asked| asked == *what) {
+            match what {
+                What::Scenarios => lists.scenarios = Some(scenarios()),
+                What::Arms => lists.arms = Some(arms()?),
+                What::Trackers => lists.trackers = Some(trackers()),
+            }
         }
-        match what {
-            What::Scenarios => scenarios(),
-            What::Arms => arms()?,
-            What::Trackers => trackers(),
-        }
+    }
+    if args.json {
+        let json = serde_json::to_string_pretty(&lists)
+            .map_err(|error| Error::CannotRun(error.to_string()))?;
+        println!("{json}");
+    } else {
+        print!("{}", tables(&lists));
     }
     Ok(ExitCode::Done)
 }
 
-fn scenarios() {
-    println!("scenarios:");
-    for (name, scenario) in scenario::embedded() {
-        let analysis = scenario
-            .analysis
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
-        let first = analysis.split_inclusive(". ").next().unwrap_or("").trim();
-        println!("  {name:<18} {first}");
-    }
+fn scenarios() -> Vec<ScenarioEntry> {
+    scenario::embedded()
+        .map(|(name, scenario)| {
+            let words: Vec<&str> = scenario.analysis.split_whitespace().collect();
+            let analysis = words.join(" ");
+            let first = analysis.split_inclusive(". ").next().unwrap_or("").trim();
+            ScenarioEntry {
+                name,
+                summary: first.to_owned(),
+            }
+        })
+        .collect()
 }
 
-fn arms() -> Result<()> {
-    println!("arms:");
+/// Asked of a process that was started for each arm, since masks act only there.
+fn arms() -> Result<Vec<ArmEntry>> {
     let launcher = Launcher::this_build()?;
-    for arm in Arm::all() {
-        // Asked of a process that was started for the arm, since aws-lc's masks act only there.
-        let host = launcher.capabilities(Role::Source, arm)?;
-        let state = if let Some(failure) = host.known_answer_failure {
-            format!("unsupported: {failure}")
-        } else if !host.missing_features.is_empty() {
-            format!(
-                "unsupported: this CPU lacks {}",
-                host.missing_features.join(", ")
-            )
-        } else if host.engaged_features.is_empty() {
-            "supported".to_owned()
-        } else {
-            format!("supported, engages {}", host.engaged_features.join(" "))
-        };
-        println!("  {arm:<18} {}", arm.row().summary);
-        println!("  {:<18} {state}", "");
-    }
-    Ok(())
+    let entry = |arm: Arm| -> Result<ArmEntry> {
+        let told = launcher.capabilities(Role::Source, arm)?;
+        let missing = told.missing_features.join(", ");
+        let reason = told
+            .known_answer_failure
+            .or_else(|| (!missing.is_empty()).then(|| format!("this CPU lacks {missing}")));
+        let row = arm.row();
+        Ok(ArmEntry {
+            name: row.name,
+            summary: row.summary,
+            library: row.backend.library(),
+            backend_version: told.backend_version,
+            encrypted: arm.is_encrypted(),
+            software: row.software,
+            baselines: arm.baselines().collect(),
+            rung: row.headline.map(|(rung, _)| rung),
+            foremost: arm == Arm::foremost(),
+            environment: arm.environment(),
+            required_features: row.required_features,
+            engaged_features: told.engaged_features,
+            supported: reason.is_none(),
+            reason,
+        })
+    };
+    Arm::all().map(entry).collect()
 }
 
-fn trackers() {
-    println!("trackers:");
-    for (kind, available) in tracking::available() {
-        let state = match available {
-            Ok(()) => "available".to_owned(),
-            Err(reason) => format!("not available: {reason}"),
-        };
-        println!("  {:<18} {state}", kind.to_string());
-    }
+fn trackers() -> Vec<TrackerEntry> {
+    tracking::available()
+        .into_iter()
+        .map(|(kind, probed)| TrackerEntry {
+            name: kind.to_string(),
+            available: probed.is_ok(),
+            reason: probed.err(),
+        })
+        .collect()
+}
+
+/// The lists as the terminal shows them.
+fn tables(lists: &Lists) -> String {
+    let table = |what: What, state: Vec<Column>, rows: Vec<Vec<Cell>>| {
+        let caption = format!("{}:", format!("{what:?}").to_lowercase());
+        let columns = [Column::text(""), Column::text("")]
+            .into_iter()
+            .chain(state);
+        Table::new("", caption, columns.collect(), rows).terminal()
+    };
+    let row = |texts: &[&str]| texts.iter().copied().map(Cell::text).collect::<Vec<_>>();
+    let scenarios = lists.scenarios.iter().map(|all| {
+        let rows = all.iter().map(|s| row(&[s.name, &s.summary]));
+        table(What::Scenarios, vec![], rows.collect())
+    });
+    let arms = lists.arms.iter().map(|all| {
+        let rows = all.iter().map(|arm| {
+            let state = match &arm.reason {
+                Some(reason) => format!("unsupported: {reason}"),
+                None if arm.engaged_features.is_empty() => "supported".to_owned(),
+                None => format!("supported, engages {}", arm.engaged_features.join(" ")),
+            };
+            row(&[arm.name, arm.summary, &state])
+        });
+        table(What::Arms, vec![Column::sentences("")], rows.collect())
+    });
+    let trackers = lists.trackers.iter().map(|all| {
+        let rows = all.iter().map(|tracker| match &tracker.reason {
+            Some(reason) => row(&[&tracker.name, &format!("not available: {reason}")]),
+            None => row(&[&tracker.name, "available"]),
+        });
+        table(What::Trackers, vec![], rows.collect())
+    });
+    let tables: Vec<String> = scenarios.chain(arms).chain(trackers).collect();
+    tables.join("\n")
 }

@@ -21,7 +21,7 @@ use crate::error::{ExitCode, Result};
 /// Measures what encryption costs a live migration: CPU on each host, migration time, downtime.
 #[derive(Debug, Parser)]
 #[command(name = "migtax", version, max_term_width = 100)]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -46,12 +46,47 @@ enum Verb {
     Host(host::Args),
 }
 
+/// Carries out the command line of this process, as `migtax` does; what stopped it is said on
+/// standard error.
+pub fn main() -> std::process::ExitCode {
+    end_quietly_on_a_closed_pipe();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; everything else is invalid input.
+            let code = match error.use_stderr() {
+                true => ExitCode::InvalidInput,
+                false => ExitCode::Done,
+            };
+            // Nothing can be said where nothing can be printed.
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    match cli.carry_out() {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("migtax: {error}");
+            error.exit_code().into()
+        }
+    }
+}
+
+/// `migtax ... | head` is no fault of the program. SIGPIPE itself stays ignored: the coordinator
+/// writes to the pipes of hosts that may have died.
+fn end_quietly_on_a_closed_pipe() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to stdout") {
+            std::process::exit(ExitCode::CannotRun as i32);
+        }
+        report(info);
+    }));
+}
+
 impl Cli {
-    /// Carries out the command.
-    ///
-    /// # Errors
-    /// What stopped it.
-    pub fn carry_out(self) -> Result<ExitCode> {
+    fn carry_out(self) -> Result<ExitCode> {
         match self.verb {
             Verb::Run(args) => run::run(args),
             Verb::List(args) => list::run(&args),

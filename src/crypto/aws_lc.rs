@@ -25,11 +25,24 @@ use std::ptr::{self, NonNull};
 
 use aws_lc_sys as ffi;
 
-use crate::crypto::locked::protect;
-use crate::crypto::{Cipher, IV_LEN, KEY_LEN, Refused, SealError, TAG_LEN};
+use super::cipher::{
+    Cipher, Engaged, IV_LEN, Implementation, KEY_LEN, Refused, SealError, TAG_LEN,
+};
+use super::locked::protect;
 use crate::error::{Error, Result};
+use crate::machine::versions;
 use crate::memory::Segment;
 use crate::units::PAGE_SIZE;
+
+pub(super) const IMPLEMENTATION: Implementation = Implementation {
+    version: || {
+        let binding = versions::of("aws-lc-sys").join(", ");
+        format!("{} (aws-lc-sys {binding})", version())
+    },
+    engaged,
+    tag_len: TAG_LEN,
+    cipher: |key| Ok(Box::new(AwsLc::new(key)?)),
+};
 
 /// At least what aws-lc allocates for an AES-GCM context: hash key table, key schedule and the
 /// state of a record. Only the pages that hold it are affected.
@@ -41,7 +54,7 @@ const SHORT: usize = 2 * PAGE_SIZE;
 const GATHERED: usize = 256 << 10;
 
 /// An `EVP_CIPHER_CTX` with a key; every call on it goes through `&mut self`.
-pub(super) struct AwsLc(NonNull<ffi::EVP_CIPHER_CTX>);
+struct AwsLc(NonNull<ffi::EVP_CIPHER_CTX>);
 
 // SAFETY: a context is plain heap memory without ties to a thread, and only one thread can use it
 // at a time, since all uses take `&mut self`.
@@ -66,7 +79,7 @@ impl Failed {
 }
 
 impl AwsLc {
-    pub(super) fn new(key: &[u8; KEY_LEN]) -> Result<Self> {
+    fn new(key: &[u8; KEY_LEN]) -> Result<Self> {
         let failed = |Failed(call)| Error::CannotRun(format!("{call} failed"));
         // SAFETY: allocates a context or returns null.
         let context = NonNull::new(unsafe { ffi::EVP_CIPHER_CTX_new() })
@@ -283,7 +296,7 @@ mod inside {
 /// What AES-GCM uses in this process, as the library itself decides it (`CRYPTO_ghash_init` and
 /// `aes_ctr_set_key` of the release that the build pins), after the mask in the environment.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn engaged() -> (&'static str, Vec<&'static str>) {
+fn engaged() -> Engaged {
     // SAFETY: fills the capabilities, once; later calls do nothing.
     unsafe { ffi::CRYPTO_library_init() };
     // SAFETY: the array is written only by the initialisation above; the functions only read it.
@@ -321,7 +334,7 @@ pub(super) fn engaged() -> (&'static str, Vec<&'static str>) {
         &[]
     };
     features.extend(hash);
-    let name = match (aes, avx512, stitched) {
+    let implementation = match (aes, avx512, stitched) {
         (true, true, _) => {
             features.push("vaes");
             "VAES and VPCLMULQDQ, AVX-512, one pass"
@@ -329,12 +342,18 @@ pub(super) fn engaged() -> (&'static str, Vec<&'static str>) {
         (true, false, true) => "AES-NI and PCLMULQDQ, AVX, one pass",
         _ => cipher,
     };
-    (name, features)
+    Engaged {
+        implementation,
+        features,
+    }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn engaged() -> (&'static str, Vec<&'static str>) {
-    ("not examined on this architecture", vec![])
+fn engaged() -> Engaged {
+    Engaged {
+        implementation: "not examined on this architecture",
+        features: Vec::new(),
+    }
 }
 
 unsafe extern "C" {

@@ -1,7 +1,7 @@
 //! The check behind the types: no pair of key and IV seals twice in a context.
 
-use crate::crypto::SealError;
-use crate::crypto::sequence::Place;
+use super::cipher::SealError;
+use super::sequence::Place;
 
 /// Refuses a slot that does not come after every slot of its stream and direction that was sealed
 /// before in the same context. Workers that seal for one stream each see their slots in order.
@@ -34,6 +34,8 @@ impl ReuseGuard {
 mod tests {
     use std::sync::Arc;
 
+    use strum::IntoEnumIterator;
+
     use super::*;
     use crate::arm::Backend;
     use crate::crypto::sequence::{SealSlot, TO_SOURCE};
@@ -63,12 +65,7 @@ mod tests {
 
     #[test]
     fn a_sealer_refuses_to_use_a_slot_twice() {
-        for backend in [
-            Backend::Null,
-            Backend::RustcryptoSoft,
-            Backend::Rustcrypto,
-            Backend::AwsLc,
-        ] {
+        for backend in Backend::iter().filter(|backend| *backend != Backend::None) {
             let secret = Arc::new(MigrationSecret::generate().unwrap());
             let mut sealer = Sealer::new(backend, secret).unwrap();
             let mut seal = |sequence| {

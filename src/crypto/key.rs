@@ -8,16 +8,16 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroize;
 
-use crate::crypto::KEY_LEN;
-use crate::crypto::locked::Locked;
+use super::cipher::KEY_LEN;
+use super::locked::{Locked, scrub_stack};
 use crate::error::{Error, Result};
 
 /// What the derived keys are for; changes with the wire format.
 const LABEL: &[u8] = b"migtax epoch key 1";
 
-/// Characters of the line in which a secret is handed over: key, space, nonce.
 /// Bytes of the line that [`MigrationSecret::from_hex_line`] reads, its end included.
 pub const HEX_LINE_LEN: usize = HEX_LINE + 1;
+/// Characters of the line in which a secret is handed over: key, space, nonce.
 const HEX_LINE: usize = 2 * KEY_LEN + 1 + 16;
 
 /// The 256-bit key and 64-bit nonce of one migration.
@@ -113,7 +113,7 @@ impl MigrationSecret {
     pub(crate) fn epoch_key(&self, epoch: u32) -> Result<Locked<[u8; KEY_LEN]>> {
         let mut key = Locked::new_with(|| [0; KEY_LEN])?;
         derive(&self.memory.key, epoch, &mut key);
-        super::locked::scrub_stack();
+        scrub_stack();
         Ok(key)
     }
 

@@ -1,8 +1,12 @@
 //! Memory for secrets: locked, left out of core dumps, wiped before it goes back to the kernel.
 
+use std::ffi::c_void;
 use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous, munmap};
+use rustix::param::page_size;
 
 use crate::error::{Error, Result};
 
@@ -33,27 +37,16 @@ impl Mapping {
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches no
         // existing memory.
         let start = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                length,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(Error::io(
-                "cannot map memory for a key",
-                std::io::Error::last_os_error(),
-            ));
+            let access = ProtFlags::READ | ProtFlags::WRITE;
+            mmap_anonymous(ptr::null_mut(), length, access, MapFlags::PRIVATE)
         }
+        .map_err(|error| Error::io("cannot map memory for a key", error.into()))?;
         // Each is best effort: an unprivileged process may have used up what it may lock, and a
         // migration with a key in swappable memory is better than none. The results say so.
         // SAFETY: the range is exactly the mapping made above; neither call unmaps it.
         unsafe {
-            libc::madvise(start, length, libc::MADV_DONTDUMP);
-            libc::madvise(start, length, libc::MADV_WIPEONFORK);
+            let _ = madvise(start, length, Advice::LinuxDontDump);
+            let _ = madvise(start, length, Advice::LinuxWipeOnFork);
         }
         lock(start, length);
         let start = NonNull::new(start.cast()).ok_or_else(|| {
@@ -72,7 +65,7 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the range was mapped by `new` and is unmapped nowhere else. Unmapping unlocks.
         unsafe {
-            libc::munmap(self.start.as_ptr().cast(), self.length);
+            let _ = munmap(self.start.as_ptr().cast(), self.length);
         }
     }
 }
@@ -160,20 +153,18 @@ pub(crate) fn protect(start: *const u8, length: usize) {
     let page = page_size();
     let first = start as usize / page * page;
     let end = (start as usize + length).next_multiple_of(page);
-    let (first, length) = (first as *mut libc::c_void, end - first);
+    let (first, length) = (first as *mut c_void, end - first);
     // SAFETY: leaving pages out of dumps changes no content and no mapping; pages that are not
     // mapped are an error that the kernel reports.
-    unsafe {
-        libc::madvise(first, length, libc::MADV_DONTDUMP);
-    }
+    let _ = unsafe { madvise(first, length, Advice::LinuxDontDump) };
     lock(first, length);
 }
 
 /// Locks pages, and remembers if the kernel refuses.
-fn lock(first: *mut libc::c_void, length: usize) {
+fn lock(first: *mut c_void, length: usize) {
     // SAFETY: locking pages changes no content and no mapping; pages that are not mapped are an
     // error that the kernel reports.
-    if unsafe { libc::mlock(first, length) } != 0 {
+    if unsafe { mlock(first, length) }.is_err() {
         REFUSED.store(true, Ordering::Relaxed);
     }
 }
@@ -225,12 +216,6 @@ fn overwrite_stack() -> *const u8 {
 unsafe fn write_word(at: *mut u64) {
     // SAFETY: as the caller promises. Bytes, because the array may start anywhere.
     unsafe { at.cast::<[u8; 8]>().write_volatile([0; 8]) };
-}
-
-fn page_size() -> usize {
-    // SAFETY: `sysconf` only reads a constant of the system.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(size).unwrap_or(4096)
 }
 
 #[cfg(test)]

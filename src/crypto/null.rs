@@ -1,9 +1,39 @@
-//! The null cipher of the `copy` arm: the same copy into the record buffer, no cipher, no tag.
+//! The null cipher of the `copy` arm: the same copy into the record buffer, no cipher, no tag. And
+//! what stands for the library of the plain data path, which has none.
 
-use crate::crypto::{Cipher, IV_LEN, Refused, SealError};
+use super::cipher::{Cipher, Engaged, IV_LEN, Implementation, Refused, SealError};
+use crate::error::Error;
 use crate::memory::{Segment, gather};
 
-pub(super) struct Null;
+pub(super) const NULL: Implementation = Implementation {
+    version,
+    engaged: || Engaged {
+        implementation: "copy",
+        features: Vec::new(),
+    },
+    tag_len: 0,
+    cipher: |_| Ok(Box::new(Null)),
+};
+
+pub(super) const NONE: Implementation = Implementation {
+    version,
+    engaged: || Engaged {
+        implementation: "no cipher",
+        features: Vec::new(),
+    },
+    tag_len: 0,
+    cipher: |_| {
+        Err(Error::CannotRun(
+            "the plain data path has no cipher".to_owned(),
+        ))
+    },
+};
+
+fn version() -> String {
+    format!("migtax {}", env!("CARGO_PKG_VERSION"))
+}
+
+struct Null;
 
 impl Cipher for Null {
     fn seal(

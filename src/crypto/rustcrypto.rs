@@ -6,17 +6,27 @@
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 
-use crate::crypto::locked::Locked;
-use crate::crypto::{Cipher, IV_LEN, KEY_LEN, Refused, SealError, TAG_LEN};
+use super::cipher::{
+    Cipher, Engaged, IV_LEN, Implementation, KEY_LEN, Refused, SealError, TAG_LEN,
+};
+use super::locked::Locked;
 use crate::error::Result;
+use crate::machine::versions;
 use crate::memory::{Segment, gather};
+
+pub(super) const IMPLEMENTATION: Implementation = Implementation {
+    version: || format!("aes-gcm {}", versions::of_generation("aes-gcm", "0.11.")),
+    engaged,
+    tag_len: TAG_LEN,
+    cipher: |key| Ok(Box::new(Rustcrypto::new(key)?)),
+};
 
 /// The library's `zeroize` feature wipes the schedules when the cipher is dropped; the memory it
 /// lies in is wiped as well.
-pub(super) struct Rustcrypto(Locked<Aes256Gcm>);
+struct Rustcrypto(Locked<Aes256Gcm>);
 
 impl Rustcrypto {
-    pub(super) fn new(key: &[u8; KEY_LEN]) -> Result<Self> {
+    fn new(key: &[u8; KEY_LEN]) -> Result<Self> {
         Locked::new_with(|| Aes256Gcm::new(key.into())).map(Rustcrypto)
     }
 }
@@ -50,6 +60,45 @@ impl Cipher for Rustcrypto {
                 &Tag::from(*tag),
             )
             .map_err(|_| Refused)
+    }
+}
+
+/// The checks of `aes` 0.9 (its `backends`) and `polyval` 0.7 (its intrinsics), by the same
+/// macros of `cpufeatures` and in the same order. That crate asks for 512-bit registers before it
+/// reports VAES, so a CPU with VAES and no AVX-512 runs AES-NI here.
+#[cfg(target_arch = "x86_64")]
+fn engaged() -> Engaged {
+    cpufeatures::new!(vaes512, "avx512f", "vaes");
+    cpufeatures::new!(vaes256, "vaes");
+    cpufeatures::new!(clmul, "avx", "pclmulqdq");
+    let hash: &[&str] = if cfg!(polyval_backend = "soft") || !clmul::get() {
+        &[]
+    } else {
+        &["pclmulqdq", "avx"]
+    };
+    let (implementation, aes): (_, &[&str]) = if !aes::hardware_accelerated() {
+        ("fixsliced AES, then GHASH", &[])
+    } else if vaes512::get() {
+        (
+            "VAES-512 CTR, then CLMUL GHASH",
+            &["aes", "vaes", "avx512f"],
+        )
+    } else if vaes256::get() {
+        ("VAES-256 CTR, then CLMUL GHASH", &["aes", "vaes"])
+    } else {
+        ("AES-NI CTR, then CLMUL GHASH", &["aes"])
+    };
+    Engaged {
+        implementation,
+        features: [aes, hash].concat(),
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn engaged() -> Engaged {
+    Engaged {
+        implementation: "CTR, then GHASH",
+        features: Vec::new(),
     }
 }
 

@@ -8,20 +8,36 @@
 use aes_gcm_soft::aead::{AeadInPlace, NewAead};
 use aes_gcm_soft::{Aes256Gcm, Nonce, Tag};
 
-use crate::crypto::locked::Locked;
-use crate::crypto::{Cipher, IV_LEN, KEY_LEN, Refused, SealError, TAG_LEN};
+use super::cipher::{
+    Cipher, Engaged, IV_LEN, Implementation, KEY_LEN, Refused, SealError, TAG_LEN,
+};
+use super::locked::Locked;
 use crate::error::Result;
+use crate::machine::versions;
 use crate::memory::{Segment, gather};
+
+pub(super) const IMPLEMENTATION: Implementation = Implementation {
+    version: || {
+        let version = versions::of_generation("aes-gcm", "0.9.");
+        format!("aes-gcm {version} force-soft")
+    },
+    engaged: || Engaged {
+        implementation: "fixsliced AES, then multiplication GHASH",
+        features: Vec::new(),
+    },
+    tag_len: TAG_LEN,
+    cipher: |key| Ok(Box::new(Soft::new(key)?)),
+};
 
 /// The cipher is plain data in locked memory: it owns no heap memory, so overwriting its bytes
 /// wipes all of it, and it has no destructor that could still read them. The first is a property
 /// of fixed-size arrays of round keys and field elements; the second is checked here.
-pub(super) struct Soft(Locked<Aes256Gcm>);
+struct Soft(Locked<Aes256Gcm>);
 
 const _: () = assert!(!std::mem::needs_drop::<Aes256Gcm>());
 
 impl Soft {
-    pub(super) fn new(key: &[u8; KEY_LEN]) -> Result<Self> {
+    fn new(key: &[u8; KEY_LEN]) -> Result<Self> {
         Locked::new_with(|| Aes256Gcm::new(key.into())).map(Soft)
     }
 }

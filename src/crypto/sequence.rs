@@ -14,8 +14,9 @@
 
 use std::fmt;
 
-use crate::crypto::IV_LEN;
-use crate::crypto::key::MigrationSecret;
+use super::cipher::IV_LEN;
+use super::key::MigrationSecret;
+use crate::error::Error;
 
 /// The bit of the stream id in the IV that says which way a record goes.
 pub(crate) const TO_SOURCE: u32 = 1 << 31;
@@ -96,6 +97,12 @@ pub enum SequenceError {
         /// The direction.
         direction: FlowDirection,
     },
+}
+
+impl From<SequenceError> for Error {
+    fn from(error: SequenceError) -> Self {
+        Error::CannotRun(error.to_string())
+    }
 }
 
 /// Where a record stands: one use of one pair of key and IV. Neither `Copy` nor `Clone`.

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::machine::clock::process_cpu_ns;
 use crate::memory::touched;
-use crate::meter::process_cpu_ns;
 use crate::transport::since_data;
 use crate::wire::Totals;
 

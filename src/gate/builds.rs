@@ -52,7 +52,7 @@ pub fn merge(runs: &[Results], first: u32) -> Result<Results> {
     }
     for run in rest {
         let scenario = super::scenario_difference(&head.scenario, &run.scenario, &["guest.seed"]);
-        let why = scenario.or_else(|| crate::machine::same_host(&head.host, &run.host));
+        let why = scenario.or_else(|| crate::machine::same_machine(&head.host, &run.host));
         if let Some(why) = why {
             return Err(Error::Incomparable(why));
         }
@@ -157,7 +157,7 @@ fn judge(
 ) -> Report {
     let [base_name, cand_name] = names;
     let why = super::scenario_difference(&baseline.scenario, &candidate.scenario, &[])
-        .or_else(|| crate::machine::same_host(&baseline.host, &candidate.host));
+        .or_else(|| crate::machine::same_machine(&baseline.host, &candidate.host));
     if let Some(why) = why {
         return Report::refused(base_name, cand_name, why);
     }

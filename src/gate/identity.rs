@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::machine::same_host;
+use crate::machine::same_machine;
 use crate::results::Results;
 use crate::scenario::{ClockKind, Scenario};
 
@@ -37,7 +37,7 @@ pub fn comparable(baseline: &Results, candidate: &Results) -> Comparable {
     if let Some(why) = scenario_difference(&baseline.scenario, &candidate.scenario, &[]) {
         return Comparable::No(why);
     }
-    match same_host(&baseline.host, &candidate.host) {
+    match same_machine(&baseline.host, &candidate.host) {
         None => Comparable::Yes,
         Some(why) if baseline.scenario.measure.clock == ClockKind::Virtual => {
             Comparable::ExactOnly(format!("{why}: only exact counts are compared"))

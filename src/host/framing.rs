@@ -26,12 +26,12 @@ pub fn framing(spec: &HostSpec, secret: Option<MigrationSecret>) -> Result<Frami
             Error::invalid("spec.migration_id", &spec.migration_id, "128 bits in hex")
         })?;
     let backend = spec.backend();
-    let secret = match (backend, secret) {
-        (Backend::None, _) => None,
+    let secret = match secret {
+        _ if backend == Backend::None => None,
+        Some(secret) => Some(secret),
         // A key that the null cipher does not use, for the same bookkeeping.
-        (Backend::Null, _) => Some(MigrationSecret::generate()?),
-        (_, Some(secret)) => Some(secret),
-        (_, None) => return Err(Error::Invalid("spec: a sealed arm without a secret".into())),
+        None if !backend.has_cipher() => Some(MigrationSecret::generate()?),
+        None => return Err(Error::Invalid("spec: a sealed arm without a secret".into())),
     };
     Ok(Framing {
         backend,

@@ -29,13 +29,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::arm::{Arm, Backend};
 use crate::crypto;
+use crate::machine;
 use crate::results::{
     DestinationCpu, Downtime, Guest, Latency, Outcome, Round, SourceCpu, Warning,
 };
 use crate::scenario::{ClockKind, Scenario};
 
 /// Version of this protocol; both sides must have the same.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// See [`HostSpec::silence_between_records`].
 const VIRTUAL_SILENCE: Duration = Duration::from_secs(600);
@@ -61,6 +62,9 @@ pub struct HostSpec {
     pub listen: String,
     /// CPUs to keep to; empty for any.
     pub pin: Vec<usize>,
+    /// What a read of the thread CPU clock counts as on the host's machine, as the results record
+    /// it, nanoseconds.
+    pub thread_clock_read_ns: f64,
 }
 
 impl HostSpec {
@@ -121,6 +125,9 @@ pub struct Capabilities {
     pub engaged_features: Vec<String>,
     /// CPU features that the arm needs and that are missing (or hidden).
     pub missing_features: Vec<String>,
+    /// What this process counts a read of the thread CPU clock as, nanoseconds.
+    #[serde(default)] // so that another protocol's host is refused for that
+    pub thread_clock_read_ns: f64,
     /// The known-answer test's complaint, if it failed.
     pub known_answer_failure: Option<String>,
     /// Versions of the libraries that touch the data path.
@@ -216,9 +223,9 @@ pub struct DestinationReport {
 /// hardware arms need.
 pub fn capabilities(arm: Arm, hide_aes: bool) -> Capabilities {
     let backend = arm.backend();
-    let hidden = match hide_aes {
-        true => Arm::AWS_LC.row().required_features,
-        false => &[],
+    let engaged = crypto::implementation(backend).engaged();
+    let is_hidden = |feature: &str| {
+        hide_aes && Arm::all().any(|arm| arm.row().required_features.contains(&feature))
     };
     let missing = match crypto::supported(arm) {
         _ if hide_aes => arm.row().required_features.to_vec(),
@@ -229,14 +236,15 @@ pub fn capabilities(arm: Arm, hide_aes: bool) -> Capabilities {
         protocol: PROTOCOL,
         migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
         arm,
-        backend_version: crypto::backend_version(backend),
-        cpu_features: crate::cpu::features()
+        backend_version: crypto::implementation(backend).version(),
+        cpu_features: machine::cpu::features()
             .into_iter()
-            .filter(|feature| !hidden.contains(feature))
+            .filter(|feature| !is_hidden(feature))
             .map(str::to_owned)
             .collect(),
-        engaged_features: crypto::engaged_features(backend),
+        engaged_features: engaged.features.into_iter().map(str::to_owned).collect(),
         missing_features: missing.into_iter().map(str::to_owned).collect(),
+        thread_clock_read_ns: machine::clock::thread_clock_read_ns(),
         known_answer_failure: crypto::known_answer_test(backend)
             .err()
             .map(|error| error.to_string()),

@@ -4,85 +4,96 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 
-use super::{monitor, noise};
+use serde::{Deserialize, Serialize};
+
+use super::{clock, cpu, monitor, noise, versions};
 use crate::error::{Error, Result};
-use crate::results::HostInfo;
 
-/// CPU features that bear on ciphers and on copying memory, as `/proc/cpuinfo` names them.
-const FEATURES: &[&str] = &[
-    "aes",
-    "pclmulqdq",
-    "ssse3",
-    "sse4_1",
-    "avx",
-    "avx2",
-    "bmi2",
-    "adx",
-    "sha_ni",
-    "vaes",
-    "vpclmulqdq",
-    "gfni",
-    "avx512f",
-    "avx512bw",
-    "avx512vl",
-    "avx512dq",
-    "erms",
-    "fsrm",
-    "constant_tsc",
-    "nonstop_tsc",
-];
+/// The machine that a run was made on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MachineInfo {
+    /// CPU model as the kernel names it.
+    pub cpu_model: String,
+    /// CPU features as `/proc/cpuinfo` names them, those that bear on ciphers and memory speed.
+    pub cpu_features: Vec<String>,
+    /// Logical CPUs that the run could use.
+    pub cores: u32,
+    /// Memory of the machine.
+    pub memory_bytes: u64,
+    /// Kernel release.
+    pub kernel: String,
+    /// How the kernel accounts interrupt time: `irq` when it is accounted by itself, `tick` or
+    /// `unknown` otherwise.
+    pub cpu_accounting: String,
+    /// CPU frequency governor, where readable.
+    pub governor: Option<String>,
+    /// Whether the machine is virtual, where the CPU says so.
+    pub hypervisor: bool,
+    /// One-minute load average when the run began.
+    pub load_before: f64,
+    /// Share of CPU time stolen by the hypervisor during the run, 0 to 1.
+    pub steal_share: f64,
+    /// Share of CPU time that other processes took during the run, 0 to 1.
+    #[serde(default)]
+    pub other_cpu_share: f64,
+    /// Noise figure: how much longer than its fastest pass a fixed spin loop took at the 90th
+    /// percentile, before the run. 0.02 is a quiet machine.
+    #[serde(default)]
+    pub spin_spread: f64,
+    /// CPU frequency when the run began, where readable.
+    #[serde(default)]
+    pub frequency_mhz: Option<f64>,
+    /// Cost of one thread CPU clock read, nanoseconds: what the hosts of the run subtracted for each,
+    /// but for a destination on a machine of its own.
+    pub thread_clock_read_ns: f64,
+    /// What a destination on a machine of its own subtracted instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_thread_clock_read_ns: Option<f64>,
+    /// The command that started the destination on a machine of its own; none where both hosts
+    /// ran on this one.
+    #[serde(default)]
+    pub destination: Option<String>,
+    /// The dirty tracker that the migrations used; empty before the first.
+    #[serde(default)]
+    pub tracker: String,
+    /// Versions of every library that touches the data path.
+    pub versions: BTreeMap<String, String>,
+}
 
-/// Crates whose code a page passes through, or that measure it.
-const DATA_PATH_CRATES: &[&str] = &[
-    "aead",
-    "aes",
-    "aes-gcm",
-    "aws-lc-sys",
-    "blake3",
-    "cpufeatures",
-    "crc32fast",
-    "ctr",
-    "ghash",
-    "hdrhistogram",
-    "hkdf",
-    "libc",
-    "polyval",
-    "rayon",
-    "sha2",
-    "universal-hash",
-];
+impl MachineInfo {
+    /// What a read of the thread CPU clock costs where the destination runs, nanoseconds.
+    pub fn destination_clock_read_ns(&self) -> f64 {
+        self.destination_thread_clock_read_ns
+            .unwrap_or(self.thread_clock_read_ns)
+    }
+}
 
 /// Describes this machine and takes its noise figure, which takes about 0.1 s.
 /// `steal_share` and `other_cpu_share` are 0 until a [`super::Monitor`] fills them in.
-pub fn host_info() -> HostInfo {
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flags = cpuinfo_field(&cpuinfo, "flags").unwrap_or_default();
-    let flags: Vec<&str> = flags.split_whitespace().collect();
+pub fn describe() -> MachineInfo {
     // The load comes first: the noise figure would add to it.
     let load_before = monitor::load_average();
-    HostInfo {
-        cpu_model: cpuinfo_field(&cpuinfo, "model name").unwrap_or_else(|| "unknown".to_owned()),
-        cpu_features: FEATURES
-            .iter()
-            .filter(|f| flags.contains(f))
-            .map(|f| (*f).to_owned())
-            .collect(),
+    let features = cpu::features();
+    MachineInfo {
+        cpu_model: cpu::model().unwrap_or_else(|| "unknown".to_owned()),
+        cpu_features: features.into_iter().map(str::to_owned).collect(),
         cores: std::thread::available_parallelism()
             .map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
         memory_bytes: memory_bytes(),
         kernel: trimmed("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned()),
         cpu_accounting: cpu_accounting(),
         governor: trimmed("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        hypervisor: flags.contains(&"hypervisor"),
+        hypervisor: cpu::is_virtual(),
         load_before,
         destination: None,
         tracker: String::new(),
         steal_share: 0.0,
         other_cpu_share: 0.0,
         spin_spread: noise::spin_spread(),
-        frequency_mhz: frequency_mhz(&cpuinfo),
-        thread_clock_read_ns: noise::thread_clock_read_ns(),
-        versions: locked_versions(include_str!("../../Cargo.lock"), DATA_PATH_CRATES),
+        frequency_mhz: cpu::frequency_mhz(),
+        thread_clock_read_ns: clock::thread_clock_read_ns(),
+        destination_thread_clock_read_ns: None,
+        versions: versions::of_data_path(),
     }
 }
 
@@ -106,38 +117,31 @@ pub fn available_memory() -> Result<u64> {
 /// The same machine means the same CPU model and features, cores, memory (to 1/64, since the
 /// kernel's own share varies), kernel release and CPU accounting mode, governor, both or neither
 /// virtual, and the same command for a destination elsewhere. Load, steal and crate versions may differ: they are what runs compare.
-pub fn same_host(a: &HostInfo, b: &HostInfo) -> Option<String> {
+pub fn same_machine(a: &MachineInfo, b: &MachineInfo) -> Option<String> {
     let text = |v: &Option<String>| v.clone().unwrap_or_else(|| "unreadable".to_owned());
     let destination = |v: &Option<String>| v.clone().unwrap_or_else(|| "this machine".to_owned());
-    let pairs = [
-        ("cpu_model", a.cpu_model.clone(), b.cpu_model.clone()),
-        (
-            "cpu_features",
-            a.cpu_features.join(" "),
-            b.cpu_features.join(" "),
-        ),
-        ("cores", a.cores.to_string(), b.cores.to_string()),
-        ("kernel", a.kernel.clone(), b.kernel.clone()),
-        (
-            "cpu_accounting",
-            a.cpu_accounting.clone(),
-            b.cpu_accounting.clone(),
-        ),
-        ("governor", text(&a.governor), text(&b.governor)),
-        (
-            "destination",
-            destination(&a.destination),
-            destination(&b.destination),
-        ),
-        (
-            "hypervisor",
-            a.hypervisor.to_string(),
-            b.hypervisor.to_string(),
-        ),
-    ];
-    for (field, a, b) in pairs {
-        if a != b {
-            return Some(format!("host.{field} differs: \"{a}\" and \"{b}\""));
+    let differs =
+        |field, a: &str, b: &str| Some(format!("host.{field} differs: \"{a}\" and \"{b}\""));
+    if a.cpu_model != b.cpu_model {
+        return differs("cpu_model", &a.cpu_model, &b.cpu_model);
+    }
+    if !cpu::same_features(&a.cpu_features, &b.cpu_features) {
+        let (a, b) = (a.cpu_features.join(" "), b.cpu_features.join(" "));
+        return differs("cpu_features", &a, &b);
+    }
+    let rest = |m: &MachineInfo| {
+        [
+            ("cores", m.cores.to_string()),
+            ("kernel", m.kernel.clone()),
+            ("cpu_accounting", m.cpu_accounting.clone()),
+            ("governor", text(&m.governor)),
+            ("destination", destination(&m.destination)),
+            ("hypervisor", m.hypervisor.to_string()),
+        ]
+    };
+    for ((field, a), (_, b)) in rest(a).iter().zip(rest(b)) {
+        if *a != b {
+            return differs(field, a, &b);
         }
     }
     let (small, large) = (
@@ -155,22 +159,6 @@ pub fn same_host(a: &HostInfo, b: &HostInfo) -> Option<String> {
 fn trimmed(path: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     Some(text.trim().to_owned()).filter(|t| !t.is_empty())
-}
-
-/// The first value of a field in `/proc/cpuinfo`.
-fn cpuinfo_field(cpuinfo: &str, name: &str) -> Option<String> {
-    cpuinfo.lines().find_map(|line| {
-        let (field, value) = line.split_once(':')?;
-        (field.trim() == name).then(|| value.trim().to_owned())
-    })
-}
-
-/// The kernel's figure where it scales frequency, else what `/proc/cpuinfo` says.
-fn frequency_mhz(cpuinfo: &str) -> Option<f64> {
-    trimmed("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
-        .and_then(|khz| khz.parse::<f64>().ok())
-        .map(|khz| khz / 1000.0)
-        .or_else(|| cpuinfo_field(cpuinfo, "cpu MHz")?.parse().ok())
 }
 
 /// 0 where it can't be read.
@@ -212,48 +200,21 @@ fn accounting_of(config: Option<&str>) -> &'static str {
     }
 }
 
-/// Versions of `crates` in a Cargo.lock; several of one crate are joined by a comma.
-fn locked_versions(lock: &str, crates: &[&str]) -> BTreeMap<String, String> {
-    let mut versions: BTreeMap<String, String> = BTreeMap::new();
-    let mut name = "";
-    for line in lock.lines() {
-        let value = |prefix| {
-            line.strip_prefix(prefix)
-                .and_then(|rest: &str| rest.strip_suffix('"'))
-        };
-        if let Some(found) = value("name = \"") {
-            name = found;
-        } else if let Some(version) = value("version = \"")
-            && crates.contains(&name)
-        {
-            versions
-                .entry(name.to_owned())
-                .and_modify(|all| {
-                    all.push_str(", ");
-                    all.push_str(version);
-                })
-                .or_insert_with(|| version.to_owned());
-        }
-    }
-    versions
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    type Edit = fn(&mut HostInfo);
+    type Edit = fn(&mut MachineInfo);
 
     #[test]
     fn this_machine_is_described() {
-        let host = host_info();
+        let host = describe();
         assert!(host.cores >= 1);
         assert!(host.memory_bytes > 1 << 26, "{}", host.memory_bytes);
         assert_ne!(host.kernel, "unknown");
         assert!(host.thread_clock_read_ns > 0.0);
         assert!(host.spin_spread >= 0.0 && host.spin_spread.is_finite());
-        assert!(host.versions["aes-gcm"].contains(", "), "two generations");
-        assert_eq!(same_host(&host, &host.clone()), None);
+        assert_eq!(same_machine(&host, &host.clone()), None);
     }
 
     #[test]
@@ -272,27 +233,23 @@ mod tests {
         for (field, apply) in change {
             let mut other = host.clone();
             apply(&mut other);
-            let why = same_host(&host, &other).unwrap();
+            let why = same_machine(&host, &other).unwrap();
             assert!(why.starts_with(&format!("host.{field} differs")), "{why}");
         }
         let mut busier = host.clone();
         busier.load_before = 9.0;
         busier.memory_bytes += 1 << 20;
         busier.versions.insert("aes".to_owned(), "9".to_owned());
-        assert_eq!(same_host(&host, &busier), None);
+        assert_eq!(same_machine(&host, &busier), None);
     }
 
     #[test]
-    fn accounting_and_versions_are_read_from_text() {
+    fn accounting_is_read_from_the_kernels_configuration() {
         assert_eq!(accounting_of(None), "unknown");
         assert_eq!(
             accounting_of(Some("# CONFIG_IRQ_TIME_ACCOUNTING is not set\n")),
             "tick"
         );
         assert_eq!(accounting_of(Some("CONFIG_IRQ_TIME_ACCOUNTING=y\n")), "irq");
-        let lock = "[[package]]\nname = \"a\"\nversion = \"1\"\n\n[[package]]\nname = \"a\"\nversion = \"2\"\n\n[[package]]\nname = \"b\"\nversion = \"3\"\n";
-        let versions = locked_versions(lock, &["a"]);
-        assert_eq!(versions.len(), 1);
-        assert_eq!(versions["a"], "1, 2");
     }
 }

@@ -44,7 +44,7 @@ impl Monitor {
             self.machine,
             read_cpu_times(),
             own_cpu_s() - self.own_s,
-            ticks_per_second(),
+            rustix::param::clock_ticks_per_second() as f64,
             load_average(),
         )
     }
@@ -97,12 +97,6 @@ fn parse_cpu_times(stat: &str) -> Option<CpuTimes> {
         idle: at(3) + at(4),
         steal: at(7),
     })
-}
-
-fn ticks_per_second() -> f64 {
-    // SAFETY: sysconf takes no pointer and has no precondition.
-    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    if ticks > 0 { ticks as f64 } else { 100.0 }
 }
 
 /// CPU seconds of this process and of its ended children.

@@ -1,7 +1,6 @@
 //! How steady this machine is: a fixed piece of work, timed over and over.
 
 use std::hint::black_box;
-use std::mem::MaybeUninit;
 use std::time::Instant;
 
 use crate::stats;
@@ -10,8 +9,6 @@ use crate::stats;
 const PASSES: usize = 100;
 /// Dependent multiplications in one pass: about 1 ms at 3 to 5 cycles each.
 const STEPS: u32 = 700_000;
-/// Thread clock reads timed together.
-const READS: u32 = 200;
 
 /// How much longer than its fastest pass the spin loop took at the 90th percentile: 0.02 means
 /// 2%. It holds whatever takes a core away for a while: other programs, steal, frequency.
@@ -37,29 +34,6 @@ fn spread_of(times: &[f64]) -> f64 {
     }
 }
 
-/// Cost of one read of the thread CPU clock, nanoseconds: the fastest of several batches.
-pub fn thread_clock_read_ns() -> f64 {
-    (0..10)
-        .map(|_| {
-            let start = Instant::now();
-            for _ in 0..READS {
-                black_box(read_thread_clock());
-            }
-            start.elapsed().as_secs_f64() * 1e9 / f64::from(READS)
-        })
-        .fold(f64::INFINITY, f64::min)
-}
-
-fn read_thread_clock() -> i64 {
-    let mut time = MaybeUninit::<libc::timespec>::zeroed();
-    // SAFETY: the pointer is to a whole timespec, zeroed, which the call only fills in.
-    let time = unsafe {
-        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, time.as_mut_ptr());
-        time.assume_init()
-    };
-    time.tv_nsec
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,11 +46,5 @@ mod tests {
         times.extend([1.5; 20]);
         assert!((spread_of(&times) - 0.5).abs() < 1e-9);
         assert_eq!(spread_of(&[]), 0.0);
-    }
-
-    #[test]
-    fn reading_a_clock_takes_time() {
-        let ns = thread_clock_read_ns();
-        assert!(ns > 1.0 && ns < 1e6, "{ns}");
     }
 }

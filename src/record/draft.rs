@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::framing::{Framing, RecordError};
 use crate::crypto::Sealer;
 use crate::crypto::sequence::SealSlot;
+use crate::machine::clock::thread_cpu_ns;
 use crate::memory::{PageRun, Segment, touched};
-use crate::meter::thread_cpu_ns;
 use crate::transport::{Connection, TransportError};
 use crate::wire::{AAD_LEN, PREAMBLE_LEN, PREFIX_LEN};
 

@@ -34,7 +34,7 @@ impl Outbound {
         Ok(Outbound {
             sequencer,
             preamble: framing.preamble.encode(),
-            tag_len: crate::crypto::tag_len(framing.backend),
+            tag_len: crate::crypto::implementation(framing.backend).tag_len,
             sequence: 0,
         })
     }

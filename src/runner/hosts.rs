@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use crate::arm::Arm;
 use crate::error::Result;
 use crate::host::Capabilities;
-use crate::machine;
-use crate::results::HostInfo;
+use crate::machine::{self, MachineInfo};
 use crate::runner::options::Options;
 use crate::runner::process::{Launcher, Role};
 
 /// The hosts of a run.
 pub struct Hosts<'a> {
     launcher: &'a Launcher,
-    machine: HostInfo,
+    machine: MachineInfo,
     told: BTreeMap<Arm, Abilities>,
 }
 
@@ -32,12 +31,12 @@ impl<'a> Hosts<'a> {
         let destination = options.destination.as_ref();
         Hosts {
             launcher,
-            machine: HostInfo {
+            machine: MachineInfo {
                 destination: destination.map(|command| {
                     shlex::try_join(command.iter().map(String::as_str))
                         .expect("the words of an argument hold no NUL")
                 }),
-                ..machine::host_info()
+                ..machine::describe()
             },
             told: BTreeMap::new(),
         }
@@ -49,7 +48,7 @@ impl<'a> Hosts<'a> {
     }
 
     /// This machine, before the run.
-    pub fn machine(&self) -> &HostInfo {
+    pub fn machine(&self) -> &MachineInfo {
         &self.machine
     }
 

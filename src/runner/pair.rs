@@ -8,6 +8,7 @@ use crate::arm::Arm;
 use crate::crypto::{self, MigrationSecret};
 use crate::error::{Error, Result};
 use crate::host::{Command, Event, HostSpec, PROTOCOL};
+use crate::machine::MachineInfo;
 use crate::results::{Migration, OutcomeStatus};
 use crate::runner::outcome::{Told, differing};
 use crate::runner::patience::patience;
@@ -39,6 +40,8 @@ pub struct Task<'a> {
     pub pin: (&'a [usize], &'a [usize]),
     /// How the source reaches the destination.
     pub route: &'a Route,
+    /// What the results say of the hosts' machines.
+    pub machine: &'a MachineInfo,
 }
 
 /// A migration as made, and what else the coordinator learned.
@@ -84,7 +87,7 @@ pub fn migrate(
     let mut id = [0; 16];
     getrandom::fill(&mut id)
         .map_err(|error| Error::CannotRun(format!("the operating system's generator: {error}")))?;
-    let spec = |pin: &[usize]| HostSpec {
+    let spec = |role, pin: &[usize]| HostSpec {
         protocol: PROTOCOL,
         arm: task.arm,
         sealed: task.sealed,
@@ -93,10 +96,20 @@ pub fn migrate(
         start_offset_ns: task.start_offset_ns,
         listen: task.route.listen.clone(),
         pin: pin.to_vec(),
+        thread_clock_read_ns: match role {
+            Role::Source => task.machine.thread_clock_read_ns,
+            Role::Destination => task.machine.destination_clock_read_ns(),
+        },
     };
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-    let start =
-        |role, pin| launcher.start(role, &spec(pin), secret.as_ref(), (serial, mailbox.sender));
+    let start = |role, pin| {
+        launcher.start(
+            role,
+            &spec(role, pin),
+            secret.as_ref(),
+            (serial, mailbox.sender),
+        )
+    };
     let mut exchange = Exchange {
         source: start(Role::Source, task.pin.0)?,
         destination: start(Role::Destination, task.pin.1)?,

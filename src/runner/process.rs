@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Command as Process, Stdio};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use crate::arm::{AWS_LC_MASK_VARIABLE, Arm};
+use crate::arm::Arm;
 use crate::crypto::MigrationSecret;
 use crate::error::{Error, Result};
 use crate::host::control::next_line;
@@ -105,7 +105,7 @@ impl Launcher {
         !self.remote && (self.hidden.is_empty() || self.hidden.len() == 2)
     }
 
-    /// A process for `arm`: the mask of aws-lc's view of the CPU is set before it starts. Where
+    /// A process for `arm`: the mask of its library's view of the CPU is set before it starts. Where
     /// the environment does not reach the host (ssh passes none), `--arm` lets it set the mask and
     /// start itself anew.
     fn process(&self, role: Role, arm: Arm) -> Process {
@@ -120,10 +120,7 @@ impl Launcher {
         if self.hidden.contains(&role) {
             process.arg("--hide-aes");
         }
-        match arm.row().mask {
-            Some(mask) => process.env(AWS_LC_MASK_VARIABLE, mask),
-            None => process.env_remove(AWS_LC_MASK_VARIABLE),
-        };
+        arm.prepare(&mut process);
         // A group of its own: an interrupt at the terminal reaches the coordinator alone, which
         // then ends its hosts itself.
         process.process_group(0);

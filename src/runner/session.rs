@@ -93,6 +93,11 @@ impl<'a> Session<'a> {
             let decided = policy::decide(arm, rules, &source, &destination);
             extra.extend(differing(arm, &source, &destination));
             versions.extend(source.versions);
+            if results.host.destination.is_some() {
+                // That of another machine: measured there, once for all arms.
+                let cost = &mut results.host.destination_thread_clock_read_ns;
+                cost.get_or_insert(destination.thread_clock_read_ns);
+            }
             results.arms.push(ArmInfo {
                 name: arm,
                 backend: arm.backend().library().to_owned(),
@@ -127,7 +132,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// If the run was made on another machine, or policy now decides differently.
     pub fn resume(mut self, earlier: Results) -> Result<Session<'a>> {
-        if let Some(difference) = machine::same_host(&earlier.host, &self.results.host) {
+        if let Some(difference) = machine::same_machine(&earlier.host, &self.results.host) {
             return Err(Error::Incomparable(format!(
                 "--resume on another machine: {difference}"
             )));
@@ -150,6 +155,10 @@ impl<'a> Session<'a> {
         self.results.started_at = earlier.started_at;
         self.results.command = earlier.command;
         self.results.host.tracker = earlier.host.tracker;
+        // One figure for the whole run: what its first migrations subtracted.
+        self.results.host.thread_clock_read_ns = earlier.host.thread_clock_read_ns;
+        self.results.host.destination_thread_clock_read_ns =
+            earlier.host.destination_thread_clock_read_ns;
         self.results.migrations = earlier.migrations;
         Ok(self)
     }
@@ -194,6 +203,7 @@ impl<'a> Session<'a> {
                 start_offset_ns: start_offset_ns(seed, offset_number),
                 pin: (&self.options.pin_source, &self.options.pin_destination),
                 route: &self.options.route,
+                machine: &self.results.host,
             };
             let made = pair::migrate(self.launcher, &task, mailbox)?;
             observer.made(&made.migration);

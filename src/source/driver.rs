@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::machine::clock::process_cpu_ns;
 use crate::memory::{PageRun, normalize};
-use crate::meter::process_cpu_ns;
 use crate::precopy::{Decision, Limits, Progress, StopReason, decide};
 use crate::results::{Downtime, Round, RoundKind};
 use crate::source::order::Failed;

@@ -10,8 +10,9 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use crate::crypto::{self, sequence::FlowDirection};
+use crate::machine::clock::thread_cpu_ns;
 use crate::memory::{GuestMemory, PageRun};
-use crate::meter::{StageMeter, StageTimes, thread_cpu_ns};
+use crate::meter::{StageMeter, StageTimes};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
 use crate::source::order::{Awaited, Done, Failed, Order};
 use crate::source::prepare::prepare;

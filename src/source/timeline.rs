@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::guest::vcpu::{Phase, StreamPosition, StreamStart, Vcpus};
 use crate::host::HostSpec;
 use crate::host::latency::latency;
-use crate::meter::thread_cpu_ns;
+use crate::machine::clock::thread_cpu_ns;
 use crate::precopy::BandwidthWindow;
 use crate::results::{Guest, Latency};
 use crate::source::tracked_guest::TrackedGuest;

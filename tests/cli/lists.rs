@@ -12,9 +12,15 @@ fn said(args: &[&str]) -> String {
 #[test]
 fn lists_name_everything_there_is() {
     let arms = said(&["list", "arms"]);
-    for arm in Arm::all() {
+    let json = said(&["list", "arms", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    for (arm, listed) in Arm::all().zip(json["arms"].as_array().unwrap()) {
         assert!(arms.contains(arm.name()), "{arm}");
+        assert_eq!(listed["name"], arm.name());
+        assert_eq!(listed["encrypted"], arm.is_encrypted());
+        assert_eq!(listed["supported"], listed["reason"].is_null());
     }
+    assert!(json["scenarios"].is_null() && json["trackers"].is_null());
     let trackers = said(&["list", "trackers"]);
     assert!(trackers.contains("bitmap") && trackers.contains("userfaultfd"));
     let scenarios = said(&["list", "scenarios"]);

@@ -1,6 +1,7 @@
 //! The command line from outside: whole migrations, bad input, lists.
 
 mod bad_input;
+mod clock;
 mod command;
 mod interrupted;
 mod lists;

@@ -12,14 +12,12 @@ use std::sync::Arc;
 use migtax::arm::Backend;
 use migtax::crypto::{FlowDirection, KeyLimits, MigrationSecret, OpenSequence, SealSequence};
 use migtax::memory::Segment;
+use strum::IntoEnumIterator;
 
 /// Every backend that makes records, the null cipher first.
-const BACKENDS: [Backend; 4] = [
-    Backend::Null,
-    Backend::RustcryptoSoft,
-    Backend::Rustcrypto,
-    Backend::AwsLc,
-];
+fn backends() -> impl Iterator<Item = Backend> {
+    Backend::iter().filter(|backend| *backend != Backend::None)
+}
 
 /// The same secret twice, as the two sides have it.
 fn both_sides() -> [Arc<MigrationSecret>; 2] {

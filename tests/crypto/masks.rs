@@ -2,8 +2,11 @@
 
 use std::process::Command;
 
-use migtax::arm::{AWS_LC_MASK_VARIABLE, Arm, Backend};
-use migtax::{cpu, crypto};
+use migtax::arm::{Arm, Backend};
+use migtax::crypto;
+use migtax::machine::cpu;
+
+use crate::backends;
 
 /// Names the file to which a child writes what it engaged.
 const REPORT: &str = "MIGTAX_TEST_ENGAGED";
@@ -12,23 +15,22 @@ const REPORT: &str = "MIGTAX_TEST_ENGAGED";
 /// CPU has, and what a library engages does not change while it runs.
 #[test]
 fn what_is_engaged_is_there() {
-    for backend in [Backend::AwsLc, Backend::Rustcrypto, Backend::RustcryptoSoft] {
-        let engaged = crypto::engaged_features(backend);
-        for feature in &engaged {
+    for backend in backends().filter(|backend| backend.has_cipher()) {
+        let library = crypto::implementation(backend);
+        let engaged = library.engaged();
+        for feature in &engaged.features {
             assert!(cpu::has(feature), "{backend:?} engaged {feature}");
         }
         crypto::known_answer_test(backend).unwrap();
-        assert_eq!(crypto::engaged_features(backend), engaged);
-        assert!(!crypto::engaged_implementation(backend).is_empty());
+        assert_eq!(library.engaged(), engaged);
+        assert!(!engaged.implementation.is_empty());
     }
-    assert!(crypto::engaged_features(Backend::RustcryptoSoft).is_empty());
+    let soft = crypto::implementation(Backend::RustcryptoSoft).engaged();
+    assert!(soft.features.is_empty());
     if let Some(path) = std::env::var_os(REPORT) {
         let lines = [Backend::AwsLc, Backend::Rustcrypto].map(|backend| {
-            format!(
-                "{} {}",
-                crypto::engaged_implementation(backend),
-                crypto::engaged_features(backend).join(" ")
-            )
+            let engaged = crypto::implementation(backend).engaged();
+            format!("{} {}", engaged.implementation, engaged.features.join(" "))
         });
         std::fs::write(path, lines.join("\n")).unwrap();
     }
@@ -41,11 +43,8 @@ fn engaged_in_child(arm: Arm) -> [Vec<String>; 2] {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child
         .args(["--exact", "masks::what_is_engaged_is_there"])
-        .env(REPORT, &report)
-        .env_remove(AWS_LC_MASK_VARIABLE);
-    if let Some(mask) = arm.row().mask {
-        child.env(AWS_LC_MASK_VARIABLE, mask);
-    }
+        .env(REPORT, &report);
+    arm.prepare(&mut child);
     let output = child.output().unwrap();
     assert!(
         output.status.success(),
@@ -103,12 +102,4 @@ fn every_mask_takes_effect_and_the_arms_differ_where_they_must() {
     // The mask is aws-lc's alone.
     assert_eq!(rustcrypto_under_soft, rustcrypto);
     assert!(has(&rustcrypto, "aes") && has(&rustcrypto, "pclmulqdq"));
-}
-
-/// An empty value is no mask: it hides everything. So the arm without a mask unsets the variable.
-#[test]
-fn no_arm_sets_an_empty_mask() {
-    for arm in Arm::all() {
-        assert_ne!(arm.row().mask, Some(""));
-    }
 }

@@ -6,13 +6,9 @@ use migtax::crypto::{
     TAG_LEN,
 };
 
-use crate::{BACKENDS, both_sides, quiet, sequences};
+use crate::{backends, both_sides, quiet, sequences};
 
 const AAD: &[u8] = b"preamble";
-
-fn is_cipher(backend: Backend) -> bool {
-    backend != Backend::Null
-}
 
 #[test]
 fn each_backend_opens_what_every_other_sealed_across_epochs() {
@@ -25,9 +21,9 @@ fn each_backend_opens_what_every_other_sealed_across_epochs() {
         records: 1000,
         streams: 1,
     };
-    for from in BACKENDS {
-        for to in BACKENDS {
-            if is_cipher(from) != is_cipher(to) {
+    for from in backends() {
+        for to in backends() {
+            if from.has_cipher() != to.has_cipher() {
                 continue;
             }
             let secrets = both_sides();
@@ -44,7 +40,7 @@ fn each_backend_opens_what_every_other_sealed_across_epochs() {
                 assert_eq!(written, record + sealer.tag_len());
                 out.truncate(written);
                 let text = [&head, &memory[..4096], &memory[8192..16_384]].concat();
-                assert_eq!(out[..record] != text, is_cipher(from));
+                assert_eq!(out[..record] != text, from.has_cipher());
                 let opened = opener
                     .open_in_place(open.next(record).unwrap(), AAD, &mut out)
                     .unwrap_or_else(|error| panic!("{from:?} to {to:?}: {error}"));
@@ -117,7 +113,7 @@ impl OpenSlots {
 
 #[test]
 fn whatever_is_changed_does_not_open() {
-    for backend in BACKENDS.into_iter().filter(|backend| is_cipher(*backend)) {
+    for backend in backends().filter(|backend| backend.has_cipher()) {
         let refused = |name: &str, opened: bool| assert!(!opened, "{backend:?}: {name}");
         assert!(opens_after(backend, |_, slots| (slots.right(), AAD)));
         for at in [0, 15, 16, 2500, 5015, 5016, 5031] {
@@ -180,7 +176,7 @@ fn whatever_is_changed_does_not_open() {
 
 #[test]
 fn another_migration_does_not_open_it() {
-    for backend in BACKENDS.into_iter().filter(|backend| is_cipher(*backend)) {
+    for backend in backends().filter(|backend| backend.has_cipher()) {
         let (ours, theirs) = (both_sides(), both_sides());
         let limits = KeyLimits::for_streams(1);
         let (mut seal, _) = sequences(&ours, limits);
@@ -199,7 +195,7 @@ fn another_migration_does_not_open_it() {
 
 #[test]
 fn an_output_that_is_too_small_is_refused() {
-    for backend in BACKENDS {
+    for backend in backends() {
         let secrets = both_sides();
         let (mut seal, _) = sequences(&secrets, KeyLimits::for_streams(1));
         let mut sealer = Sealer::new(backend, secrets[0].clone()).unwrap();
@@ -219,7 +215,7 @@ fn an_output_that_is_too_small_is_refused() {
 
 #[test]
 fn one_stream_sealed_by_two_workers_opens_in_order() {
-    for backend in BACKENDS {
+    for backend in backends() {
         let secrets = both_sides();
         let limits = KeyLimits {
             bytes: 1 << 30,

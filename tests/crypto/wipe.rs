@@ -8,13 +8,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
-use migtax::arm::{AWS_LC_MASK_VARIABLE, Arm};
+use migtax::arm::Arm;
 use migtax::crypto::{
     FlowDirection, KeyLimits, MigrationSecret, OpenSequence, Opener, SealSequence, Sealer, TAG_LEN,
 };
 
 use crate::needles::{Needles, hex, search};
-use crate::{BACKENDS, can_lock_keys, quiet};
+use crate::{backends, can_lock_keys, quiet};
 
 /// Set in the child.
 const CHILD: &str = "MIGTAX_TEST_HOLDS_SECRETS";
@@ -48,7 +48,7 @@ fn records_open_while_their_keys_are_held() {
         streams: 8,
     };
     let mut held = Vec::new();
-    for (stream, backend) in BACKENDS.into_iter().enumerate() {
+    for (stream, backend) in backends().enumerate() {
         let stream = stream as u32;
         let direction = FlowDirection::ToDestination;
         let mut seal = SealSequence::new(&secret, stream, direction, limits).unwrap();
@@ -128,14 +128,13 @@ fn keys_stand_in_locked_memory_only_and_are_gone_afterwards() {
 /// aws-lc's software has other code and other state.
 #[test]
 fn the_same_under_the_software_mask() {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "wipe::keys_stand_in_locked_memory_only_and_are_gone_afterwards",
-        ])
-        .env(AWS_LC_MASK_VARIABLE, Arm::AWS_LC_SOFT.row().mask.unwrap())
-        .output()
-        .unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args([
+        "--exact",
+        "wipe::keys_stand_in_locked_memory_only_and_are_gone_afterwards",
+    ]);
+    Arm::AWS_LC_SOFT.prepare(&mut child);
+    let output = child.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("1 passed; 0 failed"), "{text}");
 }

@@ -63,6 +63,7 @@ fn spec(change: impl Fn(&mut HostSpec)) -> HostSpec {
         start_offset_ns: 0,
         listen: "127.0.0.1:0".to_owned(),
         pin: Vec::new(),
+        thread_clock_read_ns: 400.0,
     };
     change(&mut spec);
     spec

@@ -10,7 +10,7 @@ use std::time::Duration;
 use migtax::arm::Arm;
 use migtax::guest::vcpu::StreamPosition;
 use migtax::host::guest_state::pack_device_state;
-use migtax::host::{Command, Event, HostSpec, PROTOCOL, capabilities};
+use migtax::host::{Capabilities, Command, Event, HostSpec, PROTOCOL, capabilities};
 use migtax::memory::PageRun;
 use migtax::results::OutcomeStatus;
 use migtax::scenario::{self, Scenario};
@@ -145,6 +145,7 @@ fn spec() -> Vec<Vec<u8>> {
             start_offset_ns: 1_500_000,
             listen: "127.0.0.1:0".to_owned(),
             pin: vec![0, 1],
+            thread_clock_read_ns: 400.0,
         };
         let mut line = serde_json::to_vec(&spec).unwrap();
         line.push(b'\n');
@@ -161,6 +162,14 @@ fn spec() -> Vec<Vec<u8>> {
         scenario.analysis = String::new();
         scenario
     };
+    // Nothing of the machine on which the seeds are written.
+    let told = Capabilities {
+        backend_version: "migtax 0.1.0".to_owned(),
+        cpu_features: vec!["aes".to_owned()],
+        thread_clock_read_ns: 400.0,
+        versions: Default::default(),
+        ..capabilities(Arm::PLAIN, false)
+    };
     let messages = [
         serde_json::to_vec(&Command::Connect {
             address: "127.0.0.1:4321".to_owned(),
@@ -172,7 +181,7 @@ fn spec() -> Vec<Vec<u8>> {
             reason: "no memory".to_owned(),
         }),
         serde_json::to_vec(&Event::Ready {
-            capabilities: Box::new(capabilities(Arm::PLAIN, false)),
+            capabilities: Box::new(told),
             fill_s: 0.25,
             tracker: Some("bitmap".to_owned()),
             address: None,

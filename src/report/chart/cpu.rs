@@ -93,7 +93,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
         note: "Segments: median of each stage. Figure: median total. Dots: one migration each; line: interval. Socket work mixes on loopback.",
         legend: vec![
             (Ink::Stage(0), "prepare / apply (memory)"),
-            (Ink::Arm(Arm::AWS_LC), "seal / open (cipher), in the arm's colour"),
+            (Ink::Arm(Arm::foremost()), "seal / open (cipher), in the arm's colour"),
             (Ink::Stage(1), "transmit / receive (socket)"),
             (Ink::Stage(2), "other"),
         ],

@@ -83,7 +83,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
         legend: vec![
             (Ink::Stage(2), "pause"),
             (Ink::Stage(0), "harvest"),
-            (Ink::Arm(Arm::AWS_LC), "transfer, in the arm's colour"),
+            (Ink::Arm(Arm::foremost()), "transfer, in the arm's colour"),
             (Ink::Stage(1), "switchover"),
         ],
         panels: vec![Panel {

@@ -83,7 +83,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
         "Bold: median over repetitions at each percentile. Thin: every repetition, during. Same axes in every panel.",
         &[
             (
-                Ink::Arm(Arm::AWS_LC),
+                Ink::Arm(Arm::foremost()),
                 "during, in the arm's colour, pause included",
             ),
             (Ink::Stage(0), "before"),

@@ -275,8 +275,8 @@ mod tests {
         picture.bold((30.0, 18.0), 8.0, Anchor::Start, Ink::Muted, "a & b");
         picture.tip((0.0, 0.0), (30.0, 20.0), "1 < 2");
         // What has no place is not drawn.
-        picture.dot((f64::NAN, 0.0), 3.0, Ink::Arm(Arm::AWS_LC), 1.0);
-        picture.rect((0.0, 0.0), (-1.0, 5.0), Ink::Arm(Arm::AWS_LC), 1.0);
+        picture.dot((f64::NAN, 0.0), 3.0, Ink::Arm(Arm::foremost()), 1.0);
+        picture.rect((0.0, 0.0), (-1.0, 5.0), Ink::Arm(Arm::foremost()), 1.0);
         picture
     }
 

@@ -41,7 +41,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
         "Rounds over time",
         "Each arm's migration of median total time. Pages on logarithmic axes with a zero; time axes differ between arms.",
         &[
-            (Ink::Arm(Arm::AWS_LC), "pages sent, in the arm's colour"),
+            (Ink::Arm(Arm::foremost()), "pages sent, in the arm's colour"),
             (Ink::Stage(0), "zero pages (line)"),
             (Ink::Text, "found dirty at the round's end (dot)"),
             (Ink::Stage(2), "stop-and-copy"),

@@ -26,7 +26,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
         "Bold: the migration of median total time. Thin: every repetition. Both axes differ between arms.",
         &[
             (
-                Ink::Arm(Arm::AWS_LC),
+                Ink::Arm(Arm::foremost()),
                 "bytes on the wire, in the arm's colour",
             ),
             (Ink::Text, "mean"),

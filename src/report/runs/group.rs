@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::machine::same_host;
+use crate::machine::{MachineInfo, same_machine};
 use crate::present::text;
 use crate::report::page::context::flatten;
-use crate::results::{HostInfo, Results};
+use crate::results::Results;
 use crate::scenario::ClockKind;
 
 /// One of the runs put side by side.
@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
 
     /// Whether both ran on the same machine, as far as it describes itself.
     pub fn same_machine(&self, other: &Run<'_>) -> bool {
-        same_host(&self.results.host, &other.results.host).is_none()
+        same_machine(&self.results.host, &other.results.host).is_none()
     }
 
     /// Whether both migrated the same guest in the same way.
@@ -113,7 +113,7 @@ pub fn model(path: &str) -> &str {
         .unwrap_or(path)
 }
 
-fn machine(host: &HostInfo) -> BTreeMap<String, String> {
+fn machine(host: &MachineInfo) -> BTreeMap<String, String> {
     [
         ("memory", text::bytes(host.memory_bytes as f64)),
         ("CPU", host.cpu_model.clone()),

@@ -1,0 +1,108 @@
+//! What a library must offer to be compared: an [`Implementation`], which makes a [`Cipher`].
+
+use crate::error::{Error, Result};
+use crate::memory::Segment;
+
+/// Bytes of a key.
+pub const KEY_LEN: usize = 32;
+/// Bytes of an IV.
+pub const IV_LEN: usize = 12;
+/// Bytes of an authentication tag.
+pub const TAG_LEN: usize = 16;
+/// Bytes of the longest record: what aws-lc's C interface can express in one call (an `int`),
+/// and far above the 16 MiB that scenarios allow. AES-GCM itself allows 2^36 - 32.
+pub const MAX_RECORD_LEN: usize = i32::MAX as usize - TAG_LEN;
+
+/// Why a record could not be sealed. All of these are faults of the program, not of the peer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The output can't hold the record.
+    #[error("a sealed record of {need} bytes does not fit an output of {have}")]
+    OutputTooSmall {
+        /// Bytes of the sealed record.
+        need: usize,
+        /// Bytes of the output.
+        have: usize,
+    },
+    /// The record is longer than [`MAX_RECORD_LEN`].
+    #[error("a record of {0} bytes is longer than {MAX_RECORD_LEN}")]
+    TooLong(usize),
+    /// The guard against reuse of a pair of key and IV fired.
+    #[error("refused to seal with a key and IV that may have been used: {0}")]
+    Reused(String),
+    /// The library refused; it does so only when it runs out of memory or is misused.
+    #[error("{0} failed")]
+    Library(&'static str),
+    /// The epoch's key could not be set up.
+    #[error("{0}")]
+    KeySetup(String),
+}
+
+impl From<SealError> for Error {
+    fn from(error: SealError) -> Self {
+        Error::CannotRun(error.to_string())
+    }
+}
+
+/// A record that did not authenticate: damaged, forged, replayed or out of place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place} did not authenticate")]
+pub struct AuthError {
+    pub(super) place: String,
+}
+
+/// The library could not say whether or not a record is authentic, or said that it isn't; the
+/// caller gets an [`AuthError`] that names the record.
+pub(super) struct Refused;
+
+/// One cipher with one key.
+pub(super) trait Cipher: Send {
+    /// Writes the ciphertext of `head` and `pages` and then the tag to `out`, which has exactly
+    /// their length.
+    fn seal(
+        &mut self,
+        iv: &[u8; IV_LEN],
+        aad: &[u8],
+        head: &[u8],
+        pages: &[Segment],
+        out: &mut [u8],
+    ) -> Result<(), SealError>;
+
+    /// Opens `buffer`, ciphertext and tag, in place. On refusal the buffer may hold anything.
+    fn open(&mut self, iv: &[u8; IV_LEN], aad: &[u8], buffer: &mut [u8]) -> Result<(), Refused>;
+}
+
+/// A library as this build has it. There is one for each [`Backend`](crate::arm::Backend).
+pub struct Implementation {
+    /// Its name and version.
+    pub(super) version: fn() -> String,
+    /// What it uses in this process.
+    pub(super) engaged: fn() -> Engaged,
+    /// Bytes that a sealed record is longer than its plaintext: [`TAG_LEN`], or 0 for the null
+    /// cipher.
+    pub tag_len: usize,
+    /// A cipher with a key. The null cipher ignores it.
+    pub(super) cipher: fn(&[u8; KEY_LEN]) -> Result<Box<dyn Cipher>>,
+}
+
+/// What a library chose in this process, from what it found and the environment masks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Engaged {
+    /// The implementation of the cipher in a few words.
+    pub implementation: &'static str,
+    /// The CPU features that it uses, named as in `/proc/cpuinfo`; none for portable code.
+    pub features: Vec<&'static str>,
+}
+
+impl Implementation {
+    /// The library and its version: from the library where it tells one, otherwise from the lock
+    /// file of this build.
+    pub fn version(&self) -> String {
+        (self.version)()
+    }
+
+    /// What it uses in this process.
+    pub fn engaged(&self) -> Engaged {
+        (self.engaged)()
+    }
+}
