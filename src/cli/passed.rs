@@ -11,21 +11,19 @@ use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 pub struct Passed<T> {
     /// The values.
     pub parsed: T,
-    given: Vec<Flag>,
-}
-
-#[derive(Debug, Clone)]
-struct Flag {
-    name: String,
-    argument: OsString,
+    /// By flag, without its dashes.
+    given: Vec<(String, OsString)>,
 }
 
 impl<T> Passed<T> {
-    /// An argument for each flag that was given, but for those named in `except`, which the caller
-    /// gives itself.
+    /// An argument for each flag that was given, but for those in `except`, which the caller gives
+    /// itself.
     pub fn arguments(&self, except: &[&str]) -> impl Iterator<Item = &OsString> {
-        let others = |flag: &&Flag| !except.contains(&flag.name.as_str());
-        self.given.iter().filter(others).map(|flag| &flag.argument)
+        let others = |(flag, _): &&(String, _)| !except.contains(&flag.as_str());
+        self.given
+            .iter()
+            .filter(others)
+            .map(|(_, argument)| argument)
     }
 }
 
@@ -33,23 +31,21 @@ impl<T: Args> FromArgMatches for Passed<T> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let mut given = Vec::new();
         for arg in T::augment_args(Command::new("flags")).get_arguments() {
-            let (id, Some(name)) = (arg.get_id().as_str(), arg.get_long()) else {
+            let (id, Some(flag)) = (arg.get_id().as_str(), arg.get_long()) else {
                 continue;
             };
             if matches.value_source(id) != Some(ValueSource::CommandLine) {
                 continue;
             }
-            let mut argument = OsString::from(format!("--{name}"));
-            if arg.get_action().takes_values() {
-                for (index, value) in matches.get_raw(id).into_iter().flatten().enumerate() {
-                    argument.push(if index == 0 { "=" } else { "," });
-                    argument.push(value);
-                }
+            let mut argument = OsString::from(format!("--{flag}"));
+            let values = matches
+                .get_raw(id)
+                .filter(|_| arg.get_action().takes_values());
+            for (index, value) in values.into_iter().flatten().enumerate() {
+                argument.push(if index == 0 { "=" } else { "," });
+                argument.push(value);
             }
-            given.push(Flag {
-                name: name.to_owned(),
-                argument,
-            });
+            given.push((flag.to_owned(), argument));
         }
         Ok(Passed {
             parsed: T::from_arg_matches(matches)?,

@@ -64,6 +64,12 @@ fn draw_all(backend: BitMapBackend<'_>, m: &Measurement) -> Drawn {
 
 type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
 
+fn plot<'a, 'b>(area: &'a Area<'b>) -> ChartBuilder<'a, 'b, BitMapBackend<'b>> {
+    let mut plot = ChartBuilder::on(area);
+    plot.margin(10).x_label_area_size(36).y_label_area_size(80);
+    plot
+}
+
 fn rate(area: &Area<'_>, m: &Measurement) -> Drawn {
     let s = &m.series;
     let merge = s.fine.len().div_ceil(POINTS);
@@ -80,11 +86,7 @@ fn rate(area: &Area<'_>, m: &Measurement) -> Drawn {
         .take_while(|(at, _)| *at < m.duration_s)
         .collect();
     let most = points.iter().map(|p| p.1).fold(1.0, f64::max);
-    let mut chart = ChartBuilder::on(area)
-        .margin(10)
-        .x_label_area_size(36)
-        .y_label_area_size(80)
-        .build_cartesian_2d(0.0..m.duration_s, 0.0..most * 1.05)?;
+    let mut chart = plot(area).build_cartesian_2d(0.0..m.duration_s, 0.0..most * 1.05)?;
     chart
         .configure_mesh()
         .x_desc("time, s")
@@ -110,11 +112,7 @@ fn rate(area: &Area<'_>, m: &Measurement) -> Drawn {
 fn heat(area: &Area<'_>, m: &Measurement) -> Drawn {
     let (columns, rows) = HEAT;
     let most = m.series.heat.iter().copied().max().unwrap_or(1).max(1);
-    let mut chart = ChartBuilder::on(area)
-        .margin(10)
-        .x_label_area_size(36)
-        .y_label_area_size(80)
-        .build_cartesian_2d(0.0..m.duration_s, 0.0..1.0)?;
+    let mut chart = plot(area).build_cartesian_2d(0.0..m.duration_s, 0.0..1.0)?;
     chart
         .configure_mesh()
         .x_desc("time, s")
@@ -144,14 +142,10 @@ fn dispersion(area: &Area<'_>, m: &Measurement) -> Drawn {
         .map(|c| c.1.max(c.2.unwrap_or(0.0)))
         .fold(2.0, f64::max);
     let least = curve.iter().map(|c| c.1.max(LEAST)).fold(0.5, f64::min);
-    let mut chart = ChartBuilder::on(area)
-        .margin(10)
-        .x_label_area_size(36)
-        .y_label_area_size(80)
-        .build_cartesian_2d(
-            (first..last).log_scale(),
-            (least * 0.8..most * 1.3).log_scale(),
-        )?;
+    let mut chart = plot(area).build_cartesian_2d(
+        (first..last).log_scale(),
+        (least * 0.8..most * 1.3).log_scale(),
+    )?;
     chart
         .configure_mesh()
         .x_desc("window, s")

@@ -1,9 +1,13 @@
 //! What a scenario's values may be.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use super::spec::{ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Scenario, Workers};
 use crate::error::{Error, Result};
 use crate::guest::content::ContentSpec;
-use crate::units::{Bandwidth, PAGE_SIZE, Size};
+use crate::units::{Bandwidth, PAGE_SIZE, Size, Span};
 use crate::workload;
 
 /// TCP connections of a migration at most.
@@ -77,10 +81,11 @@ pub(super) fn allowed(field: &str) -> Option<&'static str> {
 /// More than the head of a record takes, bytes: see [`crate::wire::Bounds::head`].
 const LARGEST_HEAD: u64 = 128 << 10;
 
-const SECOND: u64 = 1_000_000_000;
+const NS: Span = Span(Duration::from_nanos(1));
+const HOUR: Span = Span(Duration::from_secs(3600));
 
 /// Refuses `value` for `field` unless `fine`.
-fn require(fine: bool, field: &'static str, value: impl std::fmt::Display) -> Result<()> {
+fn require(fine: bool, field: &'static str, value: impl Display) -> Result<()> {
     if fine {
         return Ok(());
     }
@@ -91,8 +96,13 @@ fn require(fine: bool, field: &'static str, value: impl std::fmt::Display) -> Re
     ))
 }
 
-fn is_share(value: f64) -> bool {
-    (0.0..=1.0).contains(&value)
+/// Refuses `value` for `field` outside `range`.
+fn within<T: PartialOrd + Display>(
+    field: &'static str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<()> {
+    require(range.contains(&value), field, value)
 }
 
 impl Scenario {
@@ -130,27 +140,16 @@ fn require_link(scenario: &Scenario) -> Result<()> {
 impl GuestSpec {
     fn check(&self) -> Result<()> {
         self.content.check()?;
-        require(
-            self.device_state.0 <= 1 << 30,
-            "guest.device_state",
-            self.device_state,
-        )
+        let most = Size(1 << 30);
+        within("guest.device_state", self.device_state, Size(0)..=most)
     }
 }
 
 impl ContentSpec {
     fn check(&self) -> Result<()> {
-        require(is_share(self.zero), "guest.content.zero", self.zero)?;
-        require(
-            is_share(self.constant),
-            "guest.content.constant",
-            self.constant,
-        )?;
-        require(
-            is_share(self.compressible),
-            "guest.content.compressible",
-            self.compressible,
-        )?;
+        within("guest.content.zero", self.zero, 0.0..=1.0)?;
+        within("guest.content.constant", self.constant, 0.0..=1.0)?;
+        within("guest.content.compressible", self.compressible, 0.0..=1.0)?;
         let sum = self.zero + self.constant + self.compressible;
         // Shares written in decimal may sum to just above 1.
         require(
@@ -166,43 +165,18 @@ impl ContentSpec {
 
 impl MigrationSpec {
     fn check(&self) -> Result<()> {
-        require(
-            (1..=MAX_STREAMS).contains(&self.streams),
-            "migration.streams",
-            self.streams,
-        )?;
-        let record = self.record.0;
-        let whole = record > 0 && record.is_multiple_of(PAGE_SIZE as u64);
-        require(
-            whole && record <= MAX_RECORD.0,
-            "migration.record",
-            self.record,
-        )?;
-        let limit = self.downtime_limit.as_nanos();
-        require(
-            limit > 0 && limit <= 3600 * SECOND,
-            "migration.downtime_limit",
-            self.downtime_limit,
-        )?;
-        require(
-            (1..=100_000).contains(&self.max_rounds),
-            "migration.max_rounds",
-            self.max_rounds,
-        )?;
-        let limit = self.time_limit.as_nanos();
-        require(
-            limit > 0 && limit <= 24 * 3600 * SECOND,
-            "migration.time_limit",
-            self.time_limit,
-        )?;
-        let timeout = self.peer_timeout.as_nanos();
-        require(
-            (1_000_000..=3600 * SECOND).contains(&timeout),
-            "migration.peer_timeout",
-            self.peer_timeout,
-        )?;
+        within("migration.streams", self.streams, 1..=MAX_STREAMS)?;
+        let record = self.record;
+        let whole = record.0 > 0 && record.0.is_multiple_of(PAGE_SIZE as u64);
+        require(whole && record <= MAX_RECORD, "migration.record", record)?;
+        within("migration.downtime_limit", self.downtime_limit, NS..=HOUR)?;
+        within("migration.max_rounds", self.max_rounds, 1..=100_000)?;
+        let day = Span(24 * HOUR.0);
+        within("migration.time_limit", self.time_limit, NS..=day)?;
+        let least = Span(Duration::from_millis(1));
+        within("migration.peer_timeout", self.peer_timeout, least..=HOUR)?;
         if let Workers::Count(n) = self.seal_workers {
-            require((1..=64).contains(&n), "migration.seal_workers", n)?;
+            within("migration.seal_workers", n, 1..=64)?;
         }
         // Each stream and direction has an equal share, and a record must fit it, its head included.
         let shares = 2 * u64::from(self.streams);
@@ -211,11 +185,7 @@ impl MigrationSpec {
             "migration.rekey_bytes",
             self.rekey_bytes,
         )?;
-        require(
-            self.rekey_records > 0,
-            "migration.rekey_records",
-            self.rekey_records,
-        )
+        within("migration.rekey_records", self.rekey_records, 1..=u64::MAX)
     }
 }
 
@@ -230,16 +200,9 @@ impl MeasureSpec {
             "measure.arms",
             format_args!("{names:?}"),
         )?;
-        require(
-            (1..=10_000).contains(&self.repetitions),
-            "measure.repetitions",
-            self.repetitions,
-        )?;
-        require(self.warmup <= 1000, "measure.warmup", self.warmup)?;
-        require(
-            self.window.as_nanos() <= 60 * SECOND,
-            "measure.window",
-            self.window,
-        )
+        within("measure.repetitions", self.repetitions, 1..=10_000)?;
+        within("measure.warmup", self.warmup, 0..=1000)?;
+        let most = Span(Duration::from_secs(60));
+        within("measure.window", self.window, Span(Duration::ZERO)..=most)
     }
 }

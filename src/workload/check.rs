@@ -4,7 +4,7 @@ use super::arrival::law::ArrivalLaw;
 use super::spec::{Part, Placement, StreamSpec};
 use super::trace::Trace;
 use crate::error::{Error, Result};
-use crate::units::{PAGE_SIZE, Size, Span};
+use crate::units::{PAGE_SIZE, Size};
 
 /// vCPUs of a guest at most.
 pub const MAX_VCPUS: u32 = 64;
@@ -141,72 +141,52 @@ fn check_parts(parts: &[Part], field: &str) -> Result<()> {
 }
 
 fn check_plain(placement: &Placement, field: &str) -> Result<()> {
-    let name = |name: &str| format!("{field}.{name}");
+    let name = |key: &str| format!("{field}.{key}");
     let share = |key: &str, share: f64| {
-        require(
-            share > 0.0 && share <= 1.0,
-            name(key),
-            share,
-            "a share above 0, up to 1",
-        )
+        let fine = share > 0.0 && share <= 1.0;
+        require(fine, name(key), share, "a share above 0, up to 1")
     };
-    let writes = |writes: f64| {
-        require(
-            (0.0..=1.0).contains(&writes),
-            name("writes"),
-            writes,
-            "a share from 0 to 1",
-        )
+    let hot = |writes: f64, pages: f64| {
+        let fine = (0.0..=1.0).contains(&writes);
+        require(fine, name("writes"), writes, "a share from 0 to 1")?;
+        share("pages", pages)
     };
-    match placement {
-        Placement::Uniform { working_set } | Placement::Sweep { working_set } => {
-            share("working_set", *working_set)
-        }
+    let working_set = match *placement {
+        Placement::Uniform { working_set } | Placement::Sweep { working_set } => working_set,
         Placement::Zipf {
             exponent,
             working_set,
         } => {
-            require(
-                *exponent > 0.0 && *exponent <= 10.0,
-                name("exponent"),
-                exponent,
-                "above 0, up to 10",
-            )?;
-            share("working_set", *working_set)
+            let fine = exponent > 0.0 && exponent <= 10.0;
+            require(fine, name("exponent"), exponent, "above 0, up to 10")?;
+            working_set
         }
         Placement::HotCold {
-            writes: w,
+            writes,
             pages,
             working_set,
         } => {
-            writes(*w)?;
-            share("pages", *pages)?;
-            share("working_set", *working_set)
+            hot(writes, pages)?;
+            working_set
         }
         Placement::MovingHotSet {
-            writes: w,
+            writes,
             pages,
             every,
             working_set,
         } => {
-            writes(*w)?;
-            share("pages", *pages)?;
-            check_every(name("every"), *every)?;
-            share("working_set", *working_set)
+            hot(writes, pages)?;
+            let fine = (1_000..=86_400_000_000_000).contains(&every.as_nanos());
+            require(fine, name("every"), every, "a duration from 1us to 24h")?;
+            working_set
         }
-        Placement::Mixture { .. } | Placement::Trace { .. } => Err(Error::invalid(
-            name("model"),
-            "mixture or trace",
-            "a part of a mixture is one of uniform, zipf, hot-cold, sweep, moving-hot-set",
-        )),
-    }
-}
-
-fn check_every(field: String, every: Span) -> Result<()> {
-    require(
-        (1_000..=86_400_000_000_000).contains(&every.as_nanos()),
-        field,
-        every,
-        "a duration from 1us to 24h",
-    )
+        Placement::Mixture { .. } | Placement::Trace { .. } => {
+            return Err(Error::invalid(
+                name("model"),
+                "mixture or trace",
+                "a part of a mixture is one of uniform, zipf, hot-cold, sweep, moving-hot-set",
+            ));
+        }
+    };
+    share("working_set", working_set)
 }

@@ -1,5 +1,6 @@
 //! From what people think in, a burstiness at a window, to the parameters of a model.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::law::{Alternating, ArrivalLaw, Cascade, LengthLaw};
@@ -26,9 +27,9 @@ impl ArrivalLaw {
     pub fn of(spec: &StreamSpec) -> Result<ArrivalLaw> {
         let rate = spec.rate.0;
         let per_second = rate as f64 / PAGE_SIZE as f64;
-        Ok(match &spec.arrival {
-            Arrival::Constant {} => ArrivalLaw::Constant,
-            Arrival::Poisson {} => ArrivalLaw::Poisson,
+        match spec.arrival {
+            Arrival::Constant {} => Ok(ArrivalLaw::Constant),
+            Arrival::Poisson {} => Ok(ArrivalLaw::Poisson),
             Arrival::OnOff {
                 duty,
                 period,
@@ -36,17 +37,17 @@ impl ArrivalLaw {
                 burstiness,
                 window,
             } => Request {
-                duty: *duty,
-                period: *period,
+                duty,
+                period,
                 low: 0.0,
                 law: match phases {
                     Phases::Fixed => LengthLaw::Fixed,
                     Phases::Exponential => LengthLaw::Exponential,
                 },
-                burstiness: *burstiness,
-                window: *window,
+                burstiness,
+                window,
             }
-            .solve(per_second)?,
+            .solve(per_second),
             Arrival::Mmpp {
                 duty,
                 period,
@@ -54,22 +55,21 @@ impl ArrivalLaw {
                 burstiness,
                 window,
             } => {
-                share(
-                    *low,
+                within(
                     "low",
+                    low,
+                    0.0..=1.0,
                     "a share of the mean rate from 0 to 1",
-                    0.0,
-                    1.0,
                 )?;
                 Request {
-                    duty: *duty,
-                    period: *period,
-                    low: *low,
+                    duty,
+                    period,
+                    low,
                     law: LengthLaw::Exponential,
-                    burstiness: *burstiness,
-                    window: *window,
+                    burstiness,
+                    window,
                 }
-                .solve(per_second)?
+                .solve(per_second)
             }
             Arrival::ParetoOnOff {
                 duty,
@@ -79,17 +79,17 @@ impl ArrivalLaw {
                 burstiness,
                 window,
             } => {
-                share(*shape, "shape", "above 1, up to 5", 1.0 + 1e-9, 5.0)?;
-                share(*longest, "longest", "2 to 1000000", 2.0, 1e6)?;
+                within("shape", shape, 1.0 + 1e-9..=5.0, "above 1, up to 5")?;
+                within("longest", longest, 2.0..=1e6, "2 to 1000000")?;
                 Request {
-                    duty: *duty,
-                    period: *period,
+                    duty,
+                    period,
                     low: 0.0,
-                    law: LengthLaw::Pareto(Pareto::new(*shape, *longest)),
-                    burstiness: *burstiness,
-                    window: *window,
+                    law: LengthLaw::Pareto(Pareto::new(shape, longest)),
+                    burstiness,
+                    window,
                 }
-                .solve(per_second)?
+                .solve(per_second)
             }
             Arrival::BModel {
                 b,
@@ -97,35 +97,25 @@ impl ArrivalLaw {
                 levels,
                 burstiness,
                 window,
-            } => ArrivalLaw::Cascade(cascade(
-                *b,
-                *slot,
-                *levels,
-                *burstiness,
-                *window,
-                per_second,
-            )?),
+            } => cascade(b, slot, levels, burstiness, window, per_second).map(ArrivalLaw::Cascade),
             Arrival::Trace {
-                file,
+                ref file,
                 speed,
                 repeat,
             } => {
                 let trace = Trace::open(file)?;
-                let speed = match speed {
-                    Some(speed) => {
-                        share(*speed, "speed", "above 0, up to 1000000", 1e-6, 1e6)?;
-                        agree(&trace, *speed, spec.rate)?;
-                        *speed
-                    }
-                    None => rate as f64 / trace.rate(),
-                };
-                ArrivalLaw::Trace {
+                if let Some(speed) = speed {
+                    within("speed", speed, 1e-6..=1e6, "above 0, up to 1000000")?;
+                    agree(&trace, speed, spec.rate)?;
+                }
+                let speed = speed.unwrap_or(rate as f64 / trace.rate());
+                Ok(ArrivalLaw::Trace {
                     trace,
                     speed,
-                    repeat: *repeat,
-                }
+                    repeat,
+                })
             }
-        })
+        }
     }
 }
 
@@ -144,9 +134,9 @@ fn agree(trace: &Trace, speed: f64, rate: Rate) -> Result<()> {
     ))
 }
 
-/// Refuses a parameter of the arrival outside `least..=most`, NaN included.
-fn share(value: f64, name: &str, allowed: &str, least: f64, most: f64) -> Result<()> {
-    if (least..=most).contains(&value) {
+/// Refuses a parameter of the arrival outside `range`, NaN included.
+fn within(name: &str, value: f64, range: RangeInclusive<f64>, allowed: &str) -> Result<()> {
+    if range.contains(&value) {
         return Ok(());
     }
     Err(invalid(name, value, allowed))
