@@ -15,7 +15,7 @@ use crate::workload::trace::Trace;
 use crate::workload::{Arrival, Placement};
 
 /// The scenario that runs when none is named.
-pub const DEFAULT_NAME: &str = "default";
+const DEFAULT_NAME: &str = "default";
 
 macro_rules! embed {
     ($($name:literal),+ $(,)?) => {
@@ -63,7 +63,7 @@ pub fn embedded() -> impl Iterator<Item = (&'static str, Scenario)> {
 }
 
 /// Loads and checks a scenario that is no matrix: `None` for the embedded default, the name of an
-/// embedded one, or a path.
+/// embedded one, or a path. Only tests and benches call it: the verbs take matrices.
 ///
 /// # Errors
 /// [`Error::Invalid`] in one line with file, field, value and what is allowed; also for a matrix.

@@ -14,7 +14,7 @@ mod overrides;
 mod spec;
 
 pub use check::{MAX_RECORD, MAX_STREAMS};
-pub use load::{DEFAULT_NAME, EMBEDDED, embedded, folder_name, load, load_points, parse};
+pub use load::{EMBEDDED, embedded, folder_name, load, load_points, parse};
 pub use overrides::{
     MOST_AUTO_BLOCKS, MigrationOverrides, Overrides, Repetitions, StreamOverrides,
 };
