@@ -57,29 +57,11 @@ impl Trace {
         let writes = field(&bytes, &mut at, 8)?;
         let text_len = field(&bytes, &mut at, 2)? as usize;
         let body_len = field(&bytes, &mut at, 4)? as usize;
-        let limit = |fine: bool, field, value, allowed| {
-            if fine {
-                Ok(())
-            } else {
-                Err(TraceError::Header {
-                    field,
-                    value,
-                    allowed,
-                })
-            }
-        };
-        limit(
-            text_len <= MAX_TEXT,
-            "text length",
-            text_len as u64,
-            "at most 4096",
-        )?;
-        limit(
-            body_len <= MAX_BODY,
-            "body length",
-            body_len as u64,
-            "at most 64 MiB",
-        )?;
+        let (text_fits, body_fits) = (text_len <= MAX_TEXT, body_len <= MAX_BODY);
+        limits(&[
+            (text_fits, "text length", text_len as u64, "at most 4096"),
+            (body_fits, "body length", body_len as u64, "at most 64 MiB"),
+        ])?;
         let expected = HEADER + text_len + body_len + 4;
         if bytes.len() != expected {
             return Err(TraceError::Length {
@@ -95,20 +77,14 @@ impl Trace {
         }
         let quantum = u64::from(quantum_ns);
         let longest = MAX_DURATION_NS.checked_div(quantum).unwrap_or(0);
-        limit(quantum > 0, "quantum", quantum, "at least 1 ns")?;
-        limit(
-            (1..=longest).contains(&quanta),
-            "quanta",
-            quanta,
-            "a duration above 0, up to 24h",
-        )?;
-        limit(
-            (1..=MAX_PAGES).contains(&pages),
-            "pages",
-            pages,
-            "1 to 16777216",
-        )?;
-        limit(writes > 0, "writes", writes, "at least 1")?;
+        let lasts = (1..=longest).contains(&quanta);
+        let sized = (1..=MAX_PAGES).contains(&pages);
+        limits(&[
+            (quantum > 0, "quantum", quantum, "at least 1 ns"),
+            (lasts, "quanta", quanta, "a duration above 0, up to 24h"),
+            (sized, "pages", pages, "1 to 16777216"),
+            (writes > 0, "writes", writes, "at least 1"),
+        ])?;
         let text = String::from_utf8(bytes[HEADER..HEADER + text_len].to_vec())
             .map_err(|_| TraceError::Body("its text is not UTF-8"))?;
         let body = match bytes {
@@ -201,6 +177,18 @@ impl Trace {
         } else {
             Err(TraceError::Body("it has more or fewer writes"))
         }
+    }
+}
+
+/// Refuses the first header field that is not fine: whether it is, its name, its value, what it may be.
+fn limits(fields: &[(bool, &'static str, u64, &'static str)]) -> Result<(), TraceError> {
+    match fields.iter().find(|(fine, ..)| !fine) {
+        None => Ok(()),
+        Some(&(_, field, value, allowed)) => Err(TraceError::Header {
+            field,
+            value,
+            allowed,
+        }),
     }
 }
 

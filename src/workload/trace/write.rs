@@ -71,27 +71,14 @@ impl TraceWriter {
                 .collect();
             put_pages(&mut body, &pages);
         }
+        let (pages, text_len, body_len) = (dense.len(), text.len(), body.len());
+        let duration = quanta.saturating_mul(u64::from(self.quantum_ns));
         let limits = [
             ("writes", writes, 1, u64::MAX),
-            ("pages", dense.len() as u64, 1, MAX_PAGES),
-            (
-                "body length in bytes",
-                body.len() as u64,
-                0,
-                MAX_BODY as u64,
-            ),
-            (
-                "text length in bytes",
-                text.len() as u64,
-                0,
-                MAX_TEXT as u64,
-            ),
-            (
-                "duration in ns",
-                quanta.saturating_mul(u64::from(self.quantum_ns)),
-                1,
-                MAX_DURATION_NS,
-            ),
+            ("pages", pages as u64, 1, MAX_PAGES),
+            ("body length in bytes", body_len as u64, 0, MAX_BODY as u64),
+            ("text length in bytes", text_len as u64, 0, MAX_TEXT as u64),
+            ("duration in ns", duration, 1, MAX_DURATION_NS),
         ];
         for (name, value, least, most) in limits {
             if !(least..=most).contains(&value) {
@@ -106,10 +93,10 @@ impl TraceWriter {
         file.extend(VERSION.to_le_bytes());
         file.extend(self.quantum_ns.to_le_bytes());
         file.extend(quanta.to_le_bytes());
-        file.extend((dense.len() as u64).to_le_bytes());
+        file.extend((pages as u64).to_le_bytes());
         file.extend(writes.to_le_bytes());
-        file.extend((text.len() as u16).to_le_bytes());
-        file.extend((body.len() as u32).to_le_bytes());
+        file.extend((text_len as u16).to_le_bytes());
+        file.extend((body_len as u32).to_le_bytes());
         file.extend(text.as_bytes());
         file.extend(&body);
         file.extend(crc32fast::hash(&file).to_le_bytes());
