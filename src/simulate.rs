@@ -3,7 +3,7 @@
 //! The gate tests itself on them, and tests of whatever reads results use them as input. Costs
 //! per arm are the medians measured on a two-core virtual machine; noise is multiplicative.
 
-use crate::arm::{Arm, Backend};
+use crate::arm::{Arm, Rung};
 use crate::compare;
 use crate::machine::MachineInfo;
 use crate::results::{
@@ -70,15 +70,16 @@ impl Default for Simulation {
 
 /// CPU seconds per GiB of an arm's stages: prepare, seal, transmit; receive, open, apply.
 fn costs(arm: Arm) -> [f64; 6] {
-    match arm {
-        Arm::PLAIN => [0.01, 0.0, 0.17, 0.06, 0.0, 0.04],
-        Arm::COPY => [0.01, 0.05, 0.14, 0.06, 0.0, 0.05],
-        Arm::RUSTCRYPTO_SOFT => [0.01, 6.40, 0.14, 0.06, 6.40, 0.05],
-        Arm::RUSTCRYPTO => [0.01, 0.31, 0.14, 0.06, 0.31, 0.05],
-        Arm::AWS_LC_SOFT => [0.01, 2.90, 0.14, 0.06, 2.90, 0.05],
-        Arm::AWS_LC_AESNI => [0.01, 0.20, 0.14, 0.06, 0.19, 0.05],
-        _ => [0.01, 0.08, 0.14, 0.06, 0.06, 0.05],
-    }
+    let [seal, open] = match arm.row().headline {
+        _ if arm == Arm::PLAIN => return [0.01, 0.0, 0.17, 0.06, 0.0, 0.04],
+        _ if arm.is_baseline() => [0.05, 0.0],
+        Some((Rung::Software, 0)) => [2.90, 2.90],
+        Some((Rung::Software, _)) => [6.40, 6.40],
+        Some((Rung::AesNi, _)) => [0.20, 0.19],
+        Some((Rung::Full, 0)) | None => [0.08, 0.06],
+        Some((Rung::Full, _)) => [0.31, 0.31],
+    };
+    [0.01, seal, 0.14, 0.06, open, 0.05]
 }
 
 /// A whole simulated run that passes [`crate::run_folder::check`], comparisons and warnings
@@ -155,23 +156,14 @@ fn host() -> MachineInfo {
 }
 
 fn arm_info(arm: Arm) -> ArmInfo {
-    let (backend, version) = match arm.backend() {
-        Backend::None => ("none", ""),
-        Backend::Null => ("null", ""),
-        Backend::RustcryptoSoft => ("aes-gcm", "0.9.4"),
-        Backend::Rustcrypto => ("aes-gcm", "0.11.1"),
-        Backend::AwsLc => ("aws-lc", "0.47.0"),
-    };
-    let features: &[&str] = match arm {
-        Arm::RUSTCRYPTO | Arm::AWS_LC_AESNI => &["aes", "pclmulqdq"],
-        Arm::AWS_LC => &["aes", "pclmulqdq", "vaes", "vpclmulqdq"],
-        _ => &[],
-    };
+    let row = arm.row();
+    let told_apart_by = row.told_apart_by.map_or(&[][..], |(features, _)| features);
+    let engaged = row.required_features.iter().chain(told_apart_by);
     ArmInfo {
         name: arm,
-        backend: backend.to_owned(),
-        backend_version: version.to_owned(),
-        engaged_features: features.iter().map(|f| (*f).to_owned()).collect(),
+        backend: row.backend.library().to_owned(),
+        backend_version: "1.0.0".to_owned(),
+        engaged_features: engaged.map(|f| (*f).to_owned()).collect(),
         supported: true,
         reason: None,
         policy_decision: if arm.is_baseline() {

@@ -120,8 +120,7 @@ impl Sealer {
         Ok(need)
     }
 
-    /// Bytes that a sealed record is longer than its plaintext: [`TAG_LEN`], or 0 for the null
-    /// cipher.
+    /// Bytes that a sealed record is longer than its plaintext; 0 for the null cipher.
     pub fn tag_len(&self) -> usize {
         self.cipher.tag_len
     }

@@ -46,8 +46,8 @@ pub fn frequency_mhz() -> Option<f64> {
         .or_else(|| cpuinfo("cpu MHz")?.parse().ok())
 }
 
-/// Whether two lists of features are those of one CPU. Features of [`LATER`] don't count: records of
-/// earlier builds lack them on any CPU.
+/// Whether two lists of features are those of one CPU, whatever their order. Features that results
+/// did not record before schema 2 don't count: earlier records lack them on any CPU.
 pub fn same_features(a: &[String], b: &[String]) -> bool {
     let compared = |features: &[String]| {
         let mut all: Vec<String> = features.to_vec();

@@ -5,7 +5,6 @@
 
 use std::fmt::Debug;
 
-use migtax::arm::Backend;
 use migtax::crypto::MigrationSecret;
 use migtax::host::control::read_spec;
 use migtax::host::framing::framing;
@@ -62,8 +61,8 @@ fn accepted(spec: &HostSpec, secret: Option<MigrationSecret>, read: &[u8]) {
     assert_eq!(hex_again, hex);
     match framing(spec, secret) {
         Ok(framing) => {
-            let clear = matches!(framing.backend, Backend::None | Backend::Null);
-            assert_eq!(spec.sealed, !clear, "{:?}", spec.arm);
+            let sealed = framing.backend.has_cipher();
+            assert_eq!(spec.sealed, sealed, "{:?}", spec.arm);
             assert!(framing.bounds.record <= MAX_RECORD.0 as usize);
             assert!(framing.preamble.stream < framing.preamble.streams);
             let id = framing.preamble.migration_id;

@@ -1,0 +1,189 @@
+//! The table of arms: what a row says, and the rows.
+
+use serde::Serialize;
+
+/// The library behind an arm. What it does is in [`crate::crypto`]; the name that results have for
+/// it is the text beside each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::EnumIter, strum::IntoStaticStr)]
+pub enum Backend {
+    /// No cipher and no copy.
+    #[strum(serialize = "none")]
+    None,
+    /// Copies instead of ciphering.
+    #[strum(serialize = "null")]
+    Null,
+    /// `aes-gcm` 0.9, forced soft.
+    #[strum(serialize = "aes-gcm")]
+    RustcryptoSoft,
+    /// `aes-gcm` 0.11.
+    #[strum(serialize = "aes-gcm")]
+    Rustcrypto,
+    /// aws-lc through its C interface.
+    #[strum(serialize = "aws-lc")]
+    AwsLc,
+}
+
+impl Backend {
+    /// The library's name in results; two backends may be releases of one library.
+    pub fn library(self) -> &'static str {
+        self.into()
+    }
+
+    /// Whether it seals, and so needs a key and adds a tag.
+    pub fn has_cipher(self) -> bool {
+        !matches!(self, Backend::None | Backend::Null)
+    }
+}
+
+/// What a headline says an arm stands for: the generations of hosts, the newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rung {
+    /// A host with all instructions.
+    Full,
+    /// A host of 2010-2018.
+    AesNi,
+    /// A host without AES instructions.
+    Software,
+}
+
+/// Everything that is said of an arm.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The name in scenarios, results and tables.
+    pub name: &'static str,
+    /// One line on what the arm stands for.
+    pub summary: &'static str,
+    /// The same in a few words, for sentences.
+    pub short: &'static str,
+    /// The library that does the work.
+    pub backend: Backend,
+    /// Variables that the host process must start with, and their values: they mask what the library
+    /// sees of the CPU. See [`Arm::environment`](super::Arm::environment).
+    pub environment: &'static [(&'static str, &'static str)],
+    /// CPU features without which the arm does not run, as `/proc/cpuinfo` names them.
+    pub required_features: &'static [&'static str],
+    /// CPU features without which it runs the same code as another arm, and that arm's name: it is
+    /// supported then, but no step of its own.
+    pub told_apart_by: Option<(&'static [&'static str], &'static str)>,
+    /// Whether the arm measures a host without AES instructions.
+    pub software: bool,
+    /// The arms that it is compared with, by name; the first is the one that its tax is over.
+    pub baselines: &'static [&'static str],
+    /// The rung of the headline's ladder that it stands on, and its place among those that do: the
+    /// lowest that a run has speaks for the rung.
+    pub headline: Option<(Rung, u8)>,
+    /// Its colour in every chart: red, green, blue.
+    pub colour: (u8, u8, u8),
+}
+
+/// The environment variable with which aws-lc's view of the CPU is masked.
+pub(super) const AWS_LC_MASK: &str = "OPENSSL_ia32cap";
+
+const AES: &[&str] = &["aes", "pclmulqdq"];
+const OVER_BOTH: &[&str] = &["plain", "copy"];
+
+/// The table, in the order in which tables show it.
+///
+/// Colours are the palette of Okabe and Ito (Color Universal Design, 2008), which readers with any
+/// colour vision can tell apart, with grey for `plain`. The two libraries take warm (RustCrypto)
+/// and cool (aws-lc) colours; purple is aws-lc without instructions.
+///
+/// Masks are as in `OPENSSL_ia32cap(3)`: the first word is CPUID.1 EDX and ECX (33 PCLMULQDQ, 57
+/// AES), the second CPUID.7 EBX and ECX (41 VAES, 42 VPCLMULQDQ). `aws-lc-soft` masks both words:
+/// aws-lc picks its AVX-512 GHASH by VAES and VPCLMULQDQ alone, so masking only the first word
+/// would leave vectorised carry-less multiplication in the software arm.
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        name: "plain",
+        summary: "no encryption, straight from guest memory to the socket",
+        short: "no encryption",
+        backend: Backend::None,
+        environment: &[],
+        required_features: &[],
+        told_apart_by: None,
+        software: false,
+        baselines: &[],
+        headline: None,
+        colour: (0x80, 0x80, 0x80),
+    },
+    Row {
+        name: "copy",
+        summary: "the encrypted arms' framing and buffers, null cipher",
+        short: "no encryption, copied",
+        backend: Backend::Null,
+        environment: &[],
+        required_features: &[],
+        told_apart_by: None,
+        software: false,
+        baselines: &["plain"],
+        headline: None,
+        colour: (0x00, 0x9e, 0x73),
+    },
+    Row {
+        name: "rustcrypto-soft",
+        summary: "aes-gcm 0.9 forced soft: portable constant-time software",
+        short: "software AES, RustCrypto",
+        backend: Backend::RustcryptoSoft,
+        environment: &[],
+        required_features: &[],
+        told_apart_by: None,
+        software: true,
+        baselines: OVER_BOTH,
+        headline: Some((Rung::Software, 1)),
+        colour: (0xe6, 0x9f, 0x00),
+    },
+    Row {
+        name: "rustcrypto",
+        summary: "aes-gcm 0.11 with the instructions it finds",
+        short: "RustCrypto, the instructions it finds",
+        backend: Backend::Rustcrypto,
+        environment: &[],
+        required_features: AES,
+        told_apart_by: None,
+        software: false,
+        baselines: OVER_BOTH,
+        headline: Some((Rung::Full, 1)),
+        colour: (0xd5, 0x5e, 0x00),
+    },
+    Row {
+        name: "aws-lc-soft",
+        summary: "aws-lc, AES and carry-less multiply masked: a host without AES instructions",
+        short: "software AES, aws-lc",
+        backend: Backend::AwsLc,
+        environment: &[(AWS_LC_MASK, "~0x200000200000000:~0x60000000000")],
+        required_features: &[],
+        told_apart_by: None,
+        software: true,
+        baselines: OVER_BOTH,
+        headline: Some((Rung::Software, 0)),
+        colour: (0xcc, 0x79, 0xa7),
+    },
+    Row {
+        name: "aws-lc-aesni",
+        summary: "aws-lc without VAES and VPCLMULQDQ: a host of 2010-2018",
+        short: "AES-NI only, aws-lc",
+        backend: Backend::AwsLc,
+        environment: &[(AWS_LC_MASK, ":~0x60000000000")],
+        required_features: AES,
+        told_apart_by: None,
+        software: false,
+        baselines: OVER_BOTH,
+        headline: Some((Rung::AesNi, 0)),
+        colour: (0x56, 0xb4, 0xe9),
+    },
+    Row {
+        name: "aws-lc",
+        summary: "aws-lc with all that it can use of the CPU: what a production VMM links today",
+        short: "all instructions, aws-lc",
+        backend: Backend::AwsLc,
+        environment: &[],
+        required_features: AES,
+        // Its vectorised AES-GCM is written for AVX-512.
+        told_apart_by: Some((&["vaes", "vpclmulqdq", "avx512f"], "aws-lc-aesni")),
+        software: false,
+        baselines: OVER_BOTH,
+        headline: Some((Rung::Full, 0)),
+        colour: (0x00, 0x72, 0xb2),
+    },
+];
