@@ -13,6 +13,16 @@ use crate::scenario::Scenario;
 /// The version of the format that this build writes, and the newest that it reads.
 pub const SCHEMA_VERSION: u32 = 2;
 
+/// The oldest version whose fields, once read, mean what this build's mean: version 2 only renamed
+/// some of version 1's.
+const SAME_MEANING_SINCE: u32 = 1;
+
+/// Whether figures of two format versions mean the same, so that runs of both may be compared.
+pub fn same_meaning(version: u32, other: u32) -> bool {
+    let known = |version| (SAME_MEANING_SINCE..=SCHEMA_VERSION).contains(&version);
+    version == other || known(version) && known(other)
+}
+
 /// A whole run: one scenario, its arms, every migration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Results {

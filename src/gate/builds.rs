@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 
 use super::config::{Config, Undecided};
 use super::decide::{Completion, Question, Strictness, Values, decide};
+use super::identity::scenario_difference;
 use super::verdict::{Report, Row, Tier, Verdict};
 use crate::arm::Arm;
 use crate::compare::{HOSTS_DIFFER, INJECTED_SLOWDOWN, completed};
 use crate::error::{Error, Result};
 use crate::results::{Migration, OutcomeStatus, Results};
+use crate::scenario::differences;
 use crate::stats;
 
 /// Strictness of the first batch. Each of the two must find an effect that is claimed.
@@ -51,7 +53,10 @@ pub fn merge(runs: &[Results], first: u32) -> Result<Results> {
         }
     }
     for run in rest {
-        let scenario = super::scenario_difference(&head.scenario, &run.scenario, &["guest.seed"]);
+        let scenario = differences(&head.scenario, &run.scenario)
+            .into_iter()
+            .find(|difference| difference.path != "guest.seed")
+            .map(|difference| difference.to_string());
         let why = scenario.or_else(|| crate::machine::same_machine(&head.host, &run.host));
         if let Some(why) = why {
             return Err(Error::Incomparable(why));
@@ -156,7 +161,7 @@ fn judge(
     names: [String; 2],
 ) -> Report {
     let [base_name, cand_name] = names;
-    let why = super::scenario_difference(&baseline.scenario, &candidate.scenario, &[])
+    let why = scenario_difference(&baseline.scenario, &candidate.scenario)
         .or_else(|| crate::machine::same_machine(&baseline.host, &candidate.host));
     if let Some(why) = why {
         return Report::refused(base_name, cand_name, why);

@@ -256,7 +256,7 @@ pub fn judge_against_file(file: &Path, run: &Results, candidate: String) -> Resu
             "the file has no scenario \"{title}\": run --update-exact"
         ));
     };
-    if let Some(why) = scenario_difference(&entry.scenario, &run.scenario, &[]) {
+    if let Some(why) = scenario_difference(&entry.scenario, &run.scenario) {
         return refused(why);
     }
     let found = counts(run);
@@ -306,7 +306,7 @@ pub fn update_file(file: &Path, run: &Results) -> Result<Vec<String>> {
     let old = baseline.scenarios.remove(name);
     let mut arms = BTreeMap::new();
     if let Some(old) = &old {
-        match scenario_difference(&old.scenario, &run.scenario, &[]) {
+        match scenario_difference(&old.scenario, &run.scenario) {
             Some(why) => changes.push(format!("{name}: {why}; counts of all arms start anew")),
             None => arms = old.arms.clone(),
         }

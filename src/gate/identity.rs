@@ -1,10 +1,8 @@
 //! Whether two runs may be compared at all.
 
-use serde_json::Value;
-
 use crate::machine::same_machine;
-use crate::results::Results;
-use crate::scenario::{ClockKind, Scenario};
+use crate::results::{Results, same_meaning};
+use crate::scenario::{ClockKind, Scenario, differences};
 
 /// What two runs allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,24 +15,16 @@ pub enum Comparable {
     No(String),
 }
 
-/// Fields that say how often was measured, not what, or that are prose.
-const NOT_COMPARED: &[&str] = &[
-    "analysis",
-    "measure.arms",
-    "measure.repetitions",
-    "measure.warmup",
-];
-
-/// What two runs allow: schema and scenario must be the same; on different hosts only exact
-/// counts may be compared.
+/// What two runs allow: their format versions must mean the same and their scenarios hold the same
+/// values, whatever they are called; on different hosts only exact counts may be compared.
 pub fn comparable(baseline: &Results, candidate: &Results) -> Comparable {
-    if baseline.schema_version != candidate.schema_version {
+    if !same_meaning(baseline.schema_version, candidate.schema_version) {
         return Comparable::No(format!(
             "schema_version differs: {} and {}",
             baseline.schema_version, candidate.schema_version
         ));
     }
-    if let Some(why) = scenario_difference(&baseline.scenario, &candidate.scenario, &[]) {
+    if let Some(why) = scenario_difference(&baseline.scenario, &candidate.scenario) {
         return Comparable::No(why);
     }
     match same_machine(&baseline.host, &candidate.host) {
@@ -48,32 +38,9 @@ pub fn comparable(baseline: &Results, candidate: &Results) -> Comparable {
     }
 }
 
-/// The first field in which two scenarios differ, with both values; repetitions, arms and prose
-/// may differ, and the fields in `besides`.
-pub fn scenario_difference(a: &Scenario, b: &Scenario, besides: &[&str]) -> Option<String> {
-    let value = |s: &Scenario| serde_json::to_value(s).unwrap_or(Value::Null);
-    difference("", &value(a), &value(b), besides)
-}
-
-fn difference(path: &str, a: &Value, b: &Value, besides: &[&str]) -> Option<String> {
-    if a == b || NOT_COMPARED.contains(&path) || besides.contains(&path) {
-        return None;
-    }
-    if let (Value::Object(a), Value::Object(b)) = (a, b) {
-        let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-        return keys.into_iter().find_map(|key| {
-            let inner = if path.is_empty() {
-                key.clone()
-            } else {
-                format!("{path}.{key}")
-            };
-            let of = |side: &serde_json::Map<String, Value>| {
-                side.get(key).cloned().unwrap_or(Value::Null)
-            };
-            difference(&inner, &of(a), &of(b), besides)
-        });
-    }
-    Some(format!("scenario {path} differs: {a} and {b}"))
+/// The first value in which two scenarios differ, in words.
+pub(super) fn scenario_difference(a: &Scenario, b: &Scenario) -> Option<String> {
+    Some(differences(a, b).first()?.to_string())
 }
 
 #[cfg(test)]
@@ -89,7 +56,9 @@ mod tests {
 
         let mut longer = run.clone();
         longer.scenario.measure.repetitions = 30;
+        longer.scenario.name = "renamed".to_owned();
         longer.scenario.analysis = "other words".to_owned();
+        longer.schema_version = 1;
         assert_eq!(comparable(&run, &longer), Comparable::Yes);
 
         let mut other = run.clone();

@@ -21,6 +21,6 @@ pub mod verdict;
 mod words;
 
 pub use config::Config;
-pub use identity::{comparable, scenario_difference};
+pub use identity::comparable;
 pub use runs::judge_runs;
 pub use verdict::{Report, Row, Tier, Verdict};

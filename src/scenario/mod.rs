@@ -8,12 +8,14 @@
 //! into one scenario per point.
 
 mod check;
+mod differences;
 mod load;
 mod matrix;
 mod overrides;
 mod spec;
 
 pub use check::{MAX_RECORD, MAX_STREAMS};
+pub use differences::{Difference, conditions, differences};
 pub use load::{EMBEDDED, embedded, folder_name, load, load_points, parse};
 pub use overrides::{
     MOST_AUTO_BLOCKS, MigrationOverrides, Overrides, Repetitions, StreamOverrides,

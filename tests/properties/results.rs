@@ -2,10 +2,11 @@
 //!
 //! Input: the text of a results.json.
 
-use migtax::gate::{Verdict, exact, scenario_difference};
+use migtax::gate::{Verdict, exact};
 use migtax::report;
 use migtax::results::Results;
 use migtax::run_folder;
+use migtax::scenario::differences;
 use migtax::{compare, report::csv::migrations_csv, report::markdown::summary};
 
 use crate::refusal::one_line;
@@ -64,10 +65,7 @@ fn derived(results: &Results, input: &[u8]) {
 /// A run is comparable with itself, and its counts are equal to themselves. The rest of the gate
 /// simulates how many blocks it needs, which takes seconds a run.
 fn judged_against_itself(results: &Results) {
-    assert_eq!(
-        scenario_difference(&results.scenario, &results.scenario, &[]),
-        None
-    );
+    assert_eq!(differences(&results.scenario, &results.scenario), []);
     let counts = exact::counts(results);
     let arms: Vec<_> = counts.keys().copied().collect();
     let deterministic = counts.values().all(Result::is_ok);

@@ -135,24 +135,22 @@ pub fn scenario(results: &Results) -> Table {
 }
 
 /// Values by their path: `workload.arrival.model`.
-pub fn flatten(path: String, value: &Value, rows: &mut Vec<(String, String)>) {
+fn flatten(path: String, value: &Value, rows: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
                 flatten(format!("{path}.{name}"), value, rows);
             }
         }
-        Value::Array(values) => {
-            let texts: Vec<String> = values.iter().map(scalar).collect();
-            rows.push((path, texts.join(", ")));
-        }
         other => rows.push((path, scalar(other))),
     }
 }
 
-fn scalar(value: &Value) -> String {
+/// A value that is no table, without quotes; the values of a list.
+pub fn scalar(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(scalar).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
 }

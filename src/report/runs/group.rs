@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::machine::{MachineInfo, same_machine};
 use crate::present::text;
-use crate::report::page::context::flatten;
-use crate::results::Results;
-use crate::scenario::ClockKind;
+use crate::report::page::context::scalar;
+use crate::results::{self, Results};
+use crate::scenario::{self, ClockKind};
 
 /// One of the runs put side by side.
 #[derive(Debug, Clone)]
@@ -19,37 +19,18 @@ pub struct Run<'a> {
     pub folder: String,
     /// What it recorded.
     pub results: &'a Results,
-    /// What its measurements depend on, by path: scenario values save those that only say how much
-    /// was measured or why.
+    /// What its measurements depend on, by path: see [`scenario::conditions`].
     pub conditions: BTreeMap<String, String>,
     /// What describes its machine, by name.
     pub machine: BTreeMap<String, String>,
 }
 
-/// Scenario values that may differ between runs whose measurements are comparable: they name the
-/// scenario or say how much was measured, not what.
-const NOT_CONDITIONS: [&str; 5] = [
-    "name",
-    "analysis",
-    "measure.arms",
-    "measure.repetitions",
-    "measure.warmup",
-];
-
 impl<'a> Run<'a> {
     /// A run by its place among the runs.
     pub fn new(index: usize, folder: String, results: &'a Results) -> Self {
-        let mut rows = Vec::new();
-        if let Ok(Value::Object(fields)) = serde_json::to_value(&results.scenario) {
-            for (name, value) in fields {
-                flatten(name, &value, &mut rows);
-            }
-        }
-        let conditions = rows
+        let conditions = scenario::conditions(&results.scenario)
             .into_iter()
-            .filter(|(path, _)| !NOT_CONDITIONS.contains(&path.as_str()))
-            // A point's place in its matrix repeats what its fields say.
-            .filter(|(path, _)| !path.starts_with("point."))
+            .map(|(path, value)| (path, scalar(&value)))
             .collect();
         Run {
             number: index + 1,
@@ -77,7 +58,8 @@ impl<'a> Run<'a> {
 
     /// What may be compared between two runs.
     pub fn comparable(&self, other: &Run<'_>) -> Comparable {
-        let schema = self.results.schema_version == other.results.schema_version;
+        let schema =
+            results::same_meaning(self.results.schema_version, other.results.schema_version);
         match (self.same_machine(other), self.same_conditions(other)) {
             _ if !schema => Comparable::Nothing,
             (true, true) => Comparable::Everything,

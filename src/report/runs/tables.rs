@@ -8,7 +8,7 @@ use crate::present::table::{Cell, Column, Table};
 use crate::present::text;
 use crate::report::figures;
 use crate::report::view;
-use crate::results::{Metric, Migration, OutcomeStatus};
+use crate::results::{self, Metric, Migration, OutcomeStatus};
 
 fn table(id: &str, caption: String, columns: Vec<Column>, rows: Vec<Vec<Cell>>) -> Table {
     Table {
@@ -124,8 +124,9 @@ fn differing(run: &Run<'_>, other: &Run<'_>) -> String {
         .iter()
         .filter(|(name, value)| other.machine.get(*name) != Some(*value))
         .map(|(name, _)| format!("host {name}"));
-    let schema = (run.results.schema_version != other.results.schema_version)
-        .then(|| "schema version".to_owned());
+    let versions = [run, other].map(|run| run.results.schema_version);
+    let schema =
+        (!results::same_meaning(versions[0], versions[1])).then(|| "schema version".to_owned());
     let differs: Vec<String> = schema
         .into_iter()
         .chain(machine)
