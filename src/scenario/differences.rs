@@ -109,8 +109,9 @@ mod tests {
         let expected = [
             "scenario guest.vcpus differs: 1 and 3",
             "scenario workload.arrival.duty differs: null and 0.5",
-            "scenario workload.arrival.model differs: \"constant\" and \"on-off\"",
+            "scenario workload.arrival.model differs: \"poisson\" and \"on-off\"",
             "scenario workload.arrival.period differs: null and \"1s\"",
+            "scenario workload.arrival.phases differs: null and \"fixed\"",
             "scenario workload.rate differs: \"50MiB/s\" and \"1MiB/s\"",
         ];
         assert_eq!(found, expected);
