@@ -6,10 +6,10 @@
 
 pub mod arm;
 pub mod cli;
-pub mod compare;
 pub mod crypto;
 pub mod destination;
 pub mod error;
+pub mod figures;
 pub mod files;
 pub mod gate;
 pub mod guest;
@@ -25,7 +25,6 @@ pub mod results;
 pub mod run_folder;
 pub mod runner;
 pub mod scenario;
-pub mod simulate;
 pub mod source;
 pub mod stats;
 pub mod tracking;

@@ -1,7 +1,7 @@
 //! `results.json`: a run as written, read and agreed with other programs.
 //!
 //! Raw times and bytes are stored; rates, ratios and per-GiB figures are derived from them in
-//! one place, [`crate::compare`]. Units are in the field names: `_s` seconds, `_ns` nanoseconds,
+//! one place, the module `figures`. Units are in the field names: `_s` seconds, `_ns` nanoseconds,
 //! `_bytes` bytes. A format version stands in `schema_version` from the first day.
 
 use serde::{Deserialize, Serialize};
@@ -312,22 +312,6 @@ pub struct Latency {
     pub curve: Vec<(f64, u64)>,
 }
 
-/// What is compared. Direction is part of a metric: see [`crate::compare`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// `total_time_s`.
-    TotalTime,
-    /// `downtime.total_s`.
-    Downtime,
-    /// `cpu.source.total_s` per GiB of page payload sent.
-    SourceCpuPerGib,
-    /// `cpu.destination.total_s` per GiB of page payload sent.
-    DestinationCpuPerGib,
-    /// Page payload over the time of the rounds.
-    Throughput,
-}
-
 /// One arm's metric relative to another arm's in the same blocks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
@@ -335,8 +319,8 @@ pub struct Comparison {
     pub arm: Arm,
     /// The baseline that it is compared with.
     pub against: Arm,
-    /// What of them is compared.
-    pub metric: Metric,
+    /// Of what: the name of a metric.
+    pub metric: String,
     /// Median of the paired ratios.
     pub ratio: f64,
     /// Lower end of the interval.

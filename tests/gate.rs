@@ -7,11 +7,12 @@ use clap::Parser;
 use migtax::arm::Arm;
 use migtax::cli::gate::{Args, run};
 use migtax::error::{Error, ExitCode};
+use migtax::gate::simulate::{Simulation, raw, results};
 use migtax::gate::{Config, Verdict, judge_runs, selftest};
+use migtax::report;
 use migtax::results::{OutcomeStatus, Results, SCHEMA_VERSION};
-use migtax::run_folder::write;
+use migtax::run_folder::{read, write};
 use migtax::scenario::ClockKind;
-use migtax::simulate::{Simulation, raw, results};
 use migtax::units::Rate;
 
 #[derive(Parser)]
@@ -216,6 +217,50 @@ fn bad_input_is_named_and_never_passes() {
     assert_eq!(error.exit_code(), ExitCode::InvalidInput);
     let error = gate(&["--candidate", good]).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::InvalidInput);
+}
+
+/// The committed file is of a build that wrote schema 1. The other run holds the same values under
+/// another name, as this build writes them.
+#[test]
+fn a_run_of_schema_1_is_read_reported_and_gated() {
+    let old = read(Path::new("tests/data/results-schema-1.json")).unwrap();
+    assert_eq!(old.schema_version, 1);
+    assert!(old.migrations.iter().any(|m| m.downtime.switchover_s > 0.0));
+    let folder = tempfile::tempdir().unwrap();
+    let mut new = old.clone();
+    new.schema_version = SCHEMA_VERSION;
+    new.scenario.name = "renamed".to_owned();
+    let new_folder = saved(folder.path(), "new", &new);
+    let text = fs::read_to_string(new_folder.join("results.json")).unwrap();
+    assert!(text.contains("\"switchover_s\"") && !text.contains("\"takeover_s\""));
+    let new = read(&new_folder).unwrap();
+
+    let pages: Vec<Vec<u8>> = [&old, &new]
+        .map(|run| report::files(run).unwrap())
+        .map(|files| {
+            files
+                .into_iter()
+                .find(|f| f.0 == "migrations.csv")
+                .unwrap()
+                .1
+        })
+        .into();
+    assert_eq!(pages[0], pages[1]);
+    let runs = [("old", &old), ("new", &new)]
+        .map(|(name, run)| (Path::new(name).join("results.json"), run.clone()));
+    let page = report::runs::page_of(&runs).unwrap();
+    assert!(
+        page.contains("2 runs of one scenario on one machine"),
+        "not comparable"
+    );
+
+    let names = || ["old".to_owned(), "new".to_owned()];
+    let config = Config::built_in();
+    let itself = judge_runs(&old, &old, &config, names());
+    assert!(!itself.rows.is_empty());
+    assert!(![Verdict::Regressed, Verdict::Incomparable].contains(&itself.verdict));
+    assert_eq!(judge_runs(&old, &new, &config, names()), itself);
+    assert_eq!(judge_runs(&new, &old, &config, names()), itself);
 }
 
 #[test]

@@ -8,9 +8,9 @@ use clap::Parser;
 use migtax::arm::Arm;
 use migtax::cli::ab::{Args, run};
 use migtax::error::{Error, ExitCode};
+use migtax::gate::simulate::{Simulation, raw};
 use migtax::results::Results;
 use migtax::run_folder::read;
-use migtax::simulate::{Simulation, raw};
 
 const FIRST_SEED: u64 = 100;
 const BLOCKS: u64 = 14;

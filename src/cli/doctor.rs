@@ -191,7 +191,7 @@ fn found_on_path(program: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulate::{Simulation, raw};
+    use crate::gate::simulate::{Simulation, raw};
 
     #[test]
     fn every_lack_is_named_with_what_helps() {

@@ -11,8 +11,8 @@ use super::decide::{Completion, Question, Strictness, Values, decide};
 use super::identity::scenario_difference;
 use super::verdict::{Report, Row, Tier, Verdict};
 use crate::arm::Arm;
-use crate::compare::{HOSTS_DIFFER, INJECTED_SLOWDOWN, completed};
 use crate::error::{Error, Result};
+use crate::figures::{self, HOSTS_DIFFER, INJECTED_SLOWDOWN, completed};
 use crate::results::{Migration, OutcomeStatus, Results};
 use crate::scenario::differences;
 use crate::stats;
@@ -67,8 +67,8 @@ pub fn merge(runs: &[Results], first: u32) -> Result<Results> {
     }
     whole.scenario.measure.repetitions = u32::try_from(runs.len()).unwrap_or(u32::MAX);
     let arms: Vec<Arm> = whole.arms.iter().map(|a| a.name).collect();
-    whole.comparisons = crate::compare::comparisons(&arms, &whole.migrations);
-    whole.warnings = crate::compare::warnings(&whole);
+    whole.comparisons = figures::comparisons(&arms, &whole.migrations);
+    whole.warnings = figures::warnings(&whole);
     for warning in runs.iter().flat_map(|run| &run.warnings) {
         let follows = ![HOSTS_DIFFER, INJECTED_SLOWDOWN].contains(&warning.code.as_str());
         if !follows && !whole.warnings.contains(warning) {
@@ -251,10 +251,10 @@ fn asked(
             completed(arm, &candidate.migrations),
         );
         for limits in &config.metrics {
-            let measure = limits.name;
+            let metric = limits.name;
             let pairs: Vec<(f64, f64)> = before
                 .iter()
-                .filter_map(|(block, m)| Some((measure.value(m)?, measure.value(now.get(block)?)?)))
+                .filter_map(|(block, m)| Some((metric.value(m)?, metric.value(now.get(block)?)?)))
                 .collect();
             if pairs.is_empty() {
                 continue;
@@ -264,9 +264,9 @@ fn asked(
             };
             questions.push(Question {
                 arm: arm.name().to_owned(),
-                metric: measure.name().to_owned(),
-                unit: measure.unit(),
-                direction: measure.direction(),
+                metric: metric.name().to_owned(),
+                unit: metric.row().unit,
+                direction: metric.row().direction,
                 medians: [median(|p| p.0), median(|p| p.1)],
                 values: Values::Paired(pairs.iter().map(|(a, b)| libm::log(b / a)).collect()),
                 reference: None,

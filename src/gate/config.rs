@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::compare::{Direction, Measure};
 use crate::error::{Error, Result};
+use crate::figures::{Direction, Metric};
 use crate::files;
 
 /// The configuration that is built in.
@@ -80,8 +80,8 @@ pub enum Undecided {
 #[serde(deny_unknown_fields)]
 pub struct MetricLimits {
     /// The metric.
-    #[serde(deserialize_with = "measure_by_name")]
-    pub name: Measure,
+    #[serde(deserialize_with = "metric_by_name")]
+    pub name: Metric,
     /// The metric's own direction, repeated so that the file explains itself.
     pub direction: Direction,
     /// Smaller relative changes never fail.
@@ -94,14 +94,9 @@ pub struct MetricLimits {
     pub undecided: Undecided,
 }
 
-fn measure_by_name<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Measure, D::Error> {
+fn metric_by_name<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Metric, D::Error> {
     let name = String::deserialize(d)?;
-    Measure::from_name(&name).ok_or_else(|| {
-        serde::de::Error::custom(format!(
-            "\"{name}\" is not a metric: one of {}",
-            Measure::ALL.map(Measure::name).join(", ")
-        ))
-    })
+    Metric::among(&name, Metric::gated()).map_err(serde::de::Error::custom)
 }
 
 impl Config {
@@ -185,14 +180,12 @@ impl Config {
         }
         for (index, metric) in self.metrics.iter().enumerate() {
             let field = format!("metric {}", metric.name.name());
-            if metric.direction != metric.name.direction() {
+            let direction = metric.name.row().direction;
+            if metric.direction != direction {
                 return Err(Error::invalid(
                     format!("{field} direction"),
-                    direction_name(metric.direction),
-                    format!(
-                        "is {} by definition",
-                        direction_name(metric.name.direction())
-                    ),
+                    <&str>::from(metric.direction),
+                    format!("is {} by definition", <&str>::from(direction)),
                 ));
             }
             if !(metric.absolute_floor.is_finite() && metric.absolute_floor >= 0.0) {
@@ -232,13 +225,6 @@ fn limits(field: &str, floor: f64, tolerance: f64) -> Result<()> {
     Ok(())
 }
 
-fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::LowerIsBetter => "lower-is-better",
-        Direction::HigherIsBetter => "higher-is-better",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +232,7 @@ mod tests {
     #[test]
     fn the_built_in_configuration_is_valid_and_steadiest_first() {
         let config = Config::built_in();
-        assert_eq!(config.metrics[0].name, Measure::SealCpuPerGib);
+        assert_eq!(config.metrics[0].name, Metric::SEAL_CPU_PER_GIB);
         let product = config.confirm.first * config.confirm.again;
         assert!((product - config.false_alarm).abs() < 1e-12, "{product}");
     }

@@ -11,8 +11,8 @@ use super::config::Config;
 use super::decide::{Question, Values, decide};
 use super::runs::strictness;
 use super::verdict::{Report, Row, Tier, Verdict};
-use crate::compare::Direction;
 use crate::error::{Error, Result};
+use crate::figures::Direction;
 use crate::files;
 use crate::stats;
 

@@ -11,7 +11,7 @@ pub use completion::Completion;
 
 use super::verdict::{Figures, Row, Tier, Verdict};
 use super::words::{number, percent, signed};
-use crate::compare::Direction;
+use crate::figures::Direction;
 use crate::stats::{
     self, Design, Permutation, Shift, blocks_needed, minimum_detectable_effect, paired_shift,
     pooled_sd, robust_sd, sign_flip, two_sample, two_sample_shift,

@@ -46,7 +46,7 @@ pub(super) fn scenario_difference(a: &Scenario, b: &Scenario) -> Option<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulate::{Simulation, raw};
+    use crate::gate::simulate::{Simulation, raw};
     use crate::units::Rate;
 
     #[test]

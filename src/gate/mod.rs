@@ -17,6 +17,7 @@ mod identity;
 pub mod instructions;
 pub mod runs;
 pub mod selftest;
+pub mod simulate;
 pub mod verdict;
 mod words;
 

@@ -13,7 +13,7 @@ use super::exact;
 use super::identity::{Comparable, comparable};
 use super::verdict::{Report, Row, Tier, Verdict};
 use crate::arm::Arm;
-use crate::compare::{Measure, completed};
+use crate::figures::{Metric, Over, completed};
 use crate::results::{ArmInfo, Migration, OutcomeStatus, Results};
 use crate::scenario::ClockKind;
 use crate::stats;
@@ -159,15 +159,6 @@ fn completion(arm: Arm, baseline: &Results, candidate: &Results) -> Completion {
     }
 }
 
-/// What a measure is divided by.
-fn reference(measure: Measure) -> (Arm, Measure, &'static str) {
-    match measure {
-        Measure::SealCpuPerGib => (Arm::COPY, measure, "copy's copy"),
-        Measure::OpenCpuPerGib => (Arm::COPY, Measure::ApplyCpuPerGib, "copy's apply"),
-        _ => (Arm::PLAIN, measure, "plain"),
-    }
-}
-
 fn questions(
     baseline: &Results,
     candidate: &Results,
@@ -178,19 +169,22 @@ fn questions(
 ) -> Vec<Question> {
     let mut asked = Vec::new();
     for limits in &config.metrics {
-        let (against, _, _) = reference(limits.name);
-        if !arms.contains(&against) {
+        let Some(over) = limits.name.row().gated else {
+            continue;
+        };
+        if !arms.contains(&over.arm) {
             notes.push(format!(
-                "{} is not gated: the runs have no arm {against} to divide by",
-                limits.name.name()
+                "{} is not gated: the runs have no arm {} to divide by",
+                limits.name.name(),
+                over.arm
             ));
             continue;
         }
         for &arm in arms
             .iter()
-            .filter(|arm| **arm != against && **arm != Arm::PLAIN)
+            .filter(|arm| **arm != over.arm && **arm != Arm::PLAIN)
         {
-            match question(arm, limits, baseline, candidate, config) {
+            match question(arm, limits, over, [baseline, candidate], config) {
                 Ok(question) => asked.extend(question),
                 Err(why) => rows.push(incomparable(arm, limits.name.name(), why)),
             }
@@ -203,13 +197,13 @@ fn questions(
 fn question(
     arm: Arm,
     limits: &MetricLimits,
-    baseline: &Results,
-    candidate: &Results,
+    over: Over,
+    [baseline, candidate]: [&Results; 2],
     config: &Config,
 ) -> Result<Option<Question>, String> {
-    let measure = limits.name;
-    let (against, divisor, name) = reference(measure);
-    let sample = |run: &Results| Sample::take(arm, measure, against, divisor, &run.migrations);
+    let metric = limits.name;
+    let divisor = Metric::among(over.metric, Metric::all())?;
+    let sample = |run: &Results| Sample::take((arm, metric), (over.arm, divisor), &run.migrations);
     let (before, now) = (sample(baseline), sample(candidate));
     let side = match (before.taxes.is_empty(), now.taxes.is_empty()) {
         // An arm that completed nowhere on one side is told by its outcome row.
@@ -224,12 +218,12 @@ fn question(
             };
             return Ok(Some(Question {
                 arm: arm.name().to_owned(),
-                metric: measure.name().to_owned(),
-                unit: measure.unit(),
-                direction: measure.direction(),
+                metric: metric.name().to_owned(),
+                unit: metric.row().unit,
+                direction: metric.row().direction,
                 medians: [before.median, now.median],
                 reference: Some(Reference {
-                    name: name.to_owned(),
+                    name: over.words.to_owned(),
                     shift: shift.estimate,
                     own,
                     own_noise: stats::pooled_sd(&before.own, &now.own).unwrap_or(f64::INFINITY),
@@ -263,10 +257,8 @@ struct Sample {
 
 impl Sample {
     fn take(
-        arm: Arm,
-        measure: Measure,
-        against: Arm,
-        divisor: Measure,
+        (arm, metric): (Arm, Metric),
+        (against, divisor): (Arm, Metric),
         migrations: &[Migration],
     ) -> Sample {
         let references = completed(against, migrations);
@@ -280,7 +272,7 @@ impl Sample {
         };
         let mut values = Vec::new();
         for (block, migration) in done {
-            let Some(value) = measure.value(migration) else {
+            let Some(value) = metric.value(migration) else {
                 continue;
             };
             let Some(by) = references.get(&block).and_then(|m| divisor.value(m)) else {

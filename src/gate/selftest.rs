@@ -12,11 +12,11 @@ use strum::IntoEnumIterator as _;
 use super::builds;
 use super::config::Config;
 use super::runs::judge_runs;
+use super::simulate::{Simulation, raw};
 use super::verdict::{Report, Verdict};
 use crate::arm::Arm;
-use crate::compare::Measure;
+use crate::figures::Metric;
 use crate::results::Results;
-use crate::simulate::{Simulation, raw};
 use crate::stats::Noise;
 
 /// Two stored runs of so many blocks.
@@ -303,7 +303,7 @@ fn slowed(report: &Report) -> Option<(Verdict, Option<f64>)> {
     report
         .rows
         .iter()
-        .find(|r| r.arm == slowed_arm().name() && r.metric == Measure::SealCpuPerGib.name())
+        .find(|r| r.arm == slowed_arm().name() && r.metric == Metric::SEAL_CPU_PER_GIB.name())
         .map(|r| (r.verdict, r.figures.and_then(|f| f.detectable)))
 }
 

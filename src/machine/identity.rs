@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_different_machine_is_named_by_its_first_difference() {
-        let host = crate::simulate::raw(&Default::default()).host;
+        let host = crate::gate::simulate::raw(&Default::default()).host;
         let change: &[(&str, Edit)] = &[
             ("cpu_model", |h| h.cpu_model.push('x')),
             ("cpu_features", |h| h.cpu_features.clear()),

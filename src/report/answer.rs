@@ -1,10 +1,11 @@
 //! The answer in words: what encryption costs on this host, for the arms that readers ask about.
 
-use super::figures;
 use super::view::{self, ArmView, Basis};
 use crate::arm::Arm;
+use crate::figures::Metric;
 use crate::present::text;
-use crate::results::{Comparison, Metric, Migration, OutcomeStatus, Results};
+use crate::results::{Comparison, OutcomeStatus, Results};
+use crate::stats::Interval;
 
 /// VMware's old reservation for vMotion, which cores per 10 Gb/s stand beside.
 pub const VMWARE_RULE: &str = "VMware's old rule reserves 1 per 10 GbE";
@@ -12,7 +13,7 @@ pub const VMWARE_RULE: &str = "VMware's old rule reserves 1 per 10 GbE";
 /// A tax in the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
-    /// What of: `source CPU`, `destination CPU`, `migration time`.
+    /// What of: `CPU on the source`.
     pub noun: &'static str,
     /// Its metric.
     pub metric: Metric,
@@ -26,7 +27,7 @@ pub struct Cores {
     /// `source` or `destination`.
     pub side: &'static str,
     /// Median, interval, level and n.
-    pub median: figures::Median,
+    pub median: Interval,
 }
 
 /// The answer for one arm.
@@ -42,27 +43,13 @@ pub struct Answer {
     pub outcome: String,
     /// Whether there are taxes at all.
     pub measured: bool,
-    /// Source CPU, destination CPU, migration time.
+    /// The metrics that the headline speaks of.
     pub parts: Vec<Part>,
     /// Cores per 10 Gb/s on each side; of migrations that did not converge if none did.
     pub cores: Vec<Cores>,
     /// Whether `cores` come from migrations that did not converge.
     pub cores_unfinished: bool,
 }
-
-const PARTS: [(&str, Metric); 3] = [
-    ("CPU on the source", Metric::SourceCpuPerGib),
-    ("CPU on the destination", Metric::DestinationCpuPerGib),
-    ("migration time", Metric::TotalTime),
-];
-
-/// A side and its cores per 10 Gb/s in one migration.
-type Side = (&'static str, fn(&Migration) -> Option<f64>);
-
-const SIDES: [Side; 2] = [
-    ("source", figures::source_cores),
-    ("destination", figures::destination_cores),
-];
 
 /// The answers, best hardware first.
 pub fn answers(results: &Results) -> Vec<Answer> {
@@ -75,19 +62,22 @@ pub fn answers(results: &Results) -> Vec<Answer> {
 }
 
 fn answer(results: &Results, arm: &ArmView<'_>) -> Answer {
-    let parts: Vec<Part> = PARTS
-        .iter()
-        .map(|(noun, metric)| Part {
-            noun,
-            metric: *metric,
-            tax: view::tax(results, arm.arm(), *metric).cloned(),
+    let parts: Vec<Part> = Metric::all()
+        .filter_map(|metric| {
+            Some(Part {
+                noun: metric.row().headline?,
+                metric,
+                tax: view::tax(results, arm.arm(), metric).cloned(),
+            })
         })
         .collect();
-    let cores = SIDES
-        .iter()
-        .filter_map(|(side, figure)| {
-            let median = arm.median(figure)?;
-            Some(Cores { side, median })
+    let cores = [Metric::SOURCE_CORES, Metric::DESTINATION_CORES]
+        .into_iter()
+        .filter_map(|metric| {
+            Some(Cores {
+                side: metric.label(),
+                median: arm.metric(metric)?,
+            })
         })
         .collect();
     Answer {
@@ -198,7 +188,7 @@ pub fn cores_words(answer: &Answer) -> Option<String> {
         .map(|cores| {
             format!(
                 "{} on the {} ({})",
-                text::sig3(cores.median.value),
+                text::sig3(cores.median.median),
                 cores.side,
                 view::median_doubt(&cores.median, text::sig3)
             )

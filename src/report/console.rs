@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::view::{self, ArmView, Basis};
+use crate::figures::Metric;
 use crate::present::text;
-use crate::results::{Comparison, Metric, Results};
+use crate::results::{Comparison, Results};
 
 /// The run as a table for a terminal of 100 columns: per arm the outcome, total time, downtime
 /// and CPU per GiB on each side; then the tax against `plain` with its interval, level and n;
@@ -103,7 +104,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 fn arm_line(arm: &ArmView<'_>) -> String {
     let value = |metric: Metric, figure: fn(f64) -> String| {
         arm.metric(metric)
-            .map_or("-".to_owned(), |m| figure(m.value))
+            .map_or("-".to_owned(), |m| figure(m.median))
     };
     let star = if arm.basis == Basis::NotConverged {
         "*"
@@ -111,17 +112,17 @@ fn arm_line(arm: &ArmView<'_>) -> String {
         ""
     };
     let cpu = |metric| match arm.metric(metric) {
-        Some(median) => format!("{}{star}", text::sig3(median.value)),
+        Some(median) => format!("{}{star}", text::sig3(median.median)),
         None => "-".to_owned(),
     };
     format!(
         "{:<15} {:<33} {:>10} {:>10} {:>10} {:>10}",
         arm.arm().name(),
         arm.outcome(),
-        value(Metric::TotalTime, text::seconds),
-        value(Metric::Downtime, text::seconds),
-        cpu(Metric::SourceCpuPerGib),
-        cpu(Metric::DestinationCpuPerGib),
+        value(Metric::TOTAL_TIME, text::seconds),
+        value(Metric::DOWNTIME, text::seconds),
+        cpu(Metric::SOURCE_CPU_PER_GIB),
+        cpu(Metric::DESTINATION_CPU_PER_GIB),
     )
 }
 
@@ -138,9 +139,9 @@ fn tax_cell(comparison: Option<&Comparison>) -> String {
 
 fn tax_table(out: &mut String, results: &Results, arms: &[ArmView<'_>]) {
     const SHOWN: [Metric; 3] = [
-        Metric::TotalTime,
-        Metric::SourceCpuPerGib,
-        Metric::DestinationCpuPerGib,
+        Metric::TOTAL_TIME,
+        Metric::SOURCE_CPU_PER_GIB,
+        Metric::DESTINATION_CPU_PER_GIB,
     ];
     let rows: Vec<_> = arms
         .iter()

@@ -4,15 +4,47 @@
 //! results.json. An empty field is a figure that the migration has no value for: times of a
 //! migration that did not complete are not zeros.
 
-use super::figures;
+use crate::figures::Metric;
 use crate::present::text;
-use crate::results::{Metric, Migration, OutcomeStatus, Results};
+use crate::results::{Migration, OutcomeStatus, Results};
+use Column::{Derived, Recorded};
 
-/// A column: its name and a migration's value.
-type Column = (&'static str, fn(&Migration) -> String);
+/// A column.
+#[derive(Clone, Copy)]
+enum Column {
+    /// What results hold: the column's name and a migration's value.
+    Recorded(&'static str, fn(&Migration) -> String),
+    /// A metric, in the unit that tables show.
+    Derived(Metric),
+}
 
-fn optional(value: Option<f64>) -> String {
-    value.map_or(String::new(), text::exact)
+impl Column {
+    fn name(self) -> &'static str {
+        match self {
+            Column::Recorded(name, _) => name,
+            Column::Derived(metric) => metric.row().column,
+        }
+    }
+
+    fn value(self, migration: &Migration) -> String {
+        match self {
+            Column::Recorded(_, value) => value(migration),
+            Column::Derived(metric) => metric
+                .value(migration)
+                .filter(|_| {
+                    let completed = migration.outcome.status == OutcomeStatus::Completed;
+                    completed || !metric.row().of_completed
+                })
+                .map_or(String::new(), |value| text::exact(metric.shown(value))),
+        }
+    }
+}
+
+/// The columns, in order: those listed, then the metrics that are not among them.
+fn columns() -> impl Iterator<Item = Column> {
+    let listed = |metric: &Metric| LISTED.iter().any(|c| c.name() == metric.row().column);
+    let more = Metric::all().filter(move |metric| !listed(metric));
+    LISTED.iter().copied().chain(more.map(Column::Derived))
 }
 
 /// A value that only a migration which moved pages has.
@@ -44,88 +76,81 @@ fn latency(latency: &crate::results::Latency, value: u64) -> String {
     }
 }
 
-/// The columns, in order.
-pub const COLUMNS: &[Column] = &[
-    ("arm", |m| m.arm.name().to_owned()),
-    ("block", |m| m.block.to_string()),
-    ("status", |m| {
+const LISTED: &[Column] = &[
+    Recorded("arm", |m| m.arm.name().to_owned()),
+    Recorded("block", |m| m.block.to_string()),
+    Recorded("status", |m| {
         text::csv(&m.outcome.status.to_string().replace(' ', "_"))
     }),
-    ("reason", |m| {
+    Recorded("reason", |m| {
         text::csv(m.outcome.reason.as_deref().unwrap_or_default())
     }),
-    ("total_time_s", |m| done(m, m.total_time_s)),
-    ("setup_time_s", |m| ran(m, m.setup_time_s)),
-    ("downtime_s", |m| done(m, m.downtime.total_s)),
-    ("downtime_pause_s", |m| done(m, m.downtime.pause_s)),
-    ("downtime_harvest_s", |m| done(m, m.downtime.harvest_s)),
-    ("downtime_transfer_s", |m| done(m, m.downtime.transfer_s)),
-    ("downtime_switchover_s", |m| {
+    Recorded("total_time_s", |m| done(m, m.total_time_s)),
+    Recorded("setup_time_s", |m| ran(m, m.setup_time_s)),
+    Recorded("downtime_s", |m| done(m, m.downtime.total_s)),
+    Recorded("downtime_pause_s", |m| done(m, m.downtime.pause_s)),
+    Recorded("downtime_harvest_s", |m| done(m, m.downtime.harvest_s)),
+    Recorded("downtime_transfer_s", |m| done(m, m.downtime.transfer_s)),
+    Recorded("downtime_switchover_s", |m| {
         done(m, m.downtime.switchover_s)
     }),
-    ("rounds", |m| m.rounds.len().to_string()),
-    ("pages_sent", |m| ran(m, m.pages_sent)),
-    ("zero_pages", |m| ran(m, m.zero_pages)),
-    ("memory_bytes", |m| ran(m, m.memory_bytes)),
-    ("payload_bytes", |m| ran(m, m.payload_bytes)),
-    ("bytes_on_wire", |m| ran(m, m.bytes_on_wire)),
-    ("records", |m| ran(m, m.records)),
-    ("throughput_gib_per_s", |m| {
-        optional(figures::throughput_gib_s(m))
-    }),
-    ("source_cpu_s", |m| ran(m, m.cpu.source.total_s)),
-    ("source_prepare_s", |m| ran(m, m.cpu.source.prepare_s)),
-    ("source_seal_s", |m| ran(m, m.cpu.source.seal_s)),
-    ("source_transmit_s", |m| ran(m, m.cpu.source.transmit_s)),
-    ("source_other_s", |m| ran(m, m.cpu.source.other_s)),
-    ("source_vcpu_s", |m| ran(m, m.cpu.source.vcpu_s)),
-    ("source_cpu_s_per_gib", |m| {
-        optional(figures::metric(m, Metric::SourceCpuPerGib))
-    }),
-    ("destination_cpu_s", |m| ran(m, m.cpu.destination.total_s)),
-    ("destination_receive_s", |m| {
+    Recorded("rounds", |m| m.rounds.len().to_string()),
+    Recorded("pages_sent", |m| ran(m, m.pages_sent)),
+    Recorded("zero_pages", |m| ran(m, m.zero_pages)),
+    Recorded("memory_bytes", |m| ran(m, m.memory_bytes)),
+    Recorded("payload_bytes", |m| ran(m, m.payload_bytes)),
+    Recorded("bytes_on_wire", |m| ran(m, m.bytes_on_wire)),
+    Recorded("records", |m| ran(m, m.records)),
+    Derived(Metric::THROUGHPUT),
+    Recorded("source_cpu_s", |m| ran(m, m.cpu.source.total_s)),
+    Recorded("source_prepare_s", |m| ran(m, m.cpu.source.prepare_s)),
+    Recorded("source_seal_s", |m| ran(m, m.cpu.source.seal_s)),
+    Recorded("source_transmit_s", |m| ran(m, m.cpu.source.transmit_s)),
+    Recorded("source_other_s", |m| ran(m, m.cpu.source.other_s)),
+    Recorded("source_vcpu_s", |m| ran(m, m.cpu.source.vcpu_s)),
+    Derived(Metric::SOURCE_CPU_PER_GIB),
+    Recorded("destination_cpu_s", |m| ran(m, m.cpu.destination.total_s)),
+    Recorded("destination_receive_s", |m| {
         ran(m, m.cpu.destination.receive_s)
     }),
-    ("destination_open_s", |m| ran(m, m.cpu.destination.open_s)),
-    ("destination_apply_s", |m| ran(m, m.cpu.destination.apply_s)),
-    ("destination_other_s", |m| ran(m, m.cpu.destination.other_s)),
-    ("destination_cpu_s_per_gib", |m| {
-        optional(figures::metric(m, Metric::DestinationCpuPerGib))
-    }),
-    ("source_resident_bytes", |m| ran(m, m.source_resident_bytes)),
-    ("destination_resident_bytes", |m| {
+    Recorded("destination_open_s", |m| ran(m, m.cpu.destination.open_s)),
+    Recorded("destination_apply_s", |m| ran(m, m.cpu.destination.apply_s)),
+    Recorded("destination_other_s", |m| ran(m, m.cpu.destination.other_s)),
+    Derived(Metric::DESTINATION_CPU_PER_GIB),
+    Recorded("source_resident_bytes", |m| ran(m, m.source_resident_bytes)),
+    Recorded("destination_resident_bytes", |m| {
         ran(m, m.destination_resident_bytes)
     }),
-    ("verified_equal", |m| done_flag(m)),
-    ("guest_writes", |m| ran(m, m.guest.writes)),
-    ("guest_schedule_kept", |m| ran(m, m.guest.schedule_kept)),
-    ("guest_writes_verified", |m| {
+    Recorded("verified_equal", |m| done_flag(m)),
+    Recorded("guest_writes", |m| ran(m, m.guest.writes)),
+    Recorded("guest_schedule_kept", |m| ran(m, m.guest.schedule_kept)),
+    Recorded("guest_writes_verified", |m| {
         m.guest
             .writes_verified
             .map_or(String::new(), |kept| kept.to_string())
     }),
-    ("write_latency_before_p50_ns", |m| {
+    Recorded("write_latency_before_p50_ns", |m| {
         latency(
             &m.guest.write_latency_before_ns,
             m.guest.write_latency_before_ns.p50,
         )
     }),
-    ("write_latency_before_p999_ns", |m| {
+    Recorded("write_latency_before_p999_ns", |m| {
         latency(
             &m.guest.write_latency_before_ns,
             m.guest.write_latency_before_ns.p999,
         )
     }),
-    ("write_latency_p50_ns", |m| {
+    Recorded("write_latency_p50_ns", |m| {
         latency(&m.guest.write_latency_ns, m.guest.write_latency_ns.p50)
     }),
-    ("write_latency_p99_ns", |m| {
+    Recorded("write_latency_p99_ns", |m| {
         latency(&m.guest.write_latency_ns, m.guest.write_latency_ns.p99)
     }),
-    ("write_latency_p999_ns", |m| {
+    Recorded("write_latency_p999_ns", |m| {
         latency(&m.guest.write_latency_ns, m.guest.write_latency_ns.p999)
     }),
-    ("write_latency_max_ns", |m| {
+    Recorded("write_latency_max_ns", |m| {
         latency(&m.guest.write_latency_ns, m.guest.write_latency_ns.max)
     }),
 ];
@@ -140,13 +165,33 @@ fn done_flag(migration: &Migration) -> String {
 
 /// The file's text.
 pub fn migrations_csv(results: &Results) -> String {
-    let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
-    let mut out = names.join(",");
-    out.push_str("\r\n");
-    for migration in &results.migrations {
-        let fields: Vec<String> = COLUMNS.iter().map(|(_, value)| value(migration)).collect();
-        out.push_str(&fields.join(","));
-        out.push_str("\r\n");
+    let lines = std::iter::once(columns().map(|c| c.name().to_owned()).collect()).chain(
+        results
+            .migrations
+            .iter()
+            .map(|m| columns().map(|c| c.value(m)).collect()),
+    );
+    lines
+        .map(|fields: Vec<String>| format!("{}\r\n", fields.join(",")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_a_column_and_no_name_stands_there_twice() {
+        let names: Vec<&str> = columns().map(Column::name).collect();
+        for metric in Metric::all() {
+            let column = metric.row().column;
+            assert_eq!(
+                names.iter().filter(|name| **name == column).count(),
+                1,
+                "{column}"
+            );
+        }
+        let unique: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(unique.len(), names.len());
     }
-    out
 }

@@ -15,7 +15,6 @@ pub mod answer;
 pub mod chart;
 pub mod console;
 pub mod csv;
-pub mod figures;
 pub mod markdown;
 pub mod page;
 pub mod runs;

@@ -3,12 +3,11 @@
 
 use strum::IntoEnumIterator as _;
 
-use super::figures::{self, Median};
 use crate::arm::{Arm, Rung};
+use crate::figures::{self, Format, Metric};
 use crate::present::text;
-use crate::results::{
-    ArmInfo, Comparison, Metric, Migration, OutcomeStatus, PolicyDecision, Results,
-};
+use crate::results::{ArmInfo, Comparison, Migration, OutcomeStatus, PolicyDecision, Results};
+use crate::stats::Interval;
 
 /// The arm that taxes are taken against.
 pub const BASELINE: Arm = Arm::PLAIN;
@@ -140,18 +139,17 @@ impl<'a> ArmView<'a> {
     }
 
     /// The median of a figure over the measured migrations, with its interval.
-    pub fn median(&self, figure: impl Fn(&Migration) -> Option<f64>) -> Option<Median> {
+    pub fn median(&self, figure: impl Fn(&Migration) -> Option<f64>) -> Option<Interval> {
         figures::median_interval(self.measured.iter().filter_map(|m| figure(m)))
     }
 
-    /// The median of a metric over the measured migrations. Times exist only for migrations that
-    /// completed; CPU per GiB and throughput also for those that did not converge.
-    pub fn metric(&self, metric: Metric) -> Option<Median> {
-        let timed = matches!(metric, Metric::TotalTime | Metric::Downtime);
-        if timed && self.basis != Basis::Completed {
+    /// The median of a metric over the measured migrations, in the metric's unit; `None` of those that
+    /// did not converge if only one that completed has it.
+    pub fn metric(&self, metric: Metric) -> Option<Interval> {
+        if metric.row().of_completed && self.basis != Basis::Completed {
             return None;
         }
-        self.median(|m| figures::metric(m, metric))
+        self.median(|m| metric.value(m))
     }
 
     /// The measured migration whose total time is the median's (the lower of two), to draw one
@@ -192,45 +190,17 @@ pub fn headline_arms(results: &Results) -> Vec<Arm> {
 
 /// The comparison of an arm's metric with [`BASELINE`].
 pub fn tax(results: &Results, arm: Arm, metric: Metric) -> Option<&Comparison> {
-    comparison(results, arm, BASELINE, metric)
+    figures::comparison(results, arm, BASELINE, metric)
 }
 
-/// The comparison of an arm's metric with another arm's.
-pub fn comparison(
-    results: &Results,
-    arm: Arm,
-    against: Arm,
-    metric: Metric,
-) -> Option<&Comparison> {
-    results.comparisons.iter().find(|c| {
-        c.arm == arm
-            && c.against == against
-            && c.metric == metric
-            && [c.ratio, c.ci_low, c.ci_high, c.level]
-                .iter()
-                .all(|v| v.is_finite())
-    })
-}
-
-/// A metric's name in tables and prose.
-pub fn metric_name(metric: Metric) -> &'static str {
-    match metric {
-        Metric::TotalTime => "total time",
-        Metric::Downtime => "downtime",
-        Metric::SourceCpuPerGib => "source CPU",
-        Metric::DestinationCpuPerGib => "destination CPU",
-        Metric::Throughput => "throughput",
+/// A metric's value as tables and charts write it, without its unit.
+pub fn figure(metric: Metric, value: f64) -> String {
+    let shown = metric.shown(value);
+    match metric.row().format {
+        Format::ThreeFigures => text::sig3(shown),
+        Format::Count => shown.to_string(),
     }
 }
-
-/// Every metric, in the order in which tables show them.
-pub const METRICS: [Metric; 5] = [
-    Metric::SourceCpuPerGib,
-    Metric::DestinationCpuPerGib,
-    Metric::TotalTime,
-    Metric::Downtime,
-    Metric::Throughput,
-];
 
 /// A comparison's interval: `+21% to +35%`.
 pub fn interval(comparison: &Comparison) -> String {
@@ -249,7 +219,7 @@ pub fn doubt(comparison: &Comparison) -> String {
 }
 
 /// A median's doubt: `0.17 to 0.20, level 95.9%, n 20`, in the writing of `figure`.
-pub fn median_doubt(median: &Median, figure: impl Fn(f64) -> String) -> String {
+pub fn median_doubt(median: &Interval, figure: impl Fn(f64) -> String) -> String {
     if median.n < 2 {
         return format!("no interval, n {}", median.n);
     }

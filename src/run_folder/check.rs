@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::compare;
 use crate::error::{Error, Result};
+use crate::figures::{self, Metric};
 use crate::results::{Migration, OutcomeStatus, Results, Round, RoundKind};
 use crate::scenario::ClockKind;
 use crate::stats;
@@ -244,12 +244,10 @@ impl Checker<'_> {
 /// A stored comparison must be what the migrations give.
 fn check_comparisons(results: &Results) -> Result<()> {
     for (index, stored) in results.comparisons.iter().enumerate() {
-        let ratios = compare::paired_log_ratios(
-            stored.arm,
-            stored.against,
-            stored.metric.into(),
-            &results.migrations,
-        );
+        let metric = Metric::among(&stored.metric, Metric::compared())
+            .map_err(|why| Error::Invalid(format!("comparisons[{index}] metric: {why}")))?;
+        let ratios =
+            figures::paired_log_ratios(stored.arm, stored.against, metric, &results.migrations);
         let logs: Vec<f64> = ratios.into_values().collect();
         let ratio = stats::median(&logs).map(libm::exp);
         let fits = logs.len() == stored.blocks as usize
@@ -258,9 +256,7 @@ fn check_comparisons(results: &Results) -> Result<()> {
         let name = || {
             format!(
                 "comparisons[{index}] ({} against {}, {}) ratio",
-                stored.arm,
-                stored.against,
-                stored.metric.name()
+                stored.arm, stored.against, stored.metric
             )
         };
         if !fits {

@@ -88,8 +88,8 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::results::{Metric, OutcomeStatus, Results};
-    use crate::simulate::{Simulation, results};
+    use crate::gate::simulate::{Simulation, results};
+    use crate::results::{OutcomeStatus, Results};
 
     type Edit = fn(&mut Results);
 
@@ -190,7 +190,10 @@ mod tests {
             ("comparisons[0]", |r| r.comparisons[0].blocks = 9),
             ("comparisons[0]", |r| r.comparisons[0].ci_low *= 2.0),
             ("comparisons[0]", |r| {
-                r.comparisons[0].metric = Metric::Downtime;
+                r.comparisons[0].metric = "downtime".to_owned();
+            }),
+            ("comparisons[0] metric", |r| {
+                r.comparisons[0].metric = "pre_copy_rounds".to_owned();
             }),
         ];
         for (expected, edit) in edits {

@@ -7,12 +7,12 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 use crate::arm::Arm;
-use crate::compare;
 use crate::error::{Error, Result};
+use crate::figures::{self, Metric};
 use crate::host::Capabilities;
 use crate::machine::{self, Monitor};
 use crate::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
-use crate::results::{ArmInfo, Metric, PolicyDecision, Results, SCHEMA_VERSION, Warning};
+use crate::results::{ArmInfo, PolicyDecision, Results, SCHEMA_VERSION, Warning};
 use crate::run_folder;
 use crate::runner::hosts::{Abilities, Hosts};
 use crate::runner::options::{Observer, Options};
@@ -223,10 +223,10 @@ impl<'a> Session<'a> {
         let Some(blocks) = counted.max() else {
             return false;
         };
-        let taxes = compare::comparisons(&self.scenario.measure.arms, &self.results.migrations);
-        let widest = [Metric::SourceCpuPerGib, Metric::DestinationCpuPerGib]
+        let taxes = figures::comparisons(&self.scenario.measure.arms, &self.results.migrations);
+        let widest = [Metric::SOURCE_CPU_PER_GIB, Metric::DESTINATION_CPU_PER_GIB]
             .into_iter()
-            .map(|metric| compare::widest_half_width(&taxes, metric))
+            .map(|metric| figures::widest_half_width(&taxes, metric))
             .try_fold(0.0, |widest: f64, width| Some(widest.max(width?)));
         self.results.scenario.measure.repetitions = blocks;
         rule.is_met(blocks, elapsed_s, widest)
@@ -247,8 +247,8 @@ impl<'a> Session<'a> {
         results.host.steal_share = observed.steal_share;
         results.host.other_cpu_share = observed.other_cpu_share;
         results.comparisons =
-            compare::comparisons(&self.scenario.measure.arms, &results.migrations);
-        results.warnings = compare::warnings(results);
+            figures::comparisons(&self.scenario.measure.arms, &results.migrations);
+        results.warnings = figures::warnings(results);
         results.warnings.append(&mut self.extra);
         self.save()?;
         Ok(self.results)
@@ -292,7 +292,7 @@ fn schedule(scenario: &Scenario, first: u32, count: u32) -> Vec<(u32, Option<u32
 fn injected_slowdown() -> Option<Warning> {
     let share = injected_seal_slowdown()?;
     Some(Warning {
-        code: compare::INJECTED_SLOWDOWN.to_owned(),
+        code: figures::INJECTED_SLOWDOWN.to_owned(),
         message: format!(
             "sealing was made slower by {:.1}% on purpose",
             share * 100.0
@@ -307,7 +307,7 @@ fn differing(arm: Arm, source: &Capabilities, destination: &Capabilities) -> Opt
     let same = source.engaged_features == destination.engaged_features
         && source.migtax_version == destination.migtax_version;
     (both && !same).then(|| Warning {
-        code: compare::HOSTS_DIFFER.to_owned(),
+        code: figures::HOSTS_DIFFER.to_owned(),
         message: format!(
             "{arm}: the source (migtax {}) engages {}, the destination (migtax {}) {}",
             source.migtax_version,

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use migtax::compare::Direction;
+use migtax::figures::Direction;
 use migtax::gate::Config;
 use migtax::gate::config::Undecided;
 
@@ -50,7 +50,7 @@ fn within_bounds(config: &Config) {
     names.dedup();
     assert_eq!(names.len(), config.metrics.len(), "each metric once");
     for metric in &config.metrics {
-        assert_eq!(metric.direction, metric.name.direction());
+        assert_eq!(metric.direction, metric.name.row().direction);
         assert!(sane(metric.relative_floor, metric.tolerance));
         assert!(metric.absolute_floor.is_finite() && metric.absolute_floor >= 0.0);
     }

@@ -7,7 +7,7 @@ use migtax::report;
 use migtax::results::Results;
 use migtax::run_folder;
 use migtax::scenario::differences;
-use migtax::{compare, report::csv::migrations_csv, report::markdown::summary};
+use migtax::{figures, report::csv::migrations_csv, report::markdown::summary};
 
 use crate::refusal::one_line;
 
@@ -38,14 +38,14 @@ fn written_again(results: &Results) {
 /// Everything that is derived can be derived.
 fn derived(results: &Results, input: &[u8]) {
     let arms: Vec<_> = results.arms.iter().map(|arm| arm.name).collect();
-    for tax in compare::comparisons(&arms, &results.migrations) {
+    for tax in figures::comparisons(&arms, &results.migrations) {
         assert!(
             tax.ci_low <= tax.ratio && tax.ratio <= tax.ci_high,
             "{tax:?}"
         );
         assert!(tax.level >= 0.0 && tax.level <= 1.0, "{tax:?}");
     }
-    let _ = compare::warnings(results);
+    let _ = figures::warnings(results);
     let table = report::console_table(results);
     let stray = |c: char| c.is_control() && c != '\n';
     assert!(!table.contains(stray), "{table:?}");

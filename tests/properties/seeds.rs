@@ -8,13 +8,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use migtax::arm::Arm;
+use migtax::gate::simulate::{self, Simulation};
 use migtax::guest::vcpu::StreamPosition;
 use migtax::host::guest_state::pack_device_state;
 use migtax::host::{Capabilities, Command, Event, HostSpec, PROTOCOL, capabilities};
 use migtax::memory::PageRun;
 use migtax::results::OutcomeStatus;
 use migtax::scenario::{self, Scenario};
-use migtax::simulate::{self, Simulation};
 use migtax::units::{PAGE_SIZE, Span};
 use migtax::wire::{Head, Preamble, Prefix, RecordKind, Totals};
 use migtax::workload::trace::TraceWriter;

@@ -1,13 +1,13 @@
 //! Runs with every kind of outcome, for reports: simulated ones, with what pages must show besides.
 
 use migtax::arm::Arm;
-use migtax::compare;
+use migtax::figures;
+use migtax::gate::simulate::{Simulation, raw};
 use migtax::results::{
     Cpu, Downtime, Guest, Latency, Migration, Outcome, OutcomeStatus, PolicyDecision, Results,
     Round, RoundKind, Verified, Warning,
 };
 use migtax::scenario::Scenario;
-use migtax::simulate::{Simulation, raw};
 
 /// A run of seven arms: `rustcrypto` is unsupported, `rustcrypto-soft` never converges, one
 /// migration of `aws-lc-aesni` fails, the rest complete.
@@ -77,7 +77,7 @@ pub fn run_of(scenario: Scenario, seed: u64) -> Results {
 /// The ratios that a run records, again from its migrations.
 pub fn compared(mut results: Results) -> Results {
     let arms: Vec<Arm> = results.arms.iter().map(|arm| arm.name).collect();
-    results.comparisons = compare::comparisons(&arms, &results.migrations);
+    results.comparisons = figures::comparisons(&arms, &results.migrations);
     results
 }
 

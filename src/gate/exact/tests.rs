@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::simulate::{Simulation, raw};
+use crate::gate::simulate::{Simulation, raw};
 
 fn run() -> Results {
     let mut run = raw(&Simulation {

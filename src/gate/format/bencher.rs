@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::compare::{Measure, completed};
+use crate::figures::{Metric, completed};
 use crate::results::Results;
 use crate::stats;
 
 #[derive(serde::Serialize)]
-struct Metric {
+struct Value {
     value: f64,
     lower_value: f64,
     upper_value: f64,
@@ -17,11 +17,11 @@ struct Metric {
 /// metric, the median with its interval. Arms that completed nothing are left out: the format
 /// has no word for a failure. Described at <https://bencher.dev/docs/reference/bencher-metric-format>.
 pub fn bencher(run: &Results) -> String {
-    let mut benchmarks: BTreeMap<String, BTreeMap<&str, Metric>> = BTreeMap::new();
+    let mut benchmarks: BTreeMap<String, BTreeMap<&str, Value>> = BTreeMap::new();
     for info in &run.arms {
         let done = completed(info.name, &run.migrations);
-        for measure in Measure::ALL {
-            let values: Vec<f64> = done.values().filter_map(|m| measure.value(m)).collect();
+        for metric in Metric::gated() {
+            let values: Vec<f64> = done.values().filter_map(|m| metric.value(m)).collect();
             let Some(interval) = stats::median_interval(&values) else {
                 continue;
             };
@@ -29,8 +29,8 @@ pub fn bencher(run: &Results) -> String {
             // 1024 characters is the format's limit for a name.
             let benchmark = benchmark.chars().take(1024).collect();
             benchmarks.entry(benchmark).or_default().insert(
-                measure.name(),
-                Metric {
+                metric.name(),
+                Value {
                     value: interval.median,
                     lower_value: interval.low,
                     upper_value: interval.high,

@@ -60,8 +60,8 @@ fn columns(figures: Option<&Figures>) -> [String; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::simulate::{Simulation, raw};
     use crate::gate::{Config, judge_runs};
-    use crate::simulate::{Simulation, raw};
 
     fn report() -> Report {
         let base = raw(&Simulation {

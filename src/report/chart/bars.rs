@@ -6,7 +6,7 @@ use super::picture::{Anchor, Picture};
 use super::scale::Scale;
 use crate::arm::Arm;
 use crate::present::text;
-use crate::report::figures::Median;
+use crate::stats::Interval;
 
 /// A bar.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct Bar {
     /// Its parts in order: name, ink, median.
     pub parts: Vec<(&'static str, Ink, f64)>,
     /// The median of the totals.
-    pub total: Option<Median>,
+    pub total: Option<Interval>,
     /// Every repetition's total with its tip.
     pub dots: Vec<(f64, String)>,
     /// What stands in the row instead of a bar, or under the arm's name.
@@ -193,7 +193,7 @@ impl Chart {
             .dots
             .iter()
             .fold(scale.at(from), |end, dot| end.max(scale.at(dot.0)));
-        let figure = (self.figure)(total.value);
+        let figure = (self.figure)(total.median);
         let x = (end + 6.0).min(right + 6.0);
         picture.bold((x, y + 3.0), LABEL, Anchor::Start, Ink::Text, &figure);
     }

@@ -4,11 +4,10 @@ use super::bars::{Bar, Chart, Panel};
 use super::palette::Ink;
 use super::picture::Picture;
 use crate::arm::Arm;
-use crate::compare;
+use crate::figures::{self, Metric};
 use crate::present::text;
-use crate::report::figures;
 use crate::report::view::{self, ArmView, Basis};
-use crate::results::{Metric, Migration, Results};
+use crate::results::{Migration, Results};
 
 /// A stage's CPU seconds in one migration.
 pub type Stage = (&'static str, fn(&Migration) -> f64);
@@ -41,7 +40,7 @@ fn ink(stage: &str, arm: Arm) -> Ink {
 
 /// A stage's CPU seconds per GiB of page payload in one migration.
 pub fn per_gib(migration: &Migration, stage: Stage) -> Option<f64> {
-    compare::per_gib(stage.1(migration), migration.payload_bytes)
+    figures::per_gib(stage.1(migration), migration.payload_bytes)
 }
 
 fn bar(arm: &ArmView<'_>, stages: &[Stage; 4], total: Metric) -> Bar {
@@ -56,12 +55,13 @@ fn bar(arm: &ArmView<'_>, stages: &[Stage; 4], total: Metric) -> Bar {
         .measured
         .iter()
         .filter_map(|m| {
-            let value = figures::metric(m, total)?;
+            let value = total.value(m)?;
             let tip = format!(
-                "{}, block {}: {} CPU-s/GiB",
+                "{}, block {}: {} {}",
                 m.arm,
                 m.block,
-                text::sig3(value)
+                text::sig3(value),
+                total.row().unit
             );
             Some((value, tip))
         })
@@ -98,8 +98,8 @@ pub fn draw(results: &Results) -> Option<Picture> {
             (Ink::Stage(2), "other"),
         ],
         panels: vec![
-            panel("source", &SOURCE, Metric::SourceCpuPerGib),
-            panel("destination", &DESTINATION, Metric::DestinationCpuPerGib),
+            panel("source", &SOURCE, Metric::SOURCE_CPU_PER_GIB),
+            panel("destination", &DESTINATION, Metric::DESTINATION_CPU_PER_GIB),
         ],
         figure: text::sig3,
     }

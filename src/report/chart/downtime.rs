@@ -4,10 +4,11 @@ use super::bars::{Bar, Chart, Panel};
 use super::palette::Ink;
 use super::picture::Picture;
 use crate::arm::Arm;
+use crate::figures::{self, Metric};
 use crate::present::text;
-use crate::report::figures;
 use crate::report::view::{self, ArmView, Basis};
-use crate::results::{Downtime, Metric, Results};
+use crate::results::{Downtime, Results};
+use crate::stats::Interval;
 
 type Part = (&'static str, fn(&Downtime) -> f64);
 
@@ -52,19 +53,19 @@ fn bar(arm: &ArmView<'_>) -> Bar {
                 m.block,
                 text::seconds(m.downtime.total_s)
             );
-            (m.downtime.total_s * 1e3, tip)
+            (Metric::DOWNTIME.shown(m.downtime.total_s), tip)
         })
         .collect();
-    let milliseconds = |median: figures::Median| figures::Median {
-        value: median.value * 1e3,
-        low: median.low * 1e3,
-        high: median.high * 1e3,
+    let shown = |median: Interval| Interval {
+        median: Metric::DOWNTIME.shown(median.median),
+        low: Metric::DOWNTIME.shown(median.low),
+        high: Metric::DOWNTIME.shown(median.high),
         ..median
     };
     Bar {
         arm: arm.arm(),
         parts,
-        total: arm.metric(Metric::Downtime).map(milliseconds),
+        total: arm.metric(Metric::DOWNTIME).map(shown),
         dots,
         note: if completed {
             String::new()

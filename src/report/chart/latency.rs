@@ -6,8 +6,8 @@ use super::palette::Ink;
 use super::picture::{Anchor, Picture};
 use super::scale::{Kind, Scale};
 use crate::arm::Arm;
+use crate::figures;
 use crate::present::text;
-use crate::report::figures;
 use crate::report::view::{self, ArmView};
 use crate::results::{Latency, Migration, Results};
 

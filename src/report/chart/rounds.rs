@@ -6,8 +6,8 @@ use super::palette::Ink;
 use super::picture::Picture;
 use super::scale::{Kind, Scale};
 use crate::arm::Arm;
+use crate::figures::Metric;
 use crate::present::text;
-use crate::report::figures;
 use crate::report::view::{self, ArmView, Basis};
 use crate::results::{Migration, Results, Round, RoundKind};
 use crate::units::GIB;
@@ -65,8 +65,8 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, migration: &Migration, most: f64)
     } else {
         ""
     };
-    let n = figures::pre_copy_rounds(migration);
-    let plural = if n == 1 { "" } else { "s" };
+    let n = Metric::PRE_COPY_ROUNDS.value(migration).unwrap_or(0.0);
+    let plural = if n == 1.0 { "" } else { "s" };
     let note = format!(
         "{n} pre-copy round{plural}, {}{stalled}",
         text::seconds(end)

@@ -4,28 +4,22 @@ use super::axes::{self, HEAD, LABEL, Plot, SMALL, WIDTH};
 use super::palette::Ink;
 use super::picture::{Anchor, Picture};
 use super::scale::{Kind, Scale};
+use crate::figures::{self, Metric};
 use crate::present::text;
-use crate::report::figures;
 use crate::report::view::{self, ArmView};
-use crate::results::{Metric, Results};
+use crate::results::Results;
 
 const PANELS: [[Metric; 2]; 2] = [
-    [Metric::SourceCpuPerGib, Metric::DestinationCpuPerGib],
-    [Metric::TotalTime, Metric::Downtime],
+    [Metric::SOURCE_CPU_PER_GIB, Metric::DESTINATION_CPU_PER_GIB],
+    [Metric::TOTAL_TIME, Metric::DOWNTIME],
 ];
 const ROW: f64 = 29.0;
 const NAMES: f64 = 112.0;
 const FIGURE: f64 = 58.0;
 const GAP: f64 = 20.0;
 
-fn title(metric: Metric) -> &'static str {
-    match metric {
-        Metric::SourceCpuPerGib => "source CPU per GiB, ratio",
-        Metric::DestinationCpuPerGib => "destination CPU per GiB, ratio",
-        Metric::TotalTime => "total time, ratio",
-        Metric::Downtime => "downtime, ratio",
-        Metric::Throughput => "throughput, ratio",
-    }
+fn title(metric: Metric) -> String {
+    format!("{}, ratio", metric.title())
 }
 
 /// The chart, or `None` if no arm has a tax.
@@ -41,7 +35,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
             if let Some(tax) = view::tax(results, arm.arm(), *metric) {
                 any = true;
                 let ratios = figures::paired_ratios(results, arm.arm(), view::BASELINE, *metric);
-                for value in ratios.iter().map(|r| r.1).chain([tax.ci_low, tax.ci_high]) {
+                for value in ratios.into_values().chain([tax.ci_low, tax.ci_high]) {
                     low = low.min(value);
                     high = high.max(value);
                 }
@@ -116,7 +110,7 @@ fn draw_panel(
         LABEL,
         Anchor::Start,
         Ink::Text,
-        title(metric),
+        &title(metric),
     );
     axes::x_axis(picture, plot, &scale, 5, "", |tick| {
         format!("×{}", axes::number(tick))

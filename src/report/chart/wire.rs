@@ -6,8 +6,8 @@ use super::palette::Ink;
 use super::picture::Picture;
 use super::scale::{Kind, Scale};
 use crate::arm::Arm;
+use crate::figures::{self, WireTraffic};
 use crate::present::text;
-use crate::report::figures::{self, WireTraffic};
 use crate::report::view::{self, ArmView};
 use crate::results::Results;
 

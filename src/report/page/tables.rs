@@ -1,17 +1,19 @@
 //! The tables of a run's figures.
 
 use crate::arm::Arm;
+use crate::figures::{self, Metric};
 use crate::present::table::{Cell, Column, Table};
 use crate::present::text;
 use crate::report::chart::cpu::{self, Stage};
-use crate::report::figures::{self, Median};
 use crate::report::view::{self, ArmView, Basis};
-use crate::results::{Latency, Metric, Migration, Results};
+use crate::results::{Latency, Migration, Results};
+use crate::stats::Interval;
+use Figure::{Derived, Exact, Recorded};
 
 /// A median as a cell, its interval under it.
-fn median_cell(median: Option<Median>, figure: impl Fn(f64) -> String) -> Cell {
+fn median_cell(median: Option<Interval>, figure: impl Fn(f64) -> String) -> Cell {
     median.map_or_else(Cell::none, |m| {
-        Cell::figure(figure(m.value), m.value).under(view::median_doubt(&m, figure))
+        Cell::figure(figure(m.median), m.median).under(view::median_doubt(&m, figure))
     })
 }
 
@@ -24,8 +26,12 @@ fn table(id: &str, caption: &str, columns: Vec<Column>, rows: Vec<Vec<Cell>>) ->
     }
 }
 
-fn ms(value: f64) -> String {
-    text::sig3(value * 1e3)
+/// A metric's median over an arm's migrations as a cell, in the metric's shown unit.
+fn metric_cell(arm: &ArmView<'_>, metric: Metric) -> Cell {
+    arm.metric(metric).map_or_else(Cell::none, |m| {
+        let figure = |value| view::figure(metric, value);
+        Cell::figure(figure(m.median), metric.shown(m.median)).under(view::median_doubt(&m, figure))
+    })
 }
 
 /// Ratios to `plain` of every other arm.
@@ -44,17 +50,16 @@ pub fn over_copy(results: &Results) -> Table {
 fn ratios(results: &Results, against: Arm, id: &str, caption: &str) -> Table {
     let mut columns = vec![Column::text("arm")];
     columns.extend(
-        view::METRICS
-            .iter()
-            .map(|metric| Column::figures(view::metric_name(*metric), "").defined("tax")),
+        Metric::compared().map(|metric| Column::figures(metric.label(), "").defined("tax")),
     );
     let compared = |arm: &&ArmView<'_>| arm.arm().baselines().any(|b| b == against);
     let rows = view::arms(results)
         .iter()
         .filter(compared)
         .map(|arm| {
-            let ratios =
-                view::METRICS.map(|metric| view::comparison(results, arm.arm(), against, metric));
+            let ratios: Vec<_> = Metric::compared()
+                .map(|metric| figures::comparison(results, arm.arm(), against, metric))
+                .collect();
             let mut name = Cell::arm(arm.arm());
             if ratios.iter().all(Option::is_none) {
                 name = name.under(arm.outcome());
@@ -71,23 +76,31 @@ fn ratios(results: &Results, against: Arm, id: &str, caption: &str) -> Table {
     table(id, caption, columns, rows)
 }
 
+/// The metrics that stand beside every arm's outcome.
+const OVERVIEW: [Metric; 11] = [
+    Metric::TOTAL_TIME,
+    Metric::DOWNTIME,
+    Metric::THROUGHPUT,
+    Metric::SOURCE_CPU_PER_GIB,
+    Metric::DESTINATION_CPU_PER_GIB,
+    Metric::SOURCE_CPU_PER_MEMORY_GIB,
+    Metric::DESTINATION_CPU_PER_MEMORY_GIB,
+    Metric::SOURCE_CORES,
+    Metric::DESTINATION_CORES,
+    Metric::PRE_COPY_ROUNDS,
+    Metric::WIRE_OVERHEAD,
+];
+
 /// Outcome and medians of every arm.
 pub fn overview(results: &Results) -> Table {
-    let columns = vec![
+    let mut columns = vec![
         Column::text("arm"),
         Column::text("outcome").defined("outcome"),
-        Column::figures("total time", "s").defined("total-time"),
-        Column::figures("downtime", "ms").defined("downtime"),
-        Column::figures("throughput", "GiB/s").defined("throughput"),
-        Column::figures("source CPU", "s/GiB payload").defined("cpu-per-gib"),
-        Column::figures("destination CPU", "s/GiB payload").defined("cpu-per-gib"),
-        Column::figures("source CPU", "s/GiB memory").defined("cpu-per-gib"),
-        Column::figures("destination CPU", "s/GiB memory").defined("cpu-per-gib"),
-        Column::figures("source", "cores per 10 Gb/s").defined("cores"),
-        Column::figures("destination", "cores per 10 Gb/s").defined("cores"),
-        Column::figures("pre-copy rounds", "").defined("round"),
-        Column::figures("wire overhead", "%").defined("wire-overhead"),
     ];
+    columns.extend(OVERVIEW.iter().map(|metric| {
+        let row = metric.row();
+        Column::figures(row.label, row.shown_unit).defined(row.definition.anchor)
+    }));
     let rows = view::arms(results)
         .iter()
         .map(|arm| {
@@ -95,29 +108,12 @@ pub fn overview(results: &Results) -> Table {
             if arm.basis == Basis::NotConverged {
                 outcome.push("figures are of migrations that did not converge".to_owned());
             }
-            vec![
+            let mut row = vec![
                 Cell::arm(arm.arm()),
                 Cell::text(arm.outcome()).under(outcome.join("; ")),
-                median_cell(arm.metric(Metric::TotalTime), text::sig3),
-                median_cell(arm.metric(Metric::Downtime), ms),
-                median_cell(arm.metric(Metric::Throughput), text::sig3),
-                median_cell(arm.metric(Metric::SourceCpuPerGib), text::sig3),
-                median_cell(arm.metric(Metric::DestinationCpuPerGib), text::sig3),
-                median_cell(arm.median(figures::source_cpu_per_memory_gib), text::sig3),
-                median_cell(
-                    arm.median(figures::destination_cpu_per_memory_gib),
-                    text::sig3,
-                ),
-                median_cell(arm.median(figures::source_cores), text::sig3),
-                median_cell(arm.median(figures::destination_cores), text::sig3),
-                median_cell(
-                    arm.median(|m| Some(figures::pre_copy_rounds(m) as f64)),
-                    |v| format!("{v}"),
-                ),
-                median_cell(arm.median(figures::wire_overhead), |v| {
-                    text::sig3(v * 100.0)
-                }),
-            ]
+            ];
+            row.extend(OVERVIEW.iter().map(|metric| metric_cell(arm, *metric)));
+            row
         })
         .collect();
     table(
@@ -160,29 +156,26 @@ pub fn stages(results: &Results) -> Table {
 /// Downtime and its parts, milliseconds.
 pub fn downtimes(results: &Results) -> Table {
     type Part = (&'static str, fn(&Migration) -> f64);
-    const PARTS: [Part; 5] = [
-        ("downtime", |m| m.downtime.total_s),
+    const METRIC: Metric = Metric::DOWNTIME;
+    const PARTS: [Part; 4] = [
         ("pause", |m| m.downtime.pause_s),
         ("harvest", |m| m.downtime.harvest_s),
         ("transfer", |m| m.downtime.transfer_s),
         ("switchover", |m| m.downtime.switchover_s),
     ];
-    let mut columns = vec![Column::text("arm")];
-    columns.extend(
-        PARTS
-            .iter()
-            .map(|(name, _)| Column::figures(*name, "ms").defined("downtime")),
-    );
+    let column = |name| {
+        Column::figures(name, METRIC.row().shown_unit).defined(METRIC.row().definition.anchor)
+    };
+    let mut columns = vec![Column::text("arm"), column(METRIC.label())];
+    columns.extend(PARTS.map(|(name, _)| column(name)));
     let rows = measured(results)
         .iter()
         .filter(|arm| arm.basis == Basis::Completed)
         .map(|arm| {
-            let mut row = vec![Cell::arm(arm.arm())];
-            row.extend(
-                PARTS
-                    .iter()
-                    .map(|(_, part)| median_cell(arm.median(|m| Some(part(m))), ms)),
-            );
+            let mut row = vec![Cell::arm(arm.arm()), metric_cell(arm, METRIC)];
+            row.extend(PARTS.map(|(_, part)| {
+                median_cell(arm.median(|m| Some(part(m))), |v| view::figure(METRIC, v))
+            }));
             row
         })
         .collect();
@@ -246,105 +239,89 @@ pub fn guests(results: &Results) -> Table {
     )
 }
 
+/// A column of figures of single migrations.
+enum Figure {
+    /// What results hold: heading, unit, how it is written, value.
+    Recorded(
+        &'static str,
+        &'static str,
+        fn(f64) -> String,
+        fn(&Migration) -> f64,
+    ),
+    /// A metric that is recorded as such: in its own unit, with the digits recorded.
+    Exact(Metric),
+    /// A metric, in the unit that tables show.
+    Derived(Metric),
+}
+
+impl Figure {
+    fn heading(&self) -> Column {
+        match self {
+            Recorded(name, unit, ..) => Column::figures(*name, *unit),
+            Exact(metric) => Column::figures(metric.label(), metric.row().unit),
+            Derived(metric) => Column::figures(metric.label(), metric.row().shown_unit),
+        }
+    }
+
+    fn cell(&self, migration: &Migration) -> Cell {
+        match self {
+            Recorded(.., written, value) => {
+                Cell::figure(written(value(migration)), value(migration))
+            }
+            Exact(metric) => metric
+                .value(migration)
+                .map_or_else(Cell::none, |value| Cell::figure(text::sig3(value), value)),
+            Derived(metric) => metric.value(migration).map_or_else(Cell::none, |value| {
+                Cell::figure(view::figure(*metric, value), metric.shown(value))
+            }),
+        }
+    }
+}
+
+fn whole(value: f64) -> String {
+    text::count(value as u64)
+}
+
+const FIGURES: [Figure; 21] = [
+    Exact(Metric::TOTAL_TIME),
+    Recorded("setup", "s", text::sig3, |m| m.setup_time_s),
+    Exact(Metric::DOWNTIME),
+    Recorded("rounds", "", whole, |m| m.rounds.len() as f64),
+    Recorded("pages sent", "", whole, |m| m.pages_sent as f64),
+    Recorded("zero pages", "", whole, |m| m.zero_pages as f64),
+    Recorded("payload", "bytes", whole, |m| m.payload_bytes as f64),
+    Recorded("on the wire", "bytes", whole, |m| m.bytes_on_wire as f64),
+    Derived(Metric::THROUGHPUT),
+    Recorded("source CPU", "s", text::sig3, |m| m.cpu.source.total_s),
+    Recorded("prepare", "s", text::sig3, |m| m.cpu.source.prepare_s),
+    Recorded("seal", "s", text::sig3, |m| m.cpu.source.seal_s),
+    Recorded("transmit", "s", text::sig3, |m| m.cpu.source.transmit_s),
+    Recorded("vCPU", "s", text::sig3, |m| m.cpu.source.vcpu_s),
+    Recorded("destination CPU", "s", text::sig3, |m| {
+        m.cpu.destination.total_s
+    }),
+    Recorded("receive", "s", text::sig3, |m| m.cpu.destination.receive_s),
+    Recorded("open", "s", text::sig3, |m| m.cpu.destination.open_s),
+    Recorded("apply", "s", text::sig3, |m| m.cpu.destination.apply_s),
+    Recorded("source resident", "bytes", whole, |m| {
+        m.source_resident_bytes as f64
+    }),
+    Recorded("destination resident", "bytes", whole, |m| {
+        m.destination_resident_bytes as f64
+    }),
+    Recorded("write latency max", "ns", whole, |m| {
+        m.guest.write_latency_ns.max as f64
+    }),
+];
+
 /// Every migration as recorded.
 pub fn migrations(results: &Results) -> Table {
-    type Figure = (
-        &'static str,
-        &'static str,
-        fn(&Migration) -> Option<f64>,
-        fn(f64) -> String,
-    );
-    fn whole(value: f64) -> String {
-        text::count(value as u64)
-    }
-    let figures: [Figure; 21] = [
-        (
-            "total time",
-            "s",
-            |m| figures::metric(m, Metric::TotalTime),
-            text::sig3,
-        ),
-        ("setup", "s", |m| Some(m.setup_time_s), text::sig3),
-        (
-            "downtime",
-            "s",
-            |m| figures::metric(m, Metric::Downtime),
-            text::sig3,
-        ),
-        ("rounds", "", |m| Some(m.rounds.len() as f64), whole),
-        ("pages sent", "", |m| Some(m.pages_sent as f64), whole),
-        ("zero pages", "", |m| Some(m.zero_pages as f64), whole),
-        ("payload", "bytes", |m| Some(m.payload_bytes as f64), whole),
-        (
-            "on the wire",
-            "bytes",
-            |m| Some(m.bytes_on_wire as f64),
-            whole,
-        ),
-        ("throughput", "GiB/s", figures::throughput_gib_s, text::sig3),
-        (
-            "source CPU",
-            "s",
-            |m| Some(m.cpu.source.total_s),
-            text::sig3,
-        ),
-        ("prepare", "s", |m| Some(m.cpu.source.prepare_s), text::sig3),
-        ("seal", "s", |m| Some(m.cpu.source.seal_s), text::sig3),
-        (
-            "transmit",
-            "s",
-            |m| Some(m.cpu.source.transmit_s),
-            text::sig3,
-        ),
-        ("vCPU", "s", |m| Some(m.cpu.source.vcpu_s), text::sig3),
-        (
-            "destination CPU",
-            "s",
-            |m| Some(m.cpu.destination.total_s),
-            text::sig3,
-        ),
-        (
-            "receive",
-            "s",
-            |m| Some(m.cpu.destination.receive_s),
-            text::sig3,
-        ),
-        ("open", "s", |m| Some(m.cpu.destination.open_s), text::sig3),
-        (
-            "apply",
-            "s",
-            |m| Some(m.cpu.destination.apply_s),
-            text::sig3,
-        ),
-        (
-            "source resident",
-            "bytes",
-            |m| Some(m.source_resident_bytes as f64),
-            whole,
-        ),
-        (
-            "destination resident",
-            "bytes",
-            |m| Some(m.destination_resident_bytes as f64),
-            whole,
-        ),
-        (
-            "write latency max",
-            "ns",
-            |m| Some(m.guest.write_latency_ns.max as f64),
-            whole,
-        ),
-    ];
     let mut columns = vec![
         Column::text("arm"),
         Column::figures("block", ""),
         Column::text("outcome").defined("outcome"),
     ];
-    columns.extend(
-        figures
-            .iter()
-            .map(|(name, unit, _, _)| Column::figures(*name, *unit)),
-    );
+    columns.extend(FIGURES.iter().map(Figure::heading));
     let rows = results
         .migrations
         .iter()
@@ -357,9 +334,9 @@ pub fn migrations(results: &Results) -> Table {
             ];
             // A migration that sent nothing has no figures: its zeros are not measurements.
             let ran = !m.rounds.is_empty();
-            row.extend(figures.iter().map(|(_, _, value, figure)| {
-                let value = if ran { value(m) } else { None };
-                value.map_or_else(Cell::none, |v| Cell::figure(figure(v), v))
+            row.extend(FIGURES.iter().map(|figure| match ran {
+                true => figure.cell(m),
+                false => Cell::none(),
             }));
             row
         })

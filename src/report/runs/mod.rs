@@ -14,8 +14,9 @@ use super::page::{definitions, frame};
 use super::staging::{self, File};
 use super::view;
 use crate::error::Result;
+use crate::figures::Metric;
 use crate::present::text::{self, html};
-use crate::results::{Metric, Results};
+use crate::results::Results;
 use group::{Comparable, Run};
 
 /// Writes a page that puts runs side by side, its PNGs and `summary.md` into `folder`; returns the
@@ -168,8 +169,8 @@ fn page(runs: &[Run<'_>], charts: &[Figure]) -> Result<String> {
         "<section id=\"tables\"><h2>Figures</h2><p class=\"note\">{}</p>",
         html(view::LOOPBACK_NOTE)
     );
-    for metric in view::METRICS {
-        let name = view::metric_name(metric).replace(' ', "-");
+    for metric in Metric::compared() {
+        let name = metric.label().replace(' ', "-");
         body.push_str(&tables::taxes(&everyone, metric, &format!("tax-{name}")).html());
     }
     for (index, repeats) in group::repeats(runs).iter().enumerate() {
@@ -181,8 +182,8 @@ fn page(runs: &[Run<'_>], charts: &[Figure]) -> Result<String> {
             "<h3>Runs of {} on one machine</h3>",
             html(&repeats[0].results.scenario.title())
         );
-        for metric in view::METRICS {
-            let name = view::metric_name(metric).replace(' ', "-");
+        for metric in Metric::compared() {
+            let name = metric.label().replace(' ', "-");
             body.push_str(
                 &tables::medians(repeats, metric, &format!("median-{index}-{name}")).html(),
             );
@@ -203,9 +204,9 @@ fn summary(runs: &[Run<'_>]) -> String {
     let _ = writeln!(out, "{}", tables::runs(runs).markdown());
     let _ = writeln!(out, "{}", tables::comparability(runs).markdown());
     for metric in [
-        Metric::SourceCpuPerGib,
-        Metric::DestinationCpuPerGib,
-        Metric::TotalTime,
+        Metric::SOURCE_CPU_PER_GIB,
+        Metric::DESTINATION_CPU_PER_GIB,
+        Metric::TOTAL_TIME,
     ] {
         let table = tables::taxes(&everyone, metric, "tax");
         let _ = writeln!(

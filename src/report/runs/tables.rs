@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::group::{self, Comparable, Run};
 use crate::arm::Arm;
+use crate::figures::Metric;
 use crate::present::table::{Cell, Column, Table};
 use crate::present::text;
-use crate::report::figures;
 use crate::report::view;
-use crate::results::{self, Metric, Migration, OutcomeStatus};
+use crate::results::{self, Migration, OutcomeStatus};
+use crate::stats::Interval;
 
 fn table(id: &str, caption: String, columns: Vec<Column>, rows: Vec<Vec<Cell>>) -> Table {
     Table {
@@ -199,10 +200,7 @@ pub fn taxes(runs: &[&Run<'_>], metric: Metric, id: &str) -> Table {
             row
         })
         .collect();
-    let caption = format!(
-        "Tax on {}, each within its own run",
-        view::metric_name(metric)
-    );
+    let caption = format!("Tax on {}, each within its own run", metric.label());
     table(id, caption, columns, rows)
 }
 
@@ -215,11 +213,7 @@ fn outcome(run: &Run<'_>, arm: Arm) -> Cell {
 
 /// Medians of a metric over runs that may be compared.
 pub fn medians(runs: &[&Run<'_>], metric: Metric, id: &str) -> Table {
-    let unit = match metric {
-        Metric::TotalTime | Metric::Downtime => "s",
-        Metric::SourceCpuPerGib | Metric::DestinationCpuPerGib => "CPU-s/GiB",
-        Metric::Throughput => "GiB/s",
-    };
+    let unit = metric.row().shown_unit;
     let mut columns = vec![Column::text("arm")];
     columns.extend(runs.iter().map(|run| Column::figures(run.label(), unit)));
     let rows = arms(runs)
@@ -235,20 +229,16 @@ pub fn medians(runs: &[&Run<'_>], metric: Metric, id: &str) -> Table {
                 median.map_or_else(
                     || outcome(run, arm),
                     |m| {
-                        Cell::figure(text::sig3(m.value), m.value)
-                            .under(view::median_doubt(&m, text::sig3))
+                        let figure = |value| view::figure(metric, value);
+                        Cell::figure(figure(m.median), metric.shown(m.median))
+                            .under(view::median_doubt(&m, figure))
                     },
                 )
             }));
             row
         })
         .collect();
-    table(
-        id,
-        format!("Median {}", view::metric_name(metric)),
-        columns,
-        rows,
-    )
+    table(id, format!("Median {}", metric.label()), columns, rows)
 }
 
 /// Exact counts of runs under the virtual clock, and whether they are equal: `None` unless two
@@ -331,16 +321,12 @@ pub fn tax_blocks(run: &Run<'_>) -> u32 {
         .unwrap_or(0)
 }
 
-/// Throughputs of an arm's measured migrations, with their median.
-pub fn throughputs(run: &Run<'_>, arm: Arm) -> (Vec<f64>, Option<figures::Median>) {
+/// A metric of an arm's measured migrations, with its median.
+pub fn values(run: &Run<'_>, arm: Arm, metric: Metric) -> (Vec<f64>, Option<Interval>) {
     let views = view::arms(run.results);
     let Some(view) = views.iter().find(|view| view.arm() == arm) else {
         return (Vec::new(), None);
     };
-    let values = view
-        .measured
-        .iter()
-        .filter_map(|m| figures::throughput_gib_s(m))
-        .collect();
-    (values, view.metric(Metric::Throughput))
+    let values = view.measured.iter().filter_map(|m| metric.value(m));
+    (values.collect(), view.metric(metric))
 }

@@ -3,15 +3,14 @@
 use super::group::{Run, Sweep};
 use super::tables;
 use crate::arm::Arm;
+use crate::figures::{self, Metric};
 use crate::present::text;
 use crate::report::chart::axes::{self, Plot, SMALL};
 use crate::report::chart::multiples::Sheet;
 use crate::report::chart::palette::Ink;
 use crate::report::chart::picture::{Anchor, Picture};
 use crate::report::chart::scale::{Kind, Scale};
-use crate::report::figures;
 use crate::report::view;
-use crate::results::Metric;
 
 /// A point with its interval and its repetitions.
 #[derive(Debug, Clone)]
@@ -27,10 +26,10 @@ struct Point {
 type Line = (Arm, Vec<Point>);
 
 const TAXED: [Metric; 4] = [
-    Metric::SourceCpuPerGib,
-    Metric::DestinationCpuPerGib,
-    Metric::TotalTime,
-    Metric::Downtime,
+    Metric::SOURCE_CPU_PER_GIB,
+    Metric::DESTINATION_CPU_PER_GIB,
+    Metric::TOTAL_TIME,
+    Metric::DOWNTIME,
 ];
 
 fn tax_lines(runs: &[(f64, &Run<'_>)], metric: Metric) -> Vec<Line> {
@@ -63,22 +62,28 @@ fn tax_lines(runs: &[(f64, &Run<'_>)], metric: Metric) -> Vec<Line> {
 }
 
 fn throughput_lines(runs: &[(f64, &Run<'_>)]) -> Vec<Line> {
+    let metric = Metric::THROUGHPUT;
     let line = |arm: Arm| {
         let points = runs
             .iter()
             .filter_map(|(at, run)| {
-                let (dots, median) = tables::throughputs(run, arm);
+                let (values, median) = tables::values(run, arm, metric);
                 let median = median?;
+                let figure = |value| view::figure(metric, value);
                 Some(Point {
                     at: *at,
-                    value: median.value,
-                    interval: (median.low, median.high),
-                    dots,
+                    value: metric.shown(median.median),
+                    interval: (metric.shown(median.low), metric.shown(median.high)),
+                    dots: values
+                        .into_iter()
+                        .map(|value| metric.shown(value))
+                        .collect(),
                     tip: format!(
-                        "{arm}, run {}: {} GiB/s ({})",
+                        "{arm}, run {}: {} {} ({})",
                         run.label(),
-                        text::sig3(median.value),
-                        view::median_doubt(&median, text::sig3)
+                        figure(median.median),
+                        metric.row().shown_unit,
+                        view::median_doubt(&median, figure)
                     ),
                 })
             })
@@ -104,7 +109,7 @@ pub fn trend(runs: &[&Run<'_>]) -> Option<Picture> {
         .collect();
     let panels: Vec<(&str, Vec<Line>)> = TAXED
         .iter()
-        .map(|metric| (view::metric_name(*metric), tax_lines(&placed, *metric)))
+        .map(|metric| (metric.label(), tax_lines(&placed, *metric)))
         .collect();
     let axis = Axis {
         title: "run, in order of start",
@@ -179,7 +184,7 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
     } else {
         TAXED
             .iter()
-            .map(|metric| (view::metric_name(*metric), tax_lines(&runs, *metric)))
+            .map(|metric| (metric.label(), tax_lines(&runs, *metric)))
             .collect()
     };
     let of = if throughput { "Throughput" } else { "Tax" };

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::arm::Arm;
-use crate::results::{ArmInfo, Metric, OutcomeStatus, Results, Warning};
+use crate::results::{ArmInfo, OutcomeStatus, Results, Warning};
 use crate::scenario::ClockKind;
 use crate::stats;
 
-use super::completed;
+use super::metric::Metric;
+use super::pairs::completed;
 
 /// Below this many blocks no 95% interval exists.
 pub const THIN_BLOCKS: usize = 6;
@@ -113,10 +114,13 @@ fn machine(results: &Results, found: &mut Vec<Warning>) {
 }
 
 fn spread(results: &Results, found: &mut Vec<Warning>) {
-    let wide: Vec<_> = results
+    let metric = Metric::SOURCE_CPU_PER_GIB;
+    let taxes = results
         .comparisons
         .iter()
-        .filter(|c| c.against == Arm::PLAIN && c.metric == Metric::SourceCpuPerGib)
+        .filter(|c| c.against == Arm::PLAIN && c.metric == metric.name());
+    let wide: Vec<_> = taxes
+        .clone()
         .filter(|c| c.blocks as usize >= THIN_BLOCKS)
         .filter(|c| stats::StopRule::half_width_of(c.ratio, c.ci_low, c.ci_high) > WIDE_INTERVAL)
         .collect();
@@ -132,13 +136,10 @@ fn spread(results: &Results, found: &mut Vec<Warning>) {
     found.push(warning(
         "high_spread",
         format!(
-            "{} of {} source CPU taxes have an interval wider than +-{:.0}%; widest {} with {:.2} ({:.2} to {:.2}) over {} blocks",
+            "{} of {} {} taxes have an interval wider than +-{:.0}%; widest {} with {:.2} ({:.2} to {:.2}) over {} blocks",
             wide.len(),
-            results
-                .comparisons
-                .iter()
-                .filter(|c| c.against == Arm::PLAIN && c.metric == Metric::SourceCpuPerGib)
-                .count(),
+            taxes.count(),
+            metric.label(),
             100.0 * WIDE_INTERVAL,
             widest.arm,
             widest.ratio,
@@ -292,7 +293,7 @@ fn hosts(results: &Results, found: &mut Vec<Warning>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulate::{Simulation, results};
+    use crate::gate::simulate::{Simulation, results};
 
     type Edit = fn(&mut Results);
 

@@ -1,50 +1,11 @@
-//! Every rate, ratio and per-GiB figure that is derived from results, in one place.
-//!
-//! Results store times, bytes and counts. What tables, charts and the gate show beyond those is
-//! computed here, so that one definition, with one direction, holds everywhere.
-
-mod measure;
-mod summary;
-mod warnings;
-
-pub use measure::{Direction, Measure};
-pub use summary::{ArmSummary, Spread, summary};
-pub use warnings::{HOSTS_DIFFER, INJECTED_SLOWDOWN, THIN_BLOCKS, warnings};
+//! Arms set against each other: ratios within blocks, and what they come to.
 
 use std::collections::BTreeMap;
 
+use super::metric::Metric;
 use crate::arm::Arm;
-use crate::results::{Comparison, Metric, Migration, OutcomeStatus};
+use crate::results::{Comparison, Migration, OutcomeStatus, Results};
 use crate::stats;
-use crate::units::GIB;
-
-/// `amount` per GiB of `bytes`; `None` if there are none.
-pub fn per_gib(amount: f64, bytes: u64) -> Option<f64> {
-    (bytes > 0 && amount.is_finite()).then(|| amount / (bytes as f64 / GIB))
-}
-
-/// Bytes per second; `None` unless the time is above 0.
-pub fn rate(bytes: u64, seconds: f64) -> Option<f64> {
-    (seconds.is_finite() && seconds > 0.0).then(|| bytes as f64 / seconds)
-}
-
-/// Page payload over the time of the rounds, bytes/s. Under the virtual clock the rounds hold
-/// virtual time, and this is the link's rate.
-pub fn throughput(migration: &Migration) -> Option<f64> {
-    let seconds: f64 = migration.rounds.iter().map(|r| r.duration_s).sum();
-    rate(migration.payload_bytes, seconds).filter(|rate| *rate > 0.0)
-}
-
-/// Cores that a steady 10 Gbit/s of page payload would keep busy: CPU seconds per
-/// 10e9 / 8 bytes. vMotion reserves one core for it (Denneman 2018).
-pub fn cores_per_10_gbit(cpu_s: f64, payload_bytes: u64) -> Option<f64> {
-    per_gib(cpu_s, payload_bytes).map(|per_gib| per_gib * (10e9 / 8.0) / GIB)
-}
-
-/// What an arm adds to its baseline, as a share: 0.25 for a ratio of 1.25.
-pub fn tax(ratio: f64) -> f64 {
-    ratio - 1.0
-}
 
 /// The completed migrations of an arm by block. A block that an arm did not complete is absent.
 pub fn completed(arm: Arm, migrations: &[Migration]) -> BTreeMap<u32, &Migration> {
@@ -55,32 +16,35 @@ pub fn completed(arm: Arm, migrations: &[Migration]) -> BTreeMap<u32, &Migration
         .collect()
 }
 
-/// `ln(arm / against)` of a measure in every block in which both completed and have a value.
+/// `ln(arm / against)` of a metric in every block in which both completed and have a value.
 pub fn paired_log_ratios(
     arm: Arm,
     against: Arm,
-    measure: Measure,
+    metric: Metric,
     migrations: &[Migration],
 ) -> BTreeMap<u32, f64> {
     let baseline = completed(against, migrations);
     completed(arm, migrations)
         .into_iter()
         .filter_map(|(block, migration)| {
-            let other = measure.value(baseline.get(&block)?)?;
-            Some((block, stats::log_ratio(measure.value(migration)?, other)?))
+            let other = metric.value(baseline.get(&block)?)?;
+            Some((block, stats::log_ratio(metric.value(migration)?, other)?))
         })
         .collect()
 }
 
-/// The taxes of `arms`, in table order: the median of the paired ratios of each metric with its
+/// The taxes of `arms`, in table order, of times first: the median of the paired ratios of each metric with its
 /// interval, over the blocks in which both arms completed. A pair with no such block, or a
 /// metric without values, is left out.
 pub fn comparisons(arms: &[Arm], migrations: &[Migration]) -> Vec<Comparison> {
+    let (mut metrics, others): (Vec<Metric>, Vec<Metric>) =
+        Metric::compared().partition(|metric| metric.row().unit == "s");
+    metrics.extend(others);
     let mut found = Vec::new();
     for &arm in arms {
         for against in arm.baselines().filter(|b| arms.contains(b)) {
-            for metric in Metric::ALL {
-                let ratios = paired_log_ratios(arm, against, metric.into(), migrations);
+            for &metric in &metrics {
+                let ratios = paired_log_ratios(arm, against, metric, migrations);
                 let logs: Vec<f64> = ratios.into_values().collect();
                 let Some(interval) = stats::median_interval(&logs) else {
                     continue;
@@ -88,7 +52,7 @@ pub fn comparisons(arms: &[Arm], migrations: &[Migration]) -> Vec<Comparison> {
                 found.push(Comparison {
                     arm,
                     against,
-                    metric,
+                    metric: metric.name().to_owned(),
                     ratio: libm::exp(interval.median),
                     ci_low: libm::exp(interval.low),
                     ci_high: libm::exp(interval.high),
@@ -101,12 +65,37 @@ pub fn comparisons(arms: &[Arm], migrations: &[Migration]) -> Vec<Comparison> {
     found
 }
 
+/// An arm's ratio to another arm in every block where both completed, by block.
+pub fn paired_ratios(results: &Results, arm: Arm, against: Arm, of: Metric) -> BTreeMap<u32, f64> {
+    paired_log_ratios(arm, against, of, &results.migrations)
+        .into_iter()
+        .map(|(block, log)| (block, log.exp()))
+        .collect()
+}
+
+/// What a run recorded of an arm's metric against another arm's; `None` unless all of it is finite.
+pub fn comparison(
+    results: &Results,
+    arm: Arm,
+    against: Arm,
+    metric: Metric,
+) -> Option<&Comparison> {
+    results.comparisons.iter().find(|c| {
+        c.arm == arm
+            && c.against == against
+            && c.metric == metric.name()
+            && [c.ratio, c.ci_low, c.ci_high, c.level]
+                .iter()
+                .all(|v| v.is_finite())
+    })
+}
+
 /// The widest relative half-width among the taxes against `plain` of a metric, for
 /// [`stats::StopRule`]. `None` if there is none, or one has too few blocks for a 95% interval.
 pub fn widest_half_width(comparisons: &[Comparison], metric: Metric) -> Option<f64> {
     comparisons
         .iter()
-        .filter(|c| c.against == Arm::PLAIN && c.metric == metric)
+        .filter(|c| c.against == Arm::PLAIN && c.metric == metric.name())
         .map(|c| {
             let width = stats::StopRule::half_width_of(c.ratio, c.ci_low, c.ci_high);
             (c.level >= stats::NOMINAL_LEVEL).then_some(width)
@@ -120,19 +109,7 @@ pub fn widest_half_width(comparisons: &[Comparison], metric: Metric) -> Option<f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulate::{Simulation, results};
-
-    #[test]
-    fn per_gib_figures_follow_their_formulas() {
-        assert_eq!(per_gib(2.0, 1 << 30), Some(2.0));
-        assert_eq!(per_gib(1.0, 1 << 29), Some(2.0));
-        assert_eq!(per_gib(1.0, 0), None);
-        assert_eq!(rate(10, 0.0), None);
-        // 1 s/GiB is 1.25e9 / 2^30 cores at 10 Gbit/s.
-        let cores = cores_per_10_gbit(1.0, 1 << 30).unwrap();
-        assert!((cores - 1.164_153_218).abs() < 1e-8, "{cores}");
-        assert_eq!(tax(1.25), 0.25);
-    }
+    use crate::gate::simulate::{Simulation, results};
 
     #[test]
     fn every_arm_is_compared_with_plain_and_encrypted_ones_with_copy() {
@@ -178,17 +155,17 @@ mod tests {
     fn the_widest_interval_is_watched_once_all_reach_their_level() {
         let five = results(&Simulation::default());
         assert_eq!(
-            widest_half_width(&five.comparisons, Metric::TotalTime),
+            widest_half_width(&five.comparisons, Metric::TOTAL_TIME),
             None
         );
-        assert_eq!(widest_half_width(&[], Metric::TotalTime), None);
+        assert_eq!(widest_half_width(&[], Metric::TOTAL_TIME), None);
         let ten = results(&Simulation {
             blocks: 10,
             ..Simulation::default()
         });
-        let widest = widest_half_width(&ten.comparisons, Metric::TotalTime).unwrap();
+        let widest = widest_half_width(&ten.comparisons, Metric::TOTAL_TIME).unwrap();
         for c in &ten.comparisons {
-            if c.against == Arm::PLAIN && c.metric == Metric::TotalTime {
+            if c.against == Arm::PLAIN && c.metric == Metric::TOTAL_TIME.name() {
                 let width = stats::StopRule::half_width_of(c.ratio, c.ci_low, c.ci_high);
                 assert!(width <= widest);
             }
@@ -207,7 +184,10 @@ mod tests {
             };
         }
         let got = comparisons(&[Arm::PLAIN, Arm::AWS_LC], &run.migrations);
-        let total = got.iter().find(|c| c.metric == Metric::TotalTime).unwrap();
+        let total = got
+            .iter()
+            .find(|c| c.metric == Metric::TOTAL_TIME.name())
+            .unwrap();
         assert!((total.ratio - 1.2).abs() < 1e-12, "{total:?}");
         assert!((total.ci_low - 1.1).abs() < 1e-12, "{total:?}");
         assert!((total.ci_high - 1.5).abs() < 1e-12, "{total:?}");

@@ -4,7 +4,7 @@
 //! per arm are the medians measured on a two-core virtual machine; noise is multiplicative.
 
 use crate::arm::{Arm, Rung};
-use crate::compare;
+use crate::figures;
 use crate::machine::MachineInfo;
 use crate::results::{
     ArmInfo, Cpu, DestinationCpu, Downtime, Guest, Latency, Migration, Outcome, OutcomeStatus,
@@ -86,8 +86,8 @@ fn costs(arm: Arm) -> [f64; 6] {
 /// included.
 pub fn results(simulation: &Simulation) -> Results {
     let mut run = raw(simulation);
-    run.comparisons = compare::comparisons(&simulation.arms, &run.migrations);
-    run.warnings = compare::warnings(&run);
+    run.comparisons = figures::comparisons(&simulation.arms, &run.migrations);
+    run.warnings = figures::warnings(&run);
     run
 }
 

@@ -1,0 +1,165 @@
+//! A metric by its place in the table.
+
+use std::fmt;
+
+use super::table::{ROWS, Row};
+use crate::results::Migration;
+
+/// A figure of one migration that is shown, compared or gated: a row's number. Ordered as tables
+/// show them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Metric(u8);
+
+impl Metric {
+    /// The cipher's work on the source (for `copy`, its copy), per GiB of page payload.
+    pub const SEAL_CPU_PER_GIB: Metric = named("seal_cpu_per_gib");
+    /// The source's work per GiB of page payload.
+    pub const SOURCE_CPU_PER_GIB: Metric = named("source_cpu_per_gib");
+    /// The destination's work per GiB of page payload.
+    pub const DESTINATION_CPU_PER_GIB: Metric = named("destination_cpu_per_gib");
+    /// From the first harvest to the switchover acknowledgement.
+    pub const TOTAL_TIME: Metric = named("total_time");
+    /// The guest's pause.
+    pub const DOWNTIME: Metric = named("downtime");
+    /// Page payload over the time of the rounds.
+    pub const THROUGHPUT: Metric = named("throughput");
+    /// The source's work per GiB of guest memory.
+    pub const SOURCE_CPU_PER_MEMORY_GIB: Metric = named("source_cpu_per_memory_gib");
+    /// The destination's work per GiB of guest memory.
+    pub const DESTINATION_CPU_PER_MEMORY_GIB: Metric = named("destination_cpu_per_memory_gib");
+    /// Cores that the source keeps busy at 10 Gb/s of page payload.
+    pub const SOURCE_CORES: Metric = named("source_cores");
+    /// Cores that the destination keeps busy at 10 Gb/s of page payload.
+    pub const DESTINATION_CORES: Metric = named("destination_cores");
+    /// Rounds before the pause.
+    pub const PRE_COPY_ROUNDS: Metric = named("pre_copy_rounds");
+    /// Bytes on the wire beside page payload, as a share of it.
+    pub const WIRE_OVERHEAD: Metric = named("wire_overhead");
+
+    /// Every metric, in the order in which tables show them.
+    pub fn all() -> impl Iterator<Item = Metric> {
+        (0..ROWS.len() as u8).map(Metric)
+    }
+
+    /// Those by which arms are compared.
+    pub fn compared() -> impl Iterator<Item = Metric> {
+        Metric::all().filter(|metric| metric.row().compared)
+    }
+
+    /// Those that the gate may be asked about, which are also exported.
+    pub fn gated() -> impl Iterator<Item = Metric> {
+        Metric::all().filter(|metric| metric.row().gated.is_some())
+    }
+
+    /// The one among some that has a name.
+    ///
+    /// # Errors
+    /// One line that names those there are.
+    pub fn among(name: &str, metrics: impl Iterator<Item = Metric>) -> Result<Metric, String> {
+        let metrics: Vec<Metric> = metrics.collect();
+        let found = metrics.iter().find(|metric| metric.name() == name);
+        found.copied().ok_or_else(|| {
+            let names: Vec<&str> = metrics.iter().map(|metric| metric.name()).collect();
+            format!("\"{name}\" is not a metric: one of {}", names.join(", "))
+        })
+    }
+
+    /// What the table says of it.
+    pub fn row(self) -> &'static Row {
+        &ROWS[usize::from(self.0)]
+    }
+
+    /// The name in results, configuration and exports.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The words for headings.
+    pub fn label(self) -> &'static str {
+        self.row().label
+    }
+
+    /// The label with what it is per, where no unit stands beside it.
+    pub fn title(self) -> String {
+        format!("{}{}", self.row().label, self.row().per)
+    }
+
+    /// The figure of one migration, in the row's unit; `None` where the migration has none: no
+    /// payload, no round, a stage that took no CPU or that the arm does not have, no write recorded.
+    pub fn value(self, migration: &Migration) -> Option<f64> {
+        (self.row().value)(migration).filter(|v| v.is_finite() && *v > 0.0)
+    }
+
+    /// A value in the unit that tables and charts show.
+    pub fn shown(self, value: f64) -> f64 {
+        value * self.row().shown_scale
+    }
+}
+
+/// The metric of a name that the table holds. Anything else does not compile as a constant.
+const fn named(name: &str) -> Metric {
+    let mut index = 0;
+    while index < ROWS.len() {
+        if same(ROWS[index].name.as_bytes(), name.as_bytes()) {
+            return Metric(index as u8);
+        }
+        index += 1;
+    }
+    panic!("no row of the table has this name")
+}
+
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    match (a, b) {
+        ([], []) => true,
+        ([x, a @ ..], [y, b @ ..]) => *x == *y && same(a, b),
+        _ => false,
+    }
+}
+
+impl fmt::Debug for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::Direction;
+
+    #[test]
+    fn every_row_is_complete_and_can_be_told_from_the_others() {
+        for metric in Metric::all() {
+            let row = metric.row();
+            for text in [
+                row.name,
+                row.column,
+                row.label,
+                row.unit,
+                row.definition.text,
+            ] {
+                assert!(!text.is_empty(), "{row:?}");
+            }
+            assert!(row.shown_scale > 0.0, "{row:?}");
+            let same = |other: &Metric| other.row().name == row.name;
+            assert_eq!(Metric::all().filter(same).count(), 1, "{}", row.name);
+            let same = |other: &Metric| other.row().column == row.column;
+            assert_eq!(Metric::all().filter(same).count(), 1, "{}", row.column);
+            assert_eq!(Metric::among(row.name, Metric::all()), Ok(metric));
+            // What is compared and what the gate is asked about is judged by its direction.
+            let rate = row.unit == "bytes/s";
+            assert_eq!(row.direction == Direction::HigherIsBetter, rate, "{row:?}");
+            if let Some(over) = row.gated {
+                Metric::among(over.metric, Metric::gated()).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_those_there_are() {
+        let text = Metric::among("sael", Metric::compared()).unwrap_err();
+        let listed = "one of source_cpu_per_gib, destination_cpu_per_gib, total_time";
+        assert!(text.contains("\"sael\"") && text.contains(listed), "{text}");
+        assert!(Metric::among("wire_overhead", Metric::gated()).is_err());
+    }
+}
