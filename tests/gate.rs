@@ -7,6 +7,7 @@ use clap::Parser;
 use migtax::arm::Arm;
 use migtax::cli::gate::{Args, run};
 use migtax::error::{Error, ExitCode};
+use migtax::figures::Metric;
 use migtax::gate::simulate::{Simulation, raw, results};
 use migtax::gate::{Config, Verdict, judge_runs, selftest};
 use migtax::report;
@@ -297,7 +298,10 @@ fn the_bencher_export_is_written_beside_the_verdict_or_alone() {
     assert_eq!(code, ExitCode::Done);
     let value: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-    assert!(value["simulated/aws-lc"]["seal_cpu_per_gib"]["value"].is_number());
+    for metric in Metric::gated() {
+        let exported = &value["simulated/aws-lc"][metric.name()];
+        assert!(exported["value"].is_number(), "{metric:?}");
+    }
 }
 
 /// The full self-test takes 2,000 trials a condition; this one shows that it works and that

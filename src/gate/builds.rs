@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::config::{Config, Undecided};
-use super::decide::{Completion, Question, Strictness, Values, decide};
+use super::config::{Config, Strictness, Undecided};
+use super::decide::{Completion, Question, Values, decide};
 use super::identity::scenario_difference;
-use super::verdict::{Report, Row, Tier, Verdict};
+use super::verdict::{Report, Row, Verdict};
 use crate::arm::Arm;
 use crate::error::{Error, Result};
 use crate::figures::{self, HOSTS_DIFFER, INJECTED_SLOWDOWN, completed};
@@ -18,11 +18,11 @@ use crate::scenario::differences;
 use crate::stats;
 
 /// Strictness of the first batch. Each of the two must find an effect that is claimed.
-pub fn first_strictness(config: &Config) -> Strictness {
+fn first_strictness(config: &Config) -> Strictness {
     Strictness {
         alpha: config.confirm.first,
         power: config.power.sqrt(),
-        pass_confidence: config.pass_confidence,
+        ..config.strictness()
     }
 }
 
@@ -179,29 +179,17 @@ fn judge(
     Report::of(base_name, cand_name, rows, notes)
 }
 
-fn refusal(arm: Arm, metric: &str, sentence: String) -> Row {
-    Row {
-        tier: Tier::Identity,
-        arm: arm.name().to_owned(),
-        metric: metric.to_owned(),
-        verdict: Verdict::Incomparable,
-        blocking: true,
-        sentence,
-        figures: None,
-    }
-}
-
 fn differing_arms(baseline: &Results, candidate: &Results) -> Vec<Row> {
     let ran = |run: &Results, arm| run.migrations.iter().any(|m| m.arm == arm);
     Arm::all()
         .filter_map(|arm| match (ran(baseline, arm), ran(candidate, arm)) {
-            (true, false) => Some(refusal(
-                arm,
+            (true, false) => Some(Row::incomparable(
+                arm.name(),
                 "all",
                 "the candidate did not run it".to_owned(),
             )),
-            (false, true) => Some(refusal(
-                arm,
+            (false, true) => Some(Row::incomparable(
+                arm.name(),
                 "all",
                 "the baseline did not run it".to_owned(),
             )),
@@ -231,7 +219,7 @@ fn missing_values(baseline: &Results, candidate: &Results, config: &Config) -> V
                 _ => continue,
             };
             let why = format!("the {side} has no value of it");
-            rows.push(refusal(arm, limits.name.name(), why));
+            rows.push(Row::incomparable(arm.name(), limits.name.name(), why));
         }
     }
     rows

@@ -45,6 +45,17 @@ pub struct Confirm {
     pub again: f64,
 }
 
+/// How sure an answer must be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Strictness {
+    /// Chance of any false alarm over all rows.
+    pub alpha: f64,
+    /// Chance to find what is claimed as detectable.
+    pub power: f64,
+    /// Confidence of the bound that lets a row pass.
+    pub pass_confidence: f64,
+}
+
 /// Limits for criterion's benchmarks.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -129,6 +140,15 @@ impl Config {
         let config: Config = toml::from_str(text).map_err(|e| Error::toml(text, &e))?;
         config.check()?;
         Ok(config)
+    }
+
+    /// How sure a verdict must be that is given at once.
+    pub fn strictness(&self) -> Strictness {
+        Strictness {
+            alpha: self.false_alarm,
+            power: self.power,
+            pass_confidence: self.pass_confidence,
+        }
     }
 
     fn check(&self) -> Result<()> {

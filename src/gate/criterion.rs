@@ -9,7 +9,6 @@ use serde::Deserialize;
 
 use super::config::Config;
 use super::decide::{Question, Values, decide};
-use super::runs::strictness;
 use super::verdict::{Report, Row, Tier, Verdict};
 use crate::error::{Error, Result};
 use crate::figures::Direction;
@@ -68,7 +67,7 @@ pub fn judge(folder: &Path, baseline: &str, candidate: &str, config: &Config) ->
             (None, _) => rows.push(missing(name, baseline)),
         }
     }
-    rows.extend(decide(&asked, &[], strictness(config)));
+    rows.extend(decide(&asked, &[], config.strictness()));
     let notes = vec![
         "the two baselines were measured at different times: drift of the machine reads as a change; `migtax ab` measures in turns"
             .to_owned(),

@@ -9,6 +9,7 @@ mod completion;
 
 pub use completion::Completion;
 
+use super::config::Strictness;
 use super::verdict::{Figures, Row, Tier, Verdict};
 use super::words::{number, percent, signed};
 use crate::figures::Direction;
@@ -73,17 +74,6 @@ pub struct Question {
     pub tolerance: f64,
     /// Whether an inconclusive answer makes the whole inconclusive.
     pub blocking: bool,
-}
-
-/// How sure an answer must be.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Strictness {
-    /// Chance of any false alarm over all rows.
-    pub alpha: f64,
-    /// Chance to find what is claimed as detectable.
-    pub power: f64,
-    /// Confidence of the bound that lets a row pass.
-    pub pass_confidence: f64,
 }
 
 /// Decides all rows together, outcomes first.

@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{Config, MetricLimits, Undecided};
-use super::decide::{Completion, Question, Reference, Strictness, Values, decide};
+use super::decide::{Completion, Question, Reference, Values, decide};
 use super::exact;
 use super::identity::{Comparable, comparable};
-use super::verdict::{Report, Row, Tier, Verdict};
+use super::verdict::{Report, Row};
 use crate::arm::Arm;
 use crate::figures::{Metric, Over, completed};
 use crate::results::{ArmInfo, Migration, OutcomeStatus, Results};
@@ -59,18 +59,9 @@ pub fn judge_runs(
             .iter()
             .map(|arm| completion(*arm, baseline, candidate))
             .collect();
-        rows.extend(decide(&asked, &completions, strictness(config)));
+        rows.extend(decide(&asked, &completions, config.strictness()));
     }
     Report::of(base_name, cand_name, rows, notes)
-}
-
-/// How sure a verdict over two stored runs must be.
-pub fn strictness(config: &Config) -> Strictness {
-    Strictness {
-        alpha: config.false_alarm,
-        power: config.power,
-        pass_confidence: config.pass_confidence,
-    }
 }
 
 /// The arms that both runs have and ran. An arm that only one has, or could run, is
@@ -122,21 +113,9 @@ fn common_arms(
                 (false, true) => Some("the baseline has no migration of it".to_owned()),
             },
         };
-        rows.extend(refusal.map(|why| incomparable(arm, "all", why)));
+        rows.extend(refusal.map(|why| Row::incomparable(arm.name(), "all", why)));
     }
     common
-}
-
-fn incomparable(arm: Arm, metric: &str, sentence: String) -> Row {
-    Row {
-        tier: Tier::Identity,
-        arm: arm.name().to_owned(),
-        metric: metric.to_owned(),
-        verdict: Verdict::Incomparable,
-        blocking: true,
-        sentence,
-        figures: None,
-    }
 }
 
 fn completion(arm: Arm, baseline: &Results, candidate: &Results) -> Completion {
@@ -186,7 +165,7 @@ fn questions(
         {
             match question(arm, limits, over, [baseline, candidate], config) {
                 Ok(question) => asked.extend(question),
-                Err(why) => rows.push(incomparable(arm, limits.name.name(), why)),
+                Err(why) => rows.push(Row::incomparable(arm.name(), limits.name.name(), why)),
             }
         }
     }
@@ -212,7 +191,7 @@ fn question(
         (false, true) => ("candidate", now.completed),
         (false, false) => {
             let shift = stats::two_sample_shift(&before.reference, &now.reference, 0.05);
-            let own = stats::two_sample_shift(&before.own, &now.own, strictness(config).alpha);
+            let own = stats::two_sample_shift(&before.own, &now.own, config.strictness().alpha);
             let (Some(shift), Some(own)) = (shift, own) else {
                 return Ok(None);
             };

@@ -40,10 +40,11 @@ pub enum Method {
     Ab,
 }
 
-/// What the machine does besides noise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// What the simulated machine does besides noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::EnumIter, strum::Display)]
 #[serde(rename_all = "kebab-case")]
-pub enum Machine {
+#[strum(serialize_all = "kebab-case")]
+pub enum Conduct {
     /// Nothing.
     Steady,
     /// Every cost rises by a third within a run, and by 15% between two runs.
@@ -51,18 +52,6 @@ pub enum Machine {
     /// Copying memory costs 15% less in the second run, so every tax on it rises. No effect is
     /// asked for here: the gate can't tell one, and must say so.
     FasterMemory,
-}
-
-impl Machine {
-    const ALL: [Machine; 3] = [Machine::Steady, Machine::Drifting, Machine::FasterMemory];
-
-    fn name(self) -> &'static str {
-        match self {
-            Machine::Steady => "steady",
-            Machine::Drifting => "drifting",
-            Machine::FasterMemory => "faster-memory",
-        }
-    }
 }
 
 /// One condition and what came of its trials.
@@ -73,7 +62,7 @@ pub struct Condition {
     /// Distribution of the noise.
     pub shape: &'static str,
     /// What the machine does.
-    pub machine: Machine,
+    pub machine: Conduct,
     /// A/A trials.
     pub trials: u32,
     /// Of these, whole verdicts that said `regressed`.
@@ -120,8 +109,8 @@ pub fn run(config: &Config, trials: u32, seed: u32) -> SelfTest {
     let mut conditions = Vec::new();
     for method in [Method::Gate, Method::Ab] {
         for shape in Noise::iter() {
-            for machine in Machine::ALL {
-                if (method, machine) != (Method::Ab, Machine::FasterMemory) {
+            for machine in Conduct::iter() {
+                if (method, machine) != (Method::Ab, Conduct::FasterMemory) {
                     conditions.push(condition(config, method, shape, machine, trials, seed));
                 }
             }
@@ -159,12 +148,7 @@ impl SelfTest {
         let mut failures = Vec::new();
         let error = |p: f64, n: u32| 3.0 * (p * (1.0 - p) / f64::from(n.max(1))).sqrt();
         for c in &self.conditions {
-            let name = format!(
-                "{:?}, {} noise, {} machine",
-                c.method,
-                c.shape,
-                c.machine.name()
-            );
+            let name = format!("{:?}, {} noise, {} machine", c.method, c.shape, c.machine);
             let rate = f64::from(c.false_alarms) / f64::from(c.trials.max(1));
             if rate > self.designed_false_alarm + error(self.designed_false_alarm, c.trials) {
                 failures.push(format!("{name}: false alarms {rate:.4}"));
@@ -197,7 +181,7 @@ impl SelfTest {
                 "{:<7} {:<13} {:<13} {:>11}  {:>12}  {:>12}  {:>7}  {:>7}  {:>7}\n",
                 format!("{:?}", c.method).to_lowercase(),
                 c.shape,
-                c.machine.name(),
+                c.machine,
                 c.trials,
                 percent(c.false_alarms, c.trials),
                 percent(c.inconclusive, c.trials),
@@ -234,7 +218,7 @@ impl SelfTest {
 struct Setting {
     method: Method,
     shape: Noise,
-    machine: Machine,
+    machine: Conduct,
     trial: u64,
 }
 
@@ -258,15 +242,15 @@ impl Setting {
                 blocks,
                 shape: self.shape,
                 drift: match self.machine {
-                    Machine::Drifting => 0.3,
+                    Conduct::Drifting => 0.3,
                     _ => 0.0,
                 },
                 machine: match (self.machine, self.method, side) {
-                    (Machine::Drifting, Method::Gate, 1) => 1.15,
+                    (Conduct::Drifting, Method::Gate, 1) => 1.15,
                     _ => 1.0,
                 },
                 memory: match (self.machine, side) {
-                    (Machine::FasterMemory, 1) => 0.85,
+                    (Conduct::FasterMemory, 1) => 0.85,
                     _ => 1.0,
                 },
                 seal: if side == 1 { libm::exp(effect) } else { 1.0 },
@@ -311,7 +295,7 @@ fn condition(
     config: &Config,
     method: Method,
     shape: Noise,
-    machine: Machine,
+    machine: Conduct,
     trials: u32,
     seed: u32,
 ) -> Condition {
@@ -323,7 +307,7 @@ fn condition(
     };
     // Every fourth trial is repeated with the effect that it claimed.
     let power_trials = match machine {
-        Machine::FasterMemory => 0,
+        Conduct::FasterMemory => 0,
         _ => (trials / 4).max(1),
     };
     let outcomes: Vec<(Verdict, Option<f64>, Option<Verdict>)> = (0..trials)
@@ -364,7 +348,7 @@ fn curve_point(config: &Config, method: Method, effect: f64, trials: u32, seed: 
             let setting = Setting {
                 method,
                 shape: Noise::Normal,
-                machine: Machine::Steady,
+                machine: Conduct::Steady,
                 // Other trials than those of the conditions.
                 trial: numbered(seed, trial) + (1 << 31),
             };

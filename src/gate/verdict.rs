@@ -5,8 +5,9 @@ use serde::Serialize;
 use crate::error::ExitCode;
 
 /// What is known about a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Verdict {
     /// No rise above the tolerance, with the confidence configured.
     Pass,
@@ -23,13 +24,7 @@ pub enum Verdict {
 impl Verdict {
     /// The word in tables and formats.
     pub fn name(self) -> &'static str {
-        match self {
-            Verdict::Pass => "pass",
-            Verdict::Improved => "improved",
-            Verdict::Regressed => "regressed",
-            Verdict::Inconclusive => "inconclusive",
-            Verdict::Incomparable => "incomparable",
-        }
+        self.into()
     }
 
     /// The exit code that the verdict has in the contract. Improvements never fail.
@@ -76,6 +71,21 @@ pub struct Row {
     pub sentence: String,
     /// Figures behind it, where the tier has any.
     pub figures: Option<Figures>,
+}
+
+impl Row {
+    /// Two sides that may not be compared in this metric of this arm, and why.
+    pub fn incomparable(arm: &str, metric: &str, why: String) -> Row {
+        Row {
+            tier: Tier::Identity,
+            arm: arm.to_owned(),
+            metric: metric.to_owned(),
+            verdict: Verdict::Incomparable,
+            blocking: true,
+            sentence: why,
+            figures: None,
+        }
+    }
 }
 
 /// The figures behind a verdict on times or instructions. Changes are relative, signed, 0.05 for a
@@ -187,15 +197,7 @@ impl Report {
 
     /// A report that refuses the comparison as a whole.
     pub fn refused(baseline: String, candidate: String, reason: String) -> Report {
-        let row = Row {
-            tier: Tier::Identity,
-            arm: "all".to_owned(),
-            metric: "all".to_owned(),
-            verdict: Verdict::Incomparable,
-            blocking: true,
-            sentence: reason,
-            figures: None,
-        };
+        let row = Row::incomparable("all", "all", reason);
         Report::of(baseline, candidate, vec![row], Vec::new())
     }
 }

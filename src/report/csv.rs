@@ -121,7 +121,7 @@ const LISTED: &[Column] = &[
     Recorded("destination_resident_bytes", |m| {
         ran(m, m.destination_resident_bytes)
     }),
-    Recorded("verified_equal", |m| done_flag(m)),
+    Recorded("verified_equal", done_flag),
     Recorded("guest_writes", |m| ran(m, m.guest.writes)),
     Recorded("guest_schedule_kept", |m| ran(m, m.guest.schedule_kept)),
     Recorded("guest_writes_verified", |m| {

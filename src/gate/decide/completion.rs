@@ -1,6 +1,6 @@
 //! Outcomes as evidence: an arm that completes less often has become worse.
 
-use super::Strictness;
+use crate::gate::config::Strictness;
 use crate::gate::verdict::{Row, Tier, Verdict};
 use crate::gate::words::number;
 use crate::stats::Permutation;
