@@ -26,9 +26,9 @@ fn table(id: &str, caption: &str, columns: Vec<Column>, rows: Vec<Vec<Cell>>) ->
     }
 }
 
-/// A metric's median over an arm's migrations as a cell, in the metric's shown unit.
-fn metric_cell(arm: &ArmView<'_>, metric: Metric) -> Cell {
-    arm.metric(metric).map_or_else(Cell::none, |m| {
+/// The median of a metric, or of a part of it, as a cell in the metric's shown unit.
+fn metric_cell(median: Option<Interval>, metric: Metric) -> Cell {
+    median.map_or_else(Cell::none, |m| {
         let figure = |value| view::figure(metric, value);
         Cell::figure(figure(m.median), metric.shown(m.median)).under(view::median_doubt(&m, figure))
     })
@@ -112,7 +112,11 @@ pub fn overview(results: &Results) -> Table {
                 Cell::arm(arm.arm()),
                 Cell::text(arm.outcome()).under(outcome.join("; ")),
             ];
-            row.extend(OVERVIEW.iter().map(|metric| metric_cell(arm, *metric)));
+            row.extend(
+                OVERVIEW
+                    .iter()
+                    .map(|metric| metric_cell(arm.metric(*metric), *metric)),
+            );
             row
         })
         .collect();
@@ -172,10 +176,12 @@ pub fn downtimes(results: &Results) -> Table {
         .iter()
         .filter(|arm| arm.basis == Basis::Completed)
         .map(|arm| {
-            let mut row = vec![Cell::arm(arm.arm()), metric_cell(arm, METRIC)];
-            row.extend(PARTS.map(|(_, part)| {
-                median_cell(arm.median(|m| Some(part(m))), |v| view::figure(METRIC, v))
-            }));
+            let mut row = vec![
+                Cell::arm(arm.arm()),
+                metric_cell(arm.metric(METRIC), METRIC),
+            ];
+            let parts = PARTS.map(|(_, part)| arm.median(|m| Some(part(m))));
+            row.extend(parts.map(|part| metric_cell(part, METRIC)));
             row
         })
         .collect();
