@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use migtax::arm::Arm;
 use migtax::cli::report::{Args, run};
 use migtax::error::{Error, ExitCode};
 use migtax::results::{Results, SCHEMA_VERSION};
@@ -141,8 +142,26 @@ fn different_machines_are_not_compared() {
     other.host.cpu_model = "<b>Another</b>".to_owned();
     let page = page(&[support::run_of(base(), 4), other]);
     assert!(page.contains("2 runs that may not be compared"));
-    assert!(page.contains("host CPU") && !page.contains("<b>Another"));
-    assert!(!page.contains("figure id=") && !page.contains("id=\"median-"));
+    assert!(page.contains("Run 2 differs from run 1 in host CPU."));
+    assert!(!page.contains("<b>Another") && !page.contains("id=\"median-"));
+}
+
+#[test]
+fn runs_that_differ_in_arms_and_destination_have_the_taxes_of_shared_arms_side_by_side() {
+    let here = support::run_of(base(), 4);
+    let mut there = support::run_of(base(), 5);
+    there.host.destination = Some("ssh other migtax".to_owned());
+    there.arms.retain(|arm| arm.name != Arm::AWS_LC_AESNI);
+    there.migrations.retain(|m| m.arm != Arm::AWS_LC_AESNI);
+    let page = page(&[here, support::compared(there)]);
+    assert!(page.contains("Run 2 differs from run 1 in host destination."));
+    assert_eq!(page.matches("figure id=").count(), 1);
+    assert!(page.contains("figure id=\"taxes\""));
+    assert_eq!(page.matches("id=\"tax-").count(), 1, "one table of taxes");
+    let table = page.split("id=\"tax-table\"").nth(1).unwrap();
+    let table = table.split("</table>").next().unwrap();
+    assert!(table.contains("</i>aws-lc<") && !table.contains("</i>aws-lc-aesni<"));
+    assert!(page.contains("In one run alone, compared with nothing: aws-lc-aesni (run 1)."));
 }
 
 #[test]

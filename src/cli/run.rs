@@ -111,8 +111,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         );
         eprintln!("{}", folder.display());
     } else {
-        for (_, results) in &reported {
-            println!("{}", report::console_table(results));
+        let points: Vec<_> = reported.iter().map(|(_, results)| results).collect();
+        if !points.is_empty() {
+            println!("{}", report::console_table(&points));
         }
         let shown = match is_matrix && reported.len() < 2 {
             true => folder,

@@ -11,8 +11,8 @@ pub use completion::Completion;
 
 use super::config::Strictness;
 use super::verdict::{Figures, Row, Tier, Verdict};
-use super::words::{number, percent, signed};
 use crate::figures::Direction;
+use crate::present::text::{percent, probability, signed_percent};
 use crate::stats::{
     self, Design, Permutation, Shift, blocks_needed, minimum_detectable_effect, paired_shift,
     pooled_sd, robust_sd, sign_flip, two_sample, two_sample_shift,
@@ -236,7 +236,7 @@ impl Question {
         } else if p_better <= alpha && -rise >= self.floor() {
             (
                 Verdict::Improved,
-                format!("{}, p {}", self.moved(&figures), number(p_better)),
+                format!("{}, p {}", self.moved(&figures), probability(p_better)),
             )
         } else if self.can_alarm(family, strictness) && most <= libm::log1p(self.tolerance) {
             let surely = if p_worse <= alpha {
@@ -274,16 +274,16 @@ impl Question {
                     Verdict::Inconclusive,
                     format!(
                         "{moved}, but the arm's own figure changed by {} and {} by {}: `migtax ab` decides on the own figure",
-                        signed(libm::expm1(reference.own.estimate)),
+                        signed_percent(libm::expm1(reference.own.estimate)),
                         reference.name,
-                        signed(libm::expm1(reference.shift))
+                        signed_percent(libm::expm1(reference.shift))
                     ),
                 );
             }
         }
         (
             Verdict::Regressed,
-            format!("{moved}, p {}", number(p_worse)),
+            format!("{moved}, p {}", probability(p_worse)),
         )
     }
 
@@ -355,14 +355,14 @@ impl Question {
 
     /// The change with its bounds, in words.
     fn moved(&self, figures: &Figures) -> String {
-        let end = |bound: Option<f64>| bound.map_or("unbounded".to_owned(), signed);
+        let end = |bound: Option<f64>| bound.map_or("unbounded".to_owned(), signed_percent);
         let against = match &self.reference {
             Some(reference) => format!(" against {}", reference.name),
             None => String::new(),
         };
         format!(
             "{}{against} ({} to {})",
-            signed(figures.change),
+            signed_percent(figures.change),
             end(figures.low),
             end(figures.high)
         )

@@ -19,7 +19,6 @@ pub mod runs;
 pub mod selftest;
 pub mod simulate;
 pub mod verdict;
-mod words;
 
 pub use config::Config;
 pub use identity::comparable;

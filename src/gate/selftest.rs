@@ -16,6 +16,8 @@ use super::simulate::{Simulation, raw};
 use super::verdict::{Report, Verdict};
 use crate::arm::Arm;
 use crate::figures::Metric;
+use crate::present::table::{Cell, Column, Table};
+use crate::present::text;
 use crate::results::Results;
 use crate::stats::Noise;
 
@@ -163,49 +165,63 @@ impl SelfTest {
         failures
     }
 
-    /// The figures as a table.
+    /// The figures as tables for a terminal.
     pub fn text(&self) -> String {
-        let percent = |part: u32, all: u32| {
-            format!("{:.2}%", 100.0 * f64::from(part) / f64::from(all.max(1)))
-        };
-        let mut out = format!(
-            "designed for {:.2}% false alarms and {:.0}% power; seal noise {:.0}%, socket noise {:.0}%, {RUN_BLOCKS} blocks a run, {BUILD_BLOCKS} blocks (twice) a build\n\n",
-            100.0 * self.designed_false_alarm,
-            100.0 * self.designed_power,
-            100.0 * Simulation::default().stage_noise,
-            100.0 * Simulation::default().socket_noise,
+        let share = |part: u32, all: u32| f64::from(part) / f64::from(all.max(1));
+        let figure = |share: f64| Cell::figure(text::fine_percent(share), share);
+        let method = |method: Method| Cell::text(format!("{method:?}").to_lowercase());
+        let mut columns = ["method", "noise", "machine"].map(Column::text).to_vec();
+        columns.extend(
+            [
+                "A/A trials",
+                "false alarms",
+                "inconclusive",
+                "claimed",
+                "power",
+                "passed",
+            ]
+            .map(|name| Column::figures(name, "")),
         );
-        out.push_str("method  noise         machine        A/A trials  false alarms  inconclusive  claimed  power    passed\n");
-        for c in &self.conditions {
-            out.push_str(&format!(
-                "{:<7} {:<13} {:<13} {:>11}  {:>12}  {:>12}  {:>7}  {:>7}  {:>7}\n",
-                format!("{:?}", c.method).to_lowercase(),
-                c.shape,
-                c.machine,
-                c.trials,
-                percent(c.false_alarms, c.trials),
-                percent(c.inconclusive, c.trials),
-                format!("{:.1}%", 100.0 * c.claimed),
-                percent(c.found, c.power_trials),
-                percent(c.passed, c.power_trials),
-            ));
-        }
+        let condition = |c: &Condition| {
+            vec![
+                method(c.method),
+                Cell::text(c.shape.to_string()),
+                Cell::text(c.machine.to_string()),
+                Cell::count(u64::from(c.trials)),
+                figure(share(c.false_alarms, c.trials)),
+                figure(share(c.inconclusive, c.trials)),
+                figure(c.claimed),
+                figure(share(c.found, c.power_trials)),
+                figure(share(c.passed, c.power_trials)),
+            ]
+        };
+        let caption = format!(
+            "designed for {} false alarms and {} power; seal noise {}, socket noise {}, {RUN_BLOCKS} blocks a run, {BUILD_BLOCKS} blocks (twice) a build",
+            text::fine_percent(self.designed_false_alarm),
+            text::percent(self.designed_power),
+            text::percent(Simulation::default().stage_noise),
+            text::percent(Simulation::default().socket_noise),
+        );
+        let rows = self.conditions.iter().map(condition).collect();
+        let mut out = Table::new("conditions", caption, columns, rows).terminal();
         let ((alarms, trials), (found, all)) = (self.false_alarms(), self.power());
         out.push_str(&format!(
-            "\nall: {alarms} false alarms in {trials} A/A trials ({}), {found} of {all} claimed effects found ({})\n",
-            percent(alarms, trials),
-            percent(found, all)
+            "\nall: {alarms} false alarms in {trials} A/A trials ({}), {found} of {all} claimed effects found ({})\n\n",
+            text::fine_percent(share(alarms, trials)),
+            text::fine_percent(share(found, all))
         ));
-        out.push_str("\none arm's seal rises by, normal noise, no drift:\nmethod  rise   regressed  inconclusive  pass\n");
-        for point in &self.curve {
-            let [regressed, inconclusive, pass] =
-                point.shares.map(|s| format!("{:.1}%", 100.0 * s));
-            out.push_str(&format!(
-                "{:<7} {:<5}  {regressed:>9}  {inconclusive:>12}  {pass:>6}\n",
-                format!("{:?}", point.method).to_lowercase(),
-                format!("{:.0}%", 100.0 * point.effect),
-            ));
-        }
+        let mut columns = vec![Column::text("method")];
+        columns.extend(
+            ["rise", "regressed", "inconclusive", "pass"].map(|name| Column::figures(name, "")),
+        );
+        let point = |point: &CurvePoint| {
+            let mut row = vec![method(point.method), figure(point.effect)];
+            row.extend(point.shares.map(figure));
+            row
+        };
+        let caption = "one arm's seal rises by, normal noise, no drift";
+        let rows = self.curve.iter().map(point).collect();
+        out.push_str(&Table::new("curve", caption, columns, rows).terminal());
         for failure in self.failures() {
             out.push_str(&format!("not as designed: {failure}\n"));
         }

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use maud::{Markup, html};
+
 use super::text;
 use crate::arm::Arm;
 
@@ -11,8 +13,11 @@ use crate::arm::Arm;
 pub struct Cell {
     /// The figure or text.
     pub text: String,
-    /// What stands smaller under it: an interval with its level and n, a reason.
+    /// What stands smaller under it: an interval, a reason.
     pub under: String,
+    /// What its interval rests on: `level 95.9%, n 20`. Where it is the same in most cells the
+    /// table says it once.
+    pub basis: String,
     /// The exact value: sorting goes by it, programs read it.
     pub value: Option<f64>,
     /// The arm whose colour stands beside the text.
@@ -61,6 +66,12 @@ impl Cell {
         self.under = text.into();
         self
     }
+
+    /// With what its interval rests on.
+    pub fn resting_on(mut self, basis: impl Into<String>) -> Self {
+        self.basis = basis.into();
+        self
+    }
 }
 
 /// A column.
@@ -74,9 +85,19 @@ pub struct Column {
     pub definition: Option<&'static str>,
     /// Whether it holds figures, which are set to the right.
     pub figures: bool,
-    /// Whether it holds sentences: in a terminal they stand on lines of their own under the row,
-    /// without a heading.
-    pub sentences: bool,
+    /// Where it stands in a terminal.
+    place: Place,
+}
+
+/// Where a terminal shows a column, since it is narrower than a page.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Place {
+    /// Beside the others.
+    Beside,
+    /// On lines of its own, without a heading: above the rows that share its text.
+    Above,
+    /// On a line of its own, without a heading: under its row, where it isn't empty.
+    Below,
 }
 
 impl Column {
@@ -87,14 +108,22 @@ impl Column {
             unit: String::new(),
             definition: None,
             figures: false,
-            sentences: false,
+            place: Place::Beside,
         }
     }
 
     /// A column of sentences, too long to stand beside the other columns of a terminal.
     pub fn sentences(name: impl Into<String>) -> Self {
         Column {
-            sentences: true,
+            place: Place::Below,
+            ..Column::text(name)
+        }
+    }
+
+    /// A column whose text several rows share.
+    pub fn group(name: impl Into<String>) -> Self {
+        Column {
+            place: Place::Above,
             ..Column::text(name)
         }
     }
@@ -106,7 +135,7 @@ impl Column {
             unit: unit.into(),
             definition: None,
             figures: true,
-            sentences: false,
+            place: Place::Beside,
         }
     }
 
@@ -123,12 +152,6 @@ impl Column {
             format!("{}, {}", self.name, self.unit)
         }
     }
-}
-
-/// An interval with its level and n, which break between the two and nowhere else.
-fn unbroken(doubt: &str) -> String {
-    let text = text::html(doubt).replace(' ', "&nbsp;");
-    text.replacen(",&nbsp;level", ", level", 1)
 }
 
 /// A table.
@@ -163,83 +186,136 @@ impl Table {
         }
     }
 
+    /// What most doubted cells rest on: said once for the table, and by the cells that rest on
+    /// something else.
+    fn basis(&self) -> &str {
+        let bases = || {
+            let cells = self.rows.iter().flatten();
+            cells.map(|c| c.basis.as_str()).filter(|b| !b.is_empty())
+        };
+        let count = |basis: &str| bases().filter(|other| *other == basis).count();
+        // The first of equals: `max_by_key` would take the last.
+        bases().rev().max_by_key(|basis| count(basis)).unwrap_or("")
+    }
+
+    /// The caption, with what the cells rest on.
+    fn title(&self) -> String {
+        let basis = self.basis();
+        let mut cells = self.rows.iter().flatten();
+        let other = cells.any(|c| !c.basis.is_empty() && c.basis != basis);
+        match (basis, other) {
+            ("", _) => self.caption.clone(),
+            (_, false) => format!("{} ({basis})", self.caption),
+            (_, true) => format!("{} ({basis} unless a cell says otherwise)", self.caption),
+        }
+    }
+
+    /// What stands smaller in a cell, in parts that are not broken.
+    fn small<'a>(&self, cell: &'a Cell) -> Vec<&'a str> {
+        let basis = Some(cell.basis.as_str()).filter(|own| *own != self.basis());
+        let parts = [Some(cell.under.as_str()), basis].into_iter().flatten();
+        parts.filter(|part| !part.is_empty()).collect()
+    }
+
     /// The table for a page. The wrapper scrolls where the table is wider than the screen.
-    pub fn html(&self) -> String {
-        let mut out = format!(
-            "<div class=\"scroll\" tabindex=\"0\"><table id=\"{}\" class=\"data\"><caption>{}</caption>\n<thead><tr>",
-            text::html(&self.id),
-            text::html(&self.caption)
-        );
-        for column in &self.columns {
-            let name = text::html(&column.name);
-            let name = match column.definition {
-                Some(anchor) => format!("<a href=\"#def-{anchor}\">{name}</a>"),
-                None => name,
+    pub fn html(&self) -> Markup {
+        let class = |column: &Column| column.figures.then_some("num");
+        let content = |cell: &Cell, column: &Column| {
+            let small: Vec<String> = match column.figures {
+                true => self
+                    .small(cell)
+                    .iter()
+                    .map(|part| part.replace(' ', "\u{a0}"))
+                    .collect(),
+                false => self.small(cell).into_iter().map(str::to_owned).collect(),
             };
-            let unit = match column.unit.as_str() {
-                "" => String::new(),
-                unit => format!(" <span class=\"unit\">{}</span>", text::html(unit)),
-            };
-            let class = if column.figures { " class=\"num\"" } else { "" };
-            let _ = write!(out, "<th scope=\"col\"{class}>{name}{unit}</th>");
-        }
-        out.push_str("</tr></thead>\n<tbody>\n");
-        for row in &self.rows {
-            out.push_str("<tr>");
-            for (index, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
-                let (open, close) = match index {
-                    0 => ("th scope=\"row\"", "th"),
-                    _ => ("td", "td"),
-                };
-                let class = if column.figures { " class=\"num\"" } else { "" };
-                let value = cell.value.map_or(String::new(), |v| {
-                    format!(" data-value=\"{}\"", text::exact(v))
-                });
-                let under = match cell.under.as_str() {
-                    "" => String::new(),
-                    under if column.figures => format!("<small>{}</small>", unbroken(under)),
-                    under => format!("<small>{}</small>", text::html(under)),
-                };
-                let swatch = cell.arm.map_or(String::new(), |arm| {
-                    format!("<i class=\"arm {}\"></i>", arm.name())
-                });
-                let _ = write!(
-                    out,
-                    "<{open}{class}{value}>{swatch}{}{under}</{close}>",
-                    text::html(&cell.text)
-                );
+            html! {
+                @if let Some(arm) = cell.arm { i class={ "arm " (arm.name()) } {} }
+                (cell.text)
+                @if !small.is_empty() { small { (small.join(", ")) } }
             }
-            out.push_str("</tr>\n");
+        };
+        html! {
+            div class="scroll" tabindex="0" {
+                table id=(self.id) class="data" {
+                    caption { (self.title()) }
+                    thead {
+                        tr {
+                            @for column in &self.columns {
+                                th scope="col" class=[class(column)] {
+                                    @match column.definition {
+                                        Some(anchor) => a href={ "#def-" (anchor) } { (column.name) },
+                                        None => (column.name),
+                                    }
+                                    @if !column.unit.is_empty() {
+                                        " " span class="unit" { (column.unit) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                    tbody {
+                        @for row in &self.rows {
+                            "\n"
+                            tr {
+                                @for (index, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
+                                    @let value = cell.value.map(text::exact);
+                                    @if index == 0 {
+                                        th scope="row" class=[class(column)] data-value=[value] {
+                                            (content(cell, column))
+                                        }
+                                    } @else {
+                                        td class=[class(column)] data-value=[value] {
+                                            (content(cell, column))
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            "\n"
         }
-        out.push_str("</tbody></table></div>\n");
+    }
+
+    /// The table in Markdown: the caption as a paragraph, the table. Ends with a line break.
+    pub fn markdown(&self) -> String {
+        let mut out = match self.title() {
+            title if title.is_empty() => title,
+            title => format!("{}\n\n", text::markdown(&title)),
+        };
+        let mut line = |cells: Vec<String>| {
+            let _ = writeln!(out, "| {} |", cells.join(" | "));
+        };
+        let columns = self.columns.iter();
+        line(
+            columns
+                .clone()
+                .map(|c| text::markdown(&c.heading()))
+                .collect(),
+        );
+        line(
+            columns
+                .map(|c| if c.figures { "---:" } else { "---" }.to_owned())
+                .collect(),
+        );
+        for row in &self.rows {
+            line(
+                row.iter()
+                    .map(|cell| text::markdown(&self.line(cell)))
+                    .collect(),
+            );
+        }
         out
     }
 
-    /// The table in Markdown.
-    pub fn markdown(&self) -> String {
-        let mut out = String::from("|");
-        for column in &self.columns {
-            let _ = write!(out, " {} |", text::markdown(&column.heading()));
+    /// A cell in one line.
+    fn line(&self, cell: &Cell) -> String {
+        match self.small(cell).join(", ") {
+            small if small.is_empty() => cell.text.clone(),
+            small => format!("{} ({small})", cell.text),
         }
-        out.push_str("\n|");
-        for column in &self.columns {
-            out.push_str(if column.figures { " ---: |" } else { " --- |" });
-        }
-        out.push('\n');
-        for row in &self.rows {
-            out.push('|');
-            for cell in row {
-                let _ = match cell.under.as_str() {
-                    "" => write!(out, " {} |", text::markdown(&cell.text)),
-                    under => {
-                        let (text, under) = (text::markdown(&cell.text), text::markdown(under));
-                        write!(out, " {text} ({under}) |")
-                    }
-                };
-            }
-            out.push('\n');
-        }
-        out
     }
 
     /// The table for a terminal: the caption, the headings, the units where there are any, the
@@ -249,18 +325,15 @@ impl Table {
         let headings = |text: fn(&Column) -> &str| -> Vec<String> {
             self.columns
                 .iter()
-                .map(|column| match column.sentences {
-                    true => String::new(),
-                    false => text::terminal(text(column)),
+                .map(|column| match column.place {
+                    Place::Beside => text::terminal(text(column)),
+                    Place::Above | Place::Below => String::new(),
                 })
                 .collect()
         };
         let heads = [headings(|c| &c.name), headings(|c| &c.unit)];
         let rows = self.rows.iter().map(|row| {
-            let cell = |cell: &Cell| match cell.under.as_str() {
-                "" => text::terminal(&cell.text),
-                under => text::terminal(&format!("{} ({under})", cell.text)),
-            };
+            let cell = |cell: &Cell| text::terminal(&self.line(cell));
             row.iter().map(cell).collect::<Vec<_>>()
         });
         let lines: Vec<Vec<String>> = heads
@@ -277,24 +350,29 @@ impl Table {
         let right: Vec<bool> = (self.columns.iter().enumerate())
             .map(|(index, column)| {
                 let mut cells = self.rows.iter().filter_map(|row| row.get(index));
-                column.figures && cells.all(|cell| cell.under.is_empty())
+                column.figures && cells.all(|cell| self.small(cell).is_empty())
             })
             .collect();
         let mut out = String::new();
-        if !self.caption.is_empty() {
-            out.push_str(&text::terminal(&self.caption));
-            out.push('\n');
+        let title = text::terminal(&self.title());
+        if !title.is_empty() {
+            let _ = writeln!(out, "{title}");
         }
+        let mut group = String::new();
         for line in lines {
             let mut beside = String::new();
             let mut below = String::new();
-            for (index, cell) in line.iter().enumerate().take(widths.len()) {
+            for (index, cell) in line.into_iter().enumerate().take(widths.len()) {
                 let width = widths[index];
-                let _ = match (self.columns[index].sentences, right[index]) {
-                    (true, _) if cell.is_empty() => Ok(()),
-                    (true, _) => writeln!(below, "{INDENT}{cell}"),
-                    (false, true) => write!(beside, "{cell:>width$}  "),
-                    (false, false) => write!(beside, "{cell:width$}  "),
+                let _ = match (self.columns[index].place, right[index]) {
+                    (Place::Beside, true) => write!(beside, "{cell:>width$}  "),
+                    (Place::Beside, false) => write!(beside, "{cell:width$}  "),
+                    (Place::Above, _) if cell != group => {
+                        group = cell;
+                        writeln!(out, "{group}")
+                    }
+                    (Place::Below, _) if !cell.is_empty() => writeln!(below, "{INDENT}{cell}"),
+                    (Place::Above | Place::Below, _) => Ok(()),
                 };
             }
             out.push_str(beside.trim_end());
@@ -355,14 +433,44 @@ mod tests {
     #[test]
     fn markdown_and_pages_hold_the_same_cells_as_text() {
         let markdown = table().markdown();
-        assert_eq!(
-            markdown.lines().next(),
-            Some("| arm | blocks | time, ms | why |"),
-            "{markdown}"
-        );
+        let expected = "A &lt;caption&gt;\n\n| arm | blocks | time, ms | why |\n";
+        assert!(markdown.starts_with(expected), "{markdown}");
         assert!(markdown.contains("| 1.5 (1 to 2) |") && markdown.contains("\\|b |"));
-        let page = table().html();
-        assert!(page.contains("<table id=\"t\" class=\"data\"><caption>A &lt;caption&gt;"));
-        assert!(page.contains("<td class=\"num\" data-value=\"1.5\">1.5<small>1&nbsp;to&nbsp;2"));
+        let page = table().html().into_string();
+        assert!(page.contains("<table id=\"t\" class=\"data\"><caption>A &lt;caption&gt;<"));
+        let cell = "<td class=\"num\" data-value=\"1.5\">1.5<small>1\u{a0}to\u{a0}2</small></td>";
+        assert!(page.contains(cell), "{page}");
+    }
+
+    #[test]
+    fn rows_of_a_group_stand_under_its_text() {
+        let columns = vec![Column::group("point"), Column::text("arm")];
+        let row = |point: &str, arm: &str| vec![Cell::text(point), Cell::text(arm)];
+        let rows = vec![row("x 1", "a"), row("x 1", "b"), row("x 2", "a")];
+        let table = Table::new("t", "", columns, rows);
+        assert_eq!(table.terminal(), "arm\nx 1\na\nb\nx 2\na\n");
+        assert!(
+            table
+                .markdown()
+                .ends_with("| x 1 | a |\n| x 1 | b |\n| x 2 | a |\n")
+        );
+    }
+
+    #[test]
+    fn what_cells_rest_on_is_said_once_and_again_only_where_it_differs() {
+        let cell = |basis: &str| Cell::text("1").under("0 to 2").resting_on(basis);
+        let table = |bases: &[&str]| {
+            let rows = bases.iter().map(|basis| vec![cell(basis)]).collect();
+            Table::new("t", "Taxes", vec![Column::figures("tax", "")], rows).terminal()
+        };
+        assert_eq!(
+            table(&["n 6", "n 6"]),
+            "Taxes (n 6)\ntax\n1 (0 to 2)\n1 (0 to 2)\n"
+        );
+        assert_eq!(
+            table(&["n 5", "n 6", "n 6"]),
+            "Taxes (n 6 unless a cell says otherwise)\n\
+             tax\n1 (0 to 2, n 5)\n1 (0 to 2)\n1 (0 to 2)\n"
+        );
     }
 }

@@ -1,25 +1,29 @@
-//! How figures and foreign text are written: numbers with units, escaping for HTML, Markdown,
-//! CSV and the shell. A figure that is not finite is written as `n/a`, never as `NaN`.
+//! How figures and foreign text are written: numbers with units, escaping for Markdown, terminals,
+//! CSV and the shell (for pages `maud` escapes what is not markup by its type). A figure that is not finite is written as `n/a`, never as `NaN`.
 
 /// What stands where there is no figure.
 pub const NONE: &str = "n/a";
 
-/// `value` with three significant digits and no exponent, at most `1234567` in full.
+/// `value` with three significant digits and no exponent; whole numbers above in full.
 pub fn sig3(value: f64) -> String {
+    significant(value, 3)
+}
+
+/// `value` with so many significant digits and no exponent, down to 12 decimals.
+fn significant(value: f64, digits: usize) -> String {
     if !value.is_finite() {
         return NONE.to_owned();
     }
-    let size = value.abs();
-    let decimals = match size {
-        s if s == 0.0 || s >= 99.95 => 0,
-        s if s >= 9.995 => 1,
-        s if s >= 0.9995 => 2,
-        s if s >= 0.09995 => 3,
-        s if s >= 0.009995 => 4,
-        s if s >= 0.0009995 => 5,
-        _ => 6,
-    };
-    format!("{value:.decimals$}")
+    // Rounded first: 9.996 has one digit more before its point than it seems.
+    let rounded = format!("{value:.*e}", digits - 1);
+    let exponent = rounded.split_once('e').and_then(|(_, e)| e.parse().ok());
+    let decimals = digits as i32 - 1 - exponent.unwrap_or(0);
+    match usize::try_from(decimals) {
+        _ if value == 0.0 => "0".to_owned(),
+        Ok(decimals) if decimals > 12 => "0".to_owned(),
+        Ok(decimals) => format!("{value:.decimals$}"),
+        Err(_) => format!("{value:.0}"),
+    }
 }
 
 /// Seconds, in the unit that keeps three digits readable.
@@ -64,10 +68,51 @@ pub fn count(value: u64) -> String {
     out
 }
 
-/// A ratio above this is written as a multiple, below it as a percentage.
+/// A share in percent: `0.5%`, `12%`.
+pub fn percent(share: f64) -> String {
+    let percent = 100.0 * share;
+    let text = match percent.abs() {
+        _ if !percent.is_finite() => return NONE.to_owned(),
+        size if size < 9.95 => format!("{percent:.1}%"),
+        _ => format!("{percent:.0}%"),
+    };
+    match text.strip_prefix('-') {
+        Some("0.0%") => "0.0%".to_owned(),
+        _ => text,
+    }
+}
+
+/// A share in percent with its sign: `+12%`, `-3.0%`.
+pub fn signed_percent(share: f64) -> String {
+    let text = percent(share);
+    match text.starts_with('-') || !share.is_finite() {
+        true => text,
+        false => format!("+{text}"),
+    }
+}
+
+/// A share in percent, with two digits however small it is: `0.0042%`.
+pub fn fine_percent(share: f64) -> String {
+    let percent = 100.0 * share;
+    if percent == 0.0 || percent.abs() >= 1.0 {
+        return format!("{percent:.1}%");
+    }
+    format!("{}%", significant(percent, 2))
+}
+
+/// A probability: `0.042`, `1.0e-5`.
+pub fn probability(p: f64) -> String {
+    if p >= 0.001 {
+        format!("{p:.3}")
+    } else {
+        format!("{p:.1e}")
+    }
+}
+
+/// A ratio from this on is written as a multiple, below it as a percentage.
 const MULTIPLE_FROM: f64 = 3.0;
 
-/// A ratio as a tax: `+28%`, `-3%`, `×12.4`.
+/// A ratio as a tax: `+28%`, `-3.0%`, `×12.4`.
 pub fn tax(ratio: f64) -> String {
     tax_like(ratio, ratio)
 }
@@ -75,26 +120,14 @@ pub fn tax(ratio: f64) -> String {
 /// A ratio in the form that [`tax`] gives to another one, so that an interval's ends read like the
 /// ratio between them.
 pub fn tax_like(like: f64, ratio: f64) -> String {
-    if !ratio.is_finite() {
-        return NONE.to_owned();
-    }
-    if like >= MULTIPLE_FROM {
-        return format!("×{}", sig3(ratio));
-    }
-    let percent = (ratio - 1.0) * 100.0;
-    let text = if percent.abs() < 9.95 {
-        format!("{percent:+.1}%")
+    if like >= MULTIPLE_FROM && ratio.is_finite() {
+        format!("×{}", sig3(ratio))
     } else {
-        format!("{percent:+.0}%")
-    };
-    if text == "-0.0%" {
-        "+0.0%".to_owned()
-    } else {
-        text
+        signed_percent(ratio - 1.0)
     }
 }
 
-/// A ratio in words: `28% more`, `3% less`, `12.4 times the`, to be followed by a noun.
+/// A ratio in words: `28% more`, `3.0% less`, `12.4 times the`, to be followed by a noun.
 pub fn tax_words(ratio: f64) -> String {
     if !ratio.is_finite() {
         return NONE.to_owned();
@@ -102,18 +135,8 @@ pub fn tax_words(ratio: f64) -> String {
     if ratio >= MULTIPLE_FROM {
         return format!("{} times the", sig3(ratio));
     }
-    let percent = (ratio - 1.0) * 100.0;
-    let size = percent.abs();
-    let figure = if size < 9.95 {
-        format!("{size:.1}%")
-    } else {
-        format!("{size:.0}%")
-    };
-    if percent < 0.0 {
-        format!("{figure} less")
-    } else {
-        format!("{figure} more")
-    }
+    let size = percent((ratio - 1.0).abs());
+    format!("{size} {}", if ratio < 1.0 { "less" } else { "more" })
 }
 
 /// An interval's level as a percentage: `93.8%`.
@@ -134,43 +157,30 @@ pub fn exact(value: f64) -> String {
     }
 }
 
-/// Text for HTML content and quoted attributes.
-pub fn html(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // Control characters are not allowed in HTML, save these.
-            c if c.is_control() && !matches!(c, '\n' | '\t') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Text for a Markdown table cell or paragraph: one line, nothing in it is markup.
+/// Text for a Markdown table cell or paragraph: one line, nothing in it is markup or leads anywhere
+/// once it stands in a pull request.
 pub fn markdown(text: &str) -> String {
+    // Forges look for mentions, issues and bare addresses in what a reader sees, so that escapes
+    // alone don't stop them; a space of no width does.
+    const APART: &str = "&#8203;";
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '#' | '|' | '~' | '!' => {
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '|' | '~' | '!' | '$' => {
                 out.push('\\');
                 out.push(c);
             }
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
-            // A mention or a link would notify or lead away from a pull request.
-            '@' => out.push_str("&#64;"),
-            c if c.is_whitespace() || c.is_control() => out.push(' '),
+            '@' => out.push_str(&format!("&#64;{APART}")),
+            '#' => out.push_str(&format!("\\#{APART}")),
+            c if c.is_whitespace() || is_unsafe(c) => out.push(' '),
             c => out.push(c),
         }
     }
-    out.replace("://", "&#58;//")
+    out.replace("://", &format!(":{APART}//"))
+        .replace("www.", &format!("www{APART}."))
 }
 
 /// A CSV field after RFC 4180. A text that a spreadsheet would take for a formula is prefixed
@@ -190,11 +200,19 @@ pub fn csv(text: &str) -> String {
     }
 }
 
-/// Text for a terminal: one line, without control characters.
+/// Text for a terminal or a log: one line, without control characters.
 pub fn terminal(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    let safe = |c: char| if is_unsafe(c) { ' ' } else { c };
+    text.chars().map(safe).collect()
+}
+
+/// Whether a character could act on what shows it instead of being shown: controls, among them the
+/// start of every escape sequence, marks that turn the direction of writing, and the two that XML
+/// can't hold.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
 /// A command line for a POSIX shell.
@@ -228,6 +246,8 @@ mod tests {
             (12.345, "12.3"),
             (99.96, "100"),
             (123456.0, "123456"),
+            (0.000012345, "0.0000123"),
+            (1e-20, "0"),
             (-0.5, "-0.500"),
             (f64::NAN, NONE),
             (f64::INFINITY, NONE),
@@ -249,6 +269,11 @@ mod tests {
         assert_eq!(bytes(128.0 * 1024.0 * 1024.0), "128 MiB");
         assert_eq!(count(1_234_567), "1\u{2009}234\u{2009}567");
         assert_eq!(count(12), "12");
+        assert_eq!(percent(0.12345), "12%");
+        assert_eq!(percent(-1e-9), "0.0%");
+        assert_eq!(signed_percent(0.005), "+0.5%");
+        assert_eq!(fine_percent(-0.000042), "-0.0042%");
+        assert_eq!(probability(0.00001), "1.0e-5");
         assert_eq!(level(0.9375), "93.8%");
         assert_eq!(level(0.95), "95%");
     }
@@ -273,16 +298,18 @@ mod tests {
     #[test]
     fn foreign_text_stays_text() {
         assert_eq!(
-            html("<script>alert('x') & \"y\"\u{1}"),
-            "&lt;script&gt;alert(&#39;x&#39;) &amp; &quot;y&quot;\u{fffd}"
+            markdown("a|b\r\n*c* @d <i> ![x](y) `z`"),
+            "a\\|b  \\*c\\* &#64;&#8203;d &lt;i&gt; \\!\\[x\\](y) \\`z\\`"
         );
-        assert_eq!(markdown("a|b\n*c* @d"), "a\\|b \\*c\\* &#64;d");
-        assert_eq!(markdown("https://x"), "https&#58;//x");
+        assert_eq!(
+            markdown("https://x www.y #1"),
+            "https:&#8203;//x www&#8203;.y \\#&#8203;1"
+        );
         assert_eq!(csv("plain"), "plain");
         assert_eq!(csv("a,\"b\""), "\"a,\"\"b\"\"\"");
         assert_eq!(csv("=1+1"), "'=1+1");
         assert_eq!(csv("-1.5"), "-1.5");
-        assert_eq!(terminal("a\u{1b}[31mb\n"), "a [31mb ");
+        assert_eq!(terminal("a\u{1b}[31mb\n\u{202e}c\u{9b}"), "a [31mb  c ");
         let words =
             ["migtax", "run", "--link", "10Gbit/s", "it's here", "$a", ""].map(str::to_owned);
         assert_eq!(

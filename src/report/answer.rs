@@ -190,7 +190,7 @@ pub fn cores_words(answer: &Answer) -> Option<String> {
                 "{} on the {} ({})",
                 text::sig3(cores.median.median),
                 cores.side,
-                view::median_doubt(&cores.median, text::sig3)
+                view::median_doubt(&cores.median, text::sig3).join(", ")
             )
         })
         .collect();

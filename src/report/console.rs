@@ -4,193 +4,254 @@ use std::fmt::Write as _;
 
 use super::view::{self, ArmView, Basis};
 use crate::figures::Metric;
-use crate::present::text;
-use crate::results::{Comparison, Results};
+use crate::present::table::{Cell, Column, Table};
+use crate::present::text::{self, terminal};
+use crate::results::Results;
 
-/// The run as a table for a terminal of 100 columns: per arm the outcome, total time, downtime
-/// and CPU per GiB on each side; then the tax against `plain` with its interval, level and n;
-/// then reasons and warnings. Plain text, ends with a line break.
-pub fn console_table(results: &Results) -> String {
-    let arms = view::arms(results);
-    let mut out = String::new();
-    let line = |out: &mut String, text: &str| {
-        out.push_str(text.trim_end());
-        out.push('\n');
+/// A run, or the points of a matrix, for a terminal of 100 columns. Of one run: per arm the
+/// outcome, total time, downtime and CPU per GiB on each side; then the tax against `plain` with
+/// its interval, level and n. Of a matrix: one table, points by arms. Then reasons and warnings,
+/// each once. Plain text, ends with a line break; nothing of no run.
+pub fn console_table(points: &[&Results]) -> String {
+    let Some(first) = points.first() else {
+        return String::new();
     };
-    line(
-        &mut out,
-        &text::terminal(&format!(
-            "{}: {} guest, {} arms x {} blocks{} on {}",
-            results.scenario.title(),
-            results.scenario.guest.memory,
-            arms.len(),
-            view::blocks(results),
-            if results.interrupted {
-                " (interrupted)"
-            } else {
-                ""
-            },
-            results.host.cpu_model,
-        )),
+    let mut out = String::new();
+    let what = match points {
+        [run] => run.scenario.title(),
+        _ => format!("{}: {} points", first.scenario.name, points.len()),
+    };
+    let interrupted = points.iter().any(|point| point.interrupted);
+    let _ = writeln!(
+        out,
+        "{}: {} guest, {} arms x {} blocks{} on {}\n",
+        terminal(&what),
+        first.scenario.guest.memory,
+        first.arms.len(),
+        points
+            .iter()
+            .map(|point| view::blocks(point))
+            .max()
+            .unwrap_or(0),
+        if interrupted { " (interrupted)" } else { "" },
+        terminal(&first.host.cpu_model),
     );
-    line(&mut out, "");
-    line(
-        &mut out,
-        &format!(
-            "{:<15} {:<33} {:>10} {:>10} {:>10} {:>10}",
-            "arm", "outcome", "total time", "downtime", "source CPU", "dest. CPU"
-        ),
-    );
-    line(
-        &mut out,
-        &format!(
-            "{:<15} {:<33} {:>10} {:>10} {:>10} {:>10}",
-            "", "", "", "", "CPU-s/GiB", "CPU-s/GiB"
-        ),
-    );
-    for arm in &arms {
-        line(&mut out, &arm_line(arm));
+    match points {
+        [run] => one_run(&mut out, run),
+        _ => out.push_str(&matrix(points).terminal()),
     }
+    out.push('\n');
+    notes(&mut out, points);
+    out
+}
+
+/// Arms with their figures, then with their taxes.
+fn one_run(out: &mut String, run: &Results) {
+    let arms = view::arms(run);
+    let row = |arm: &ArmView<'_>| {
+        let star = match arm.basis {
+            Basis::NotConverged => "*",
+            _ => "",
+        };
+        let figure = |metric, written: fn(f64) -> String| {
+            arm.metric(metric).map_or_else(Cell::none, |median| {
+                Cell::figure(written(median.median), median.median)
+            })
+        };
+        let cpu = |metric| {
+            let mut cell = figure(metric, text::sig3);
+            if cell.value.is_some() {
+                cell.text.push_str(star);
+            }
+            cell
+        };
+        vec![
+            Cell::arm(arm.arm()),
+            Cell::text(arm.outcome()),
+            figure(Metric::TOTAL_TIME, text::seconds),
+            figure(Metric::DOWNTIME, text::seconds),
+            cpu(Metric::SOURCE_CPU_PER_GIB),
+            cpu(Metric::DESTINATION_CPU_PER_GIB),
+        ]
+    };
+    let columns = vec![
+        Column::text("arm"),
+        Column::text("outcome"),
+        Column::figures("total time", ""),
+        Column::figures("downtime", ""),
+        Column::figures("source CPU", "CPU-s/GiB"),
+        Column::figures("dest. CPU", "CPU-s/GiB"),
+    ];
+    let rows = arms.iter().map(row).collect();
+    out.push_str(&Table::new("arms", "", columns, rows).terminal());
     if arms.iter().any(|arm| arm.basis == Basis::NotConverged) {
-        line(&mut out, "* over migrations that did not converge");
+        out.push_str("* over migrations that did not converge\n");
     }
-    line(&mut out, "");
-    tax_table(&mut out, results, &arms);
-    for arm in &arms {
-        for reason in arm.reasons() {
-            line(
-                &mut out,
-                &text::terminal(&format!("{}: {reason}", arm.arm())),
-            );
+    out.push('\n');
+    match taxes(run, &arms) {
+        taxes if taxes.rows.is_empty() => {
+            out.push_str("no tax: no block in which both plain and another arm completed\n");
+        }
+        taxes => out.push_str(&taxes.terminal()),
+    }
+}
+
+/// The metrics whose taxes a terminal has room for.
+const TAXED: [Metric; 3] = [
+    Metric::TOTAL_TIME,
+    Metric::SOURCE_CPU_PER_GIB,
+    Metric::DESTINATION_CPU_PER_GIB,
+];
+
+/// Taxes of the arms that have any. Level and n have columns of their own, so that a row fits; a
+/// row whose metrics rest on different blocks says so for each.
+fn taxes(run: &Results, arms: &[ArmView<'_>]) -> Table {
+    let row = |arm: &ArmView<'_>| {
+        let taxes = TAXED.map(|metric| view::tax(run, arm.arm(), metric));
+        let bases = || {
+            taxes
+                .iter()
+                .flatten()
+                .map(|c| (text::level(c.level), c.blocks))
+        };
+        let (level, n) = bases().next()?;
+        let same = bases().all(|other| other == (level.clone(), n));
+        let mut row = vec![Cell::arm(arm.arm())];
+        row.extend(taxes.map(|tax| match tax {
+            Some(c) if same => Cell::figure(text::tax(c.ratio), c.ratio).under(view::interval(c)),
+            Some(c) => Cell::figure(text::tax(c.ratio), c.ratio).under(view::doubt(c)),
+            None => Cell::none(),
+        }));
+        row.extend(match same {
+            true => [Cell::text(level), Cell::count(u64::from(n))],
+            false => [Cell::text(""), Cell::text("")],
+        });
+        Some(row)
+    };
+    let caption = "tax against plain: median ratio within blocks (interval)";
+    let mut columns = vec![Column::text("arm")];
+    columns.extend(TAXED.map(|metric| Column::figures(metric.label(), "")));
+    columns.extend(["level", "n"].map(|name| Column::figures(name, "")));
+    let others = arms.iter().filter(|arm| arm.arm() != view::BASELINE);
+    Table::new("taxes", caption, columns, others.filter_map(row).collect())
+}
+
+/// Points by arms: total time, or how it ended, and the tax on both sides' CPU.
+fn matrix(points: &[&Results]) -> Table {
+    let columns = vec![
+        Column::group("point"),
+        Column::text("arm"),
+        Column::figures("total time", ""),
+        Column::figures("source CPU", "tax"),
+        Column::figures("destination CPU", "tax"),
+    ];
+    let row = |point: &Results, arm: &ArmView<'_>| {
+        let tax = |metric| match view::tax(point, arm.arm(), metric) {
+            Some(c) => Cell::figure(text::tax(c.ratio), c.ratio)
+                .under(view::interval(c))
+                .resting_on(view::basis(c)),
+            None if arm.arm() == view::BASELINE => Cell::text(""),
+            None => Cell::none(),
+        };
+        let time = match arm.metric(Metric::TOTAL_TIME) {
+            Some(m) if arm.measured.len() < arm.migrations.len() => {
+                Cell::figure(text::seconds(m.median), m.median).under(arm.outcome())
+            }
+            Some(m) => Cell::figure(text::seconds(m.median), m.median),
+            None => Cell::text(arm.outcome()),
+        };
+        vec![
+            Cell::text(label(point)),
+            Cell::arm(arm.arm()),
+            time,
+            tax(Metric::SOURCE_CPU_PER_GIB),
+            tax(Metric::DESTINATION_CPU_PER_GIB),
+        ]
+    };
+    let rows = points.iter().flat_map(|point| {
+        let arms = view::arms(point);
+        arms.iter().map(|arm| row(point, arm)).collect::<Vec<_>>()
+    });
+    let caption = "points by arms; tax against plain: median ratio within blocks (interval)";
+    Table::new("points", caption, columns, rows.collect())
+}
+
+/// What tells a point from the others: `record 64KiB, streams 2`.
+fn label(point: &Results) -> String {
+    let varied = point.scenario.varied().into_iter();
+    let values: Vec<String> = varied
+        .map(|(field, value)| format!("{field} {value}"))
+        .collect();
+    values.join(", ")
+}
+
+/// Reasons, what must be known to read CPU by side, warnings. One that several points have stands
+/// once; one that not all have names those that do.
+fn notes(out: &mut String, points: &[&Results]) {
+    let mut notes: Vec<(String, Vec<String>)> = Vec::new();
+    let kinds: [fn(&Results) -> Vec<String>; 3] = [reasons, sides, warnings];
+    for kind in kinds {
+        for point in points {
+            for note in kind(point) {
+                match notes.iter_mut().find(|(known, _)| *known == note) {
+                    Some((_, of)) => of.push(label(point)),
+                    None => notes.push((note, vec![label(point)])),
+                }
+            }
         }
     }
-    for text in wrap(view::sides_note(results), WIDTH) {
-        line(&mut out, &text);
+    for (note, mut of) in notes {
+        of.dedup();
+        out.push_str(&note);
+        if of.len() < points.len() {
+            let _ = write!(out, "\n  at {}", terminal(&of.join("; ")));
+        }
+        out.push('\n');
     }
-    for warning in &results.warnings {
-        line(
-            &mut out,
-            &text::terminal(&format!("warning: {} ({})", warning.message, warning.code)),
-        );
-        line(
-            &mut out,
-            &text::terminal(&format!("  remedy: {}", warning.remedy)),
-        );
-    }
-    out
+}
+
+fn reasons(run: &Results) -> Vec<String> {
+    let arms = view::arms(run);
+    let of_arm = |arm: &ArmView<'_>| -> Vec<String> {
+        let reasons = arm.reasons().into_iter();
+        reasons
+            .map(|reason| terminal(&format!("{}: {reason}", arm.arm())))
+            .collect()
+    };
+    arms.iter().flat_map(of_arm).collect()
+}
+
+fn sides(run: &Results) -> Vec<String> {
+    vec![wrap(view::sides_note(run), WIDTH)]
+}
+
+fn warnings(run: &Results) -> Vec<String> {
+    let warnings = run.warnings.iter();
+    let two_lines = warnings.map(|w| {
+        let warning = terminal(&format!("warning: {} ({})", w.message, w.code));
+        format!("{warning}\n  remedy: {}", terminal(&w.remedy))
+    });
+    two_lines.collect()
 }
 
 /// Columns of the terminal that the table is made for.
 const WIDTH: usize = 100;
 
 /// Breaks a text at spaces.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
+fn wrap(text: &str, width: usize) -> String {
+    let mut out = String::new();
+    let mut used = 0;
     for word in text.split_whitespace() {
-        let last = lines.len() - 1;
-        let line = &mut lines[last];
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            out.push('\n');
+            used = 0;
+        } else if used > 0 {
+            out.push(' ');
+            used += 1;
         }
+        out.push_str(word);
+        used += length;
     }
-    lines
-}
-
-fn arm_line(arm: &ArmView<'_>) -> String {
-    let value = |metric: Metric, figure: fn(f64) -> String| {
-        arm.metric(metric)
-            .map_or("-".to_owned(), |m| figure(m.median))
-    };
-    let star = if arm.basis == Basis::NotConverged {
-        "*"
-    } else {
-        ""
-    };
-    let cpu = |metric| match arm.metric(metric) {
-        Some(median) => format!("{}{star}", text::sig3(median.median)),
-        None => "-".to_owned(),
-    };
-    format!(
-        "{:<15} {:<33} {:>10} {:>10} {:>10} {:>10}",
-        arm.arm().name(),
-        arm.outcome(),
-        value(Metric::TOTAL_TIME, text::seconds),
-        value(Metric::DOWNTIME, text::seconds),
-        cpu(Metric::SOURCE_CPU_PER_GIB),
-        cpu(Metric::DESTINATION_CPU_PER_GIB),
-    )
-}
-
-fn tax_cell(comparison: Option<&Comparison>) -> String {
-    comparison.map_or("-".to_owned(), |c| {
-        format!(
-            "{} [{}, {}]",
-            text::tax(c.ratio),
-            text::tax_like(c.ratio, c.ci_low),
-            text::tax_like(c.ratio, c.ci_high)
-        )
-    })
-}
-
-fn tax_table(out: &mut String, results: &Results, arms: &[ArmView<'_>]) {
-    const SHOWN: [Metric; 3] = [
-        Metric::TOTAL_TIME,
-        Metric::SOURCE_CPU_PER_GIB,
-        Metric::DESTINATION_CPU_PER_GIB,
-    ];
-    let rows: Vec<_> = arms
-        .iter()
-        .filter(|arm| arm.arm() != view::BASELINE)
-        .map(|arm| {
-            (
-                arm,
-                SHOWN.map(|metric| view::tax(results, arm.arm(), metric)),
-            )
-        })
-        .filter(|(_, taxes)| taxes.iter().any(Option::is_some))
-        .collect();
-    if rows.is_empty() {
-        out.push_str("no tax: no block in which both plain and another arm completed\n\n");
-        return;
-    }
-    out.push_str("tax against plain: median ratio within blocks [interval]\n");
-    let _ = writeln!(
-        out,
-        "{:<15} {:<23} {:<23} {:<23} {:>6} {:>3}",
-        "arm", "total time", "source CPU", "destination CPU", "level", "n"
-    );
-    for (arm, taxes) in rows {
-        let doubts: Vec<_> = taxes
-            .iter()
-            .flatten()
-            .map(|c| (text::level(c.level), c.blocks))
-            .collect();
-        // Rows whose metrics rest on different blocks say so for each.
-        let same = doubts.windows(2).all(|pair| pair[0] == pair[1]);
-        let cells = taxes.map(|tax| match tax {
-            Some(c) if !same => {
-                format!("{} {} n {}", tax_cell(tax), text::level(c.level), c.blocks)
-            }
-            _ => tax_cell(tax),
-        });
-        let (level, n) = match (same, doubts.first()) {
-            (true, Some((level, n))) => (level.clone(), n.to_string()),
-            _ => (String::new(), String::new()),
-        };
-        let row = format!(
-            "{:<15} {:<23} {:<23} {:<23} {level:>6} {n:>3}",
-            arm.arm().name(),
-            cells[0],
-            cells[1],
-            cells[2]
-        );
-        out.push_str(row.trim_end());
-        out.push('\n');
-    }
-    out.push('\n');
+    out
 }

@@ -12,6 +12,7 @@
 //! [`Results`]; this module knows no cipher and no socket.
 
 pub mod answer;
+pub mod cells;
 pub mod chart;
 pub mod console;
 pub mod csv;

@@ -210,26 +210,24 @@ pub fn interval(comparison: &Comparison) -> String {
 
 /// A comparison's doubt: `+21% to +35%, level 95.9%, n 20`.
 pub fn doubt(comparison: &Comparison) -> String {
-    format!(
-        "{}, level {}, n {}",
-        interval(comparison),
-        text::level(comparison.level),
-        comparison.blocks,
-    )
+    format!("{}, {}", interval(comparison), basis(comparison))
 }
 
-/// A median's doubt: `0.17 to 0.20, level 95.9%, n 20`, in the writing of `figure`.
-pub fn median_doubt(median: &Interval, figure: impl Fn(f64) -> String) -> String {
+/// What a comparison's interval rests on: `level 95.9%, n 20`.
+pub fn basis(comparison: &Comparison) -> String {
+    let level = text::level(comparison.level);
+    format!("level {level}, n {}", comparison.blocks)
+}
+
+/// A median's interval, `0.17 to 0.20` in the writing of `figure`, and what it rests on, `level
+/// 95.9%, n 20`. A single value has no interval.
+pub fn median_doubt(median: &Interval, figure: impl Fn(f64) -> String) -> [String; 2] {
     if median.n < 2 {
-        return format!("no interval, n {}", median.n);
+        return ["no interval".to_owned(), format!("n {}", median.n)];
     }
-    format!(
-        "{} to {}, level {}, n {}",
-        figure(median.low),
-        figure(median.high),
-        text::level(median.level),
-        median.n
-    )
+    let interval = format!("{} to {}", figure(median.low), figure(median.high));
+    let level = text::level(median.level);
+    [interval, format!("level {level}, n {}", median.n)]
 }
 
 /// Blocks of the run: the number of different blocks that any migration belongs to.

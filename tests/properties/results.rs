@@ -46,7 +46,7 @@ fn derived(results: &Results, input: &[u8]) {
         assert!(tax.level >= 0.0 && tax.level <= 1.0, "{tax:?}");
     }
     let _ = figures::warnings(results);
-    let table = report::console_table(results);
+    let table = report::console_table(&[results]);
     let stray = |c: char| c.is_control() && c != '\n';
     assert!(!table.contains(stray), "{table:?}");
     // A name may hold anything, written as it is or with escapes; no figure is ever a NaN.

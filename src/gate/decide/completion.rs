@@ -2,7 +2,7 @@
 
 use crate::gate::config::Strictness;
 use crate::gate::verdict::{Row, Tier, Verdict};
-use crate::gate::words::number;
+use crate::present::text::probability;
 use crate::stats::Permutation;
 
 /// How many migrations of an arm completed, to be decided with the rest.
@@ -28,9 +28,15 @@ impl Completion {
         let ([a, of_a], [b, of_b]) = (self.baseline, self.candidate);
         let counts = format!("{a} of {of_a} migrations completed before, {b} of {of_b} now");
         let (verdict, sentence) = if worse <= strictness.alpha {
-            (Verdict::Regressed, format!("{counts}, p {}", number(worse)))
+            (
+                Verdict::Regressed,
+                format!("{counts}, p {}", probability(worse)),
+            )
         } else if better <= strictness.alpha {
-            (Verdict::Improved, format!("{counts}, p {}", number(better)))
+            (
+                Verdict::Improved,
+                format!("{counts}, p {}", probability(better)),
+            )
         } else if b * of_a >= a * of_b {
             (Verdict::Pass, counts)
         } else {

@@ -1,80 +1,52 @@
 //! For CI systems that show test results.
 
-use crate::gate::verdict::{Report, Verdict};
+use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
+
+use crate::gate::verdict::{Report, Row, Verdict};
+use crate::present::text;
 
 /// One suite, one case a row: regressed fails, incomparable is an error, inconclusive is an error
 /// where it makes the whole inconclusive and skipped where it is only noted.
 pub(super) fn junit(report: &Report) -> String {
-    let count = |kind: &str| {
-        let those = report
-            .rows
-            .iter()
-            .filter(|r| element(r.verdict, r.blocking) == Some(kind));
-        those.count()
-    };
-    let mut out = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"migtax gate\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\">\n<properties>\n",
-        report.rows.len(),
-        count("failure"),
-        count("error"),
-        count("skipped")
-    );
+    let mut suite = TestSuite::new("migtax gate");
     for (name, value) in [
         ("verdict", report.verdict.name()),
         ("sentence", &report.sentence),
         ("baseline", &report.baseline),
         ("candidate", &report.candidate),
     ] {
-        out.push_str(&format!(
-            "<property name=\"{name}\" value=\"{}\"/>\n",
-            escaped(value)
-        ));
+        suite.add_property(Property::new(name, text::terminal(value)));
     }
-    out.push_str("</properties>\n");
-    for row in &report.rows {
-        out.push_str(&format!(
-            "<testcase classname=\"migtax.{}\" name=\"{}\">",
-            escaped(&row.arm),
-            escaped(&row.metric)
-        ));
-        let sentence = escaped(&row.sentence);
-        match element(row.verdict, row.blocking) {
-            Some(element) => out.push_str(&format!(
-                "<{element} message=\"{}: {sentence}\"/>",
-                row.verdict.name()
-            )),
-            None => out.push_str(&format!(
-                "<system-out>{}: {sentence}</system-out>",
-                row.verdict.name()
-            )),
-        }
-        out.push_str("</testcase>\n");
-    }
-    out.push_str("</testsuite>\n</testsuites>\n");
-    out
+    suite.add_test_cases(report.rows.iter().map(case));
+    let mut file = quick_junit::Report::unnamed();
+    file.add_test_suite(suite);
+    // Writing into memory fails for nothing that a report holds.
+    file.to_string()
+        .unwrap_or_else(|error| format!("<!-- {} -->\n", text::terminal(&error.to_string())))
 }
 
-fn element(verdict: Verdict, blocking: bool) -> Option<&'static str> {
-    match verdict {
+fn case(row: &Row) -> TestCase {
+    let why = text::terminal(&format!("{}: {}", row.verdict.name(), row.sentence));
+    let status = match row.verdict {
         Verdict::Pass | Verdict::Improved => None,
-        Verdict::Regressed => Some("failure"),
-        Verdict::Inconclusive if !blocking => Some("skipped"),
-        Verdict::Inconclusive | Verdict::Incomparable => Some("error"),
-    }
-}
-
-/// Escapes for XML 1.0; control characters, which it can't hold at all, become spaces.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
+        Verdict::Regressed => Some(TestCaseStatus::non_success(NonSuccessKind::Failure)),
+        Verdict::Inconclusive if !row.blocking => Some(TestCaseStatus::skipped()),
+        Verdict::Inconclusive | Verdict::Incomparable => {
+            Some(TestCaseStatus::non_success(NonSuccessKind::Error))
         }
-    }
-    out
+    };
+    let name = text::terminal(&row.metric);
+    let mut case = match status {
+        Some(mut status) => {
+            status.set_message(why);
+            TestCase::new(name, status)
+        }
+        None => {
+            let mut case = TestCase::new(name, TestCaseStatus::success());
+            case.set_system_out(why);
+            case
+        }
+    };
+    case.set_classname(format!("migtax.{}", text::terminal(&row.arm)));
+    case
 }

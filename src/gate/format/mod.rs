@@ -4,11 +4,13 @@ mod bencher;
 mod json;
 mod junit;
 mod markdown;
-mod text;
+mod terminal;
 
 pub use bencher::bencher;
 
-use super::verdict::{Figures, Report};
+use super::verdict::{Report, Row};
+use crate::present::table::{Cell, Column, Table};
+use crate::present::text;
 
 /// The formats of `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -27,7 +29,7 @@ impl Format {
     /// The report in this format, with a newline at its end.
     pub fn print(self, report: &Report) -> String {
         match self {
-            Format::Text => text::text(report),
+            Format::Text => terminal::terminal(report),
             Format::Json => json::json(report),
             Format::Markdown => markdown::markdown(report),
             Format::Junit => junit::junit(report),
@@ -35,32 +37,37 @@ impl Format {
     }
 }
 
-/// A figure with three significant digits.
-fn figure(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return format!("{value}");
-    }
-    let decimals = 2 - value.abs().log10().floor() as i32;
-    format!("{value:.*}", decimals.clamp(0, 12) as usize)
-}
-
-/// Baseline and candidate medians, the change, the smallest change that would have been found.
-fn columns(figures: Option<&Figures>) -> [String; 4] {
-    let Some(f) = figures else {
-        return [(); 4].map(|()| "-".to_owned());
+/// Every row: baseline and candidate medians, the change, the smallest change that would have been
+/// found, the verdict and why.
+fn table(report: &Report) -> Table {
+    let mut columns = ["arm", "metric"].map(Column::text).to_vec();
+    columns
+        .extend(["baseline", "candidate", "change", "finds"].map(|name| Column::figures(name, "")));
+    columns.extend([Column::text("verdict"), Column::sentences("why")]);
+    let row = |row: &Row| {
+        let figure = |value: Option<f64>, written: fn(f64) -> String| {
+            value.map_or_else(Cell::none, |value| Cell::figure(written(value), value))
+        };
+        let figures = row.figures.as_ref();
+        vec![
+            Cell::text(&row.arm),
+            Cell::text(&row.metric),
+            figure(figures.map(|f| f.baseline), text::sig3),
+            figure(figures.map(|f| f.candidate), text::sig3),
+            figure(figures.map(|f| f.change), text::signed_percent),
+            figure(figures.and_then(|f| f.detectable), text::percent),
+            Cell::text(row.verdict.name()),
+            Cell::text(&row.sentence),
+        ]
     };
-    [
-        figure(f.baseline),
-        figure(f.candidate),
-        super::words::signed(f.change),
-        f.detectable.map_or("-".to_owned(), super::words::percent),
-    ]
+    Table::new("gate", "", columns, report.rows.iter().map(row).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gate::simulate::{Simulation, raw};
+    use crate::gate::verdict::Verdict;
     use crate::gate::{Config, judge_runs};
 
     fn report() -> Report {
@@ -74,21 +81,8 @@ mod tests {
             seal: 1.5,
             ..Simulation::default()
         });
-        let names = ["old <1> & \"x\"|y".to_owned(), "new".to_owned()];
+        let names = ["old", "new"].map(str::to_owned);
         judge_runs(&base, &cand, &Config::built_in(), names)
-    }
-
-    #[test]
-    fn figures_keep_three_digits() {
-        let table = [
-            (0.08123, "0.0812"),
-            (12.345, "12.3"),
-            (1234.5, "1234"),
-            (0.0, "0"),
-        ];
-        for (value, expected) in table {
-            assert_eq!(figure(value), expected);
-        }
     }
 
     #[test]
@@ -104,21 +98,51 @@ mod tests {
     }
 
     #[test]
-    fn json_can_be_read_and_junit_is_escaped() {
+    fn json_can_be_read() {
         let report = report();
         let value: serde_json::Value = serde_json::from_str(&Format::Json.print(&report)).unwrap();
         assert_eq!(value["verdict"], "regressed");
         assert_eq!(value["exit_code"], 3);
         assert_eq!(value["rows"].as_array().unwrap().len(), report.rows.len());
+    }
+
+    #[test]
+    fn foreign_text_is_harmless_in_every_format() {
+        let mut report = report();
+        let evil = "old <1> & \"x\"|y\r\n@someone https://away.test \u{1b}[31m\u{fffe}`";
+        for text in [
+            &mut report.baseline,
+            &mut report.sentence,
+            &mut report.rows[0].sentence,
+        ] {
+            evil.clone_into(text);
+        }
+        report.rows[0].verdict = Verdict::Incomparable;
+        report.notes.push(evil.to_owned());
+
         let xml = Format::Junit.print(&report);
-        assert!(xml.contains("old &lt;1&gt; &amp; &quot;x&quot;|y"), "{xml}");
+        assert!(
+            xml.contains("value=\"old &lt;1&gt; &amp; &quot;x&quot;|y"),
+            "{xml}"
+        );
+        assert!(
+            !xml.contains(|c: char| (c < ' ' && c != '\n') || c == '\u{fffe}'),
+            "{xml:?}"
+        );
         assert_eq!(xml.matches("<testcase ").count(), report.rows.len());
         assert_eq!(xml.matches("</testcase>").count(), report.rows.len());
-        let table = Format::Markdown.print(&report);
+
+        let markdown = Format::Markdown.print(&report);
+        for live in ["<1>", "\"|y", "@someone", "https://", "\u{1b}", "\r"] {
+            assert!(!markdown.contains(live), "{live:?}: {markdown}");
+        }
         assert!(
-            table.contains("\\|y"),
-            "a bar would break the table: {table}"
+            markdown.contains("\\|y"),
+            "a bar would break the table: {markdown}"
         );
+
+        let text = Format::Text.print(&report);
+        assert!(!text.contains(['\u{1b}', '\r']), "{text:?}");
     }
 
     /// Checked against the published schema: objects of objects whose `value` is a number and

@@ -11,8 +11,8 @@ use std::path::Path;
 
 use super::config::Config;
 use super::verdict::{Figures, Report, Row, Tier, Verdict};
-use super::words::finely;
 use crate::error::Result;
+use crate::present::text::fine_percent;
 
 pub use file::{Case, Counts, Function, Host, SCHEMA_VERSION};
 
@@ -107,7 +107,7 @@ fn decide(a: &Case, b: &Case, threshold: f64) -> Row {
     } else {
         Verdict::Inconclusive
     };
-    let limit = format!("the threshold is {}", finely(threshold));
+    let limit = format!("the threshold is {}", fine_percent(threshold));
     let sentence = match verdict {
         _ if a.instructions == b.instructions && verdict == Verdict::Pass => {
             format!("{} instructions on both sides", a.instructions)
@@ -115,7 +115,7 @@ fn decide(a: &Case, b: &Case, threshold: f64) -> Row {
         Verdict::Inconclusive => format!(
             "{} where repetitions are {} apart; {limit}; count again with more --repetitions",
             moved(a, b, change),
-            finely(noise)
+            fine_percent(noise)
         ),
         Verdict::Pass => format!("{}; {limit}", moved(a, b, change)),
         _ => format!("{}; {limit}{}", moved(a, b, change), where_to(a, b)),
@@ -140,7 +140,7 @@ fn decide(a: &Case, b: &Case, threshold: f64) -> Row {
 
 fn moved(a: &Case, b: &Case, change: f64) -> String {
     let sign = if change >= 0.0 { "+" } else { "" };
-    let change = finely(change);
+    let change = fine_percent(change);
     format!(
         "{sign}{change} ({} to {} instructions)",
         a.instructions, b.instructions

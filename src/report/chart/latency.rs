@@ -4,7 +4,7 @@ use super::axes::{self, Plot, SMALL};
 use super::multiples::Sheet;
 use super::palette::Ink;
 use super::picture::{Anchor, Picture};
-use super::scale::{Kind, Scale};
+use super::scale::{Scale, Spread};
 use crate::arm::Arm;
 use crate::figures;
 use crate::present::text;
@@ -122,8 +122,8 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64
         )
     });
     let plot = sheet.panel(arm.arm().name(), &note);
-    let x = Scale::new(Kind::Linear, 0.0, end, (plot.left, plot.right));
-    let y = Scale::new(Kind::Log, low / 1.5, high * 1.5, (plot.bottom, plot.top));
+    let x = Scale::new(Spread::Linear, 0.0, end, (plot.left, plot.right));
+    let y = Scale::new(Spread::Log, low / 1.5, high * 1.5, (plot.bottom, plot.top));
     let picture = &mut sheet.picture;
     axes::y_axis(picture, &plot, &y, 5, "latency", |ns| compact(ns / 1e9));
     // Where the label before ends: one that would run into it is left out.

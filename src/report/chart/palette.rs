@@ -2,7 +2,7 @@
 
 use crate::arm::Arm;
 
-/// What a shape is drawn with. Arms keep their colour in light and dark; the other inks follow the
+/// What an element is drawn with. Arms keep their colour in light and dark; the other inks follow the
 /// page's theme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ink {

@@ -1,4 +1,4 @@
-//! A picture: shapes in a coordinate system of its own, of which a page shows a unit as a CSS
+//! A picture: elements in a coordinate system of its own, of which a page shows a unit as a CSS
 //! pixel. [`super::render`] draws it.
 
 use super::palette::Ink;
@@ -14,9 +14,9 @@ pub enum Anchor {
     End,
 }
 
-/// A shape. Lengths in units, `alpha` from 0 to 1.
+/// A element. Lengths in units, `alpha` from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Shape {
+pub(super) enum Element {
     Rect {
         at: (f64, f64),
         size: (f64, f64),
@@ -62,7 +62,7 @@ pub struct Picture {
     pub height: f64,
     /// What it shows, for readers who don't see it.
     pub label: String,
-    pub(super) shapes: Vec<Shape>,
+    pub(super) elements: Vec<Element>,
     pub(super) tips: Vec<Tip>,
 }
 
@@ -73,7 +73,7 @@ impl Picture {
             width,
             height,
             label: label.into(),
-            shapes: Vec::new(),
+            elements: Vec::new(),
             tips: Vec::new(),
         }
     }
@@ -81,7 +81,7 @@ impl Picture {
     /// A filled rectangle; nothing if a side isn't positive.
     pub fn rect(&mut self, at: (f64, f64), size: (f64, f64), ink: Ink, alpha: f64) {
         if size.0 > 0.0 && size.1 > 0.0 && all_finite(&[at, size]) {
-            self.shapes.push(Shape::Rect {
+            self.elements.push(Element::Rect {
                 at,
                 size,
                 ink,
@@ -111,7 +111,7 @@ impl Picture {
     /// A line through points.
     pub fn path(&mut self, points: Vec<(f64, f64)>, width: f64, ink: Ink, alpha: f64) {
         if points.len() > 1 && all_finite(&points) {
-            self.shapes.push(Shape::Path {
+            self.elements.push(Element::Path {
                 points,
                 width,
                 ink,
@@ -123,7 +123,7 @@ impl Picture {
     /// A filled circle.
     pub fn dot(&mut self, at: (f64, f64), radius: f64, ink: Ink, alpha: f64) {
         if all_finite(&[at]) {
-            self.shapes.push(Shape::Dot {
+            self.elements.push(Element::Dot {
                 at,
                 radius,
                 ink,
@@ -145,7 +145,7 @@ impl Picture {
     fn write(&mut self, at: (f64, f64), size: f64, anchor: Anchor, bold: bool, ink: Ink, t: &str) {
         if all_finite(&[at]) && !t.is_empty() {
             let text = t.to_owned();
-            self.shapes.push(Shape::Text {
+            self.elements.push(Element::Text {
                 at,
                 size,
                 anchor,

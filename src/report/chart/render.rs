@@ -1,6 +1,7 @@
 //! Pictures as SVG and PNG, by the same drawing code: one function generic over plotters'
 //! `DrawingBackend`.
 
+use maud::html;
 use plotters::prelude::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{
@@ -8,9 +9,8 @@ use plotters::style::{
 };
 
 use super::palette::{self, Ink};
-use super::picture::{Anchor, Picture, Shape, Tip};
+use super::picture::{Anchor, Element, Picture, Tip};
 use crate::error::{Error, Result};
-use crate::present::text;
 
 /// How a backend's coordinates and text differ from the picture's.
 struct Target {
@@ -55,14 +55,9 @@ impl Picture {
             self.draw(&mut backend, &SVG)?;
         }
         let head = format!("<svg width=\"{}\" height=\"{}\"", size.0, size.1);
-        out = out.replacen(
-            &head,
-            &format!(
-                "<svg role=\"img\" aria-label=\"{}\"",
-                text::html(&self.label)
-            ),
-            1,
-        );
+        let label = html! { (self.label) }.into_string();
+        let named = format!("<svg role=\"img\" aria-label=\"{label}\"");
+        out = out.replacen(&head, &named, 1);
         out = out
             .replace(" opacity=\"1\"", "")
             .replace(" stroke=\"none\"", "");
@@ -107,8 +102,8 @@ impl Picture {
 
     fn draw<DB: DrawingBackend>(&self, backend: &mut DB, target: &Target) -> Result<()> {
         fonts()?;
-        for shape in &self.shapes {
-            draw(backend, target, shape)?;
+        for element in &self.elements {
+            draw(backend, target, element)?;
         }
         backend.present().map_err(|error| cannot_draw(&error))
     }
@@ -138,14 +133,13 @@ impl Tip {
     fn svg(&self) -> String {
         let length = |value: f64| (value * SVG.scale).round() as i64;
         let at = |value: f64| length(value + PAD);
-        format!(
-            "<rect class=\"tip\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}</title></rect>\n",
-            at(self.at.0),
-            at(self.at.1),
-            length(self.size.0).max(1),
-            length(self.size.1).max(1),
-            text::html(&self.text)
-        )
+        let size = |value: f64| length(value).max(1);
+        html! {
+            rect class="tip" x=(at(self.at.0)) y=(at(self.at.1))
+                width=(size(self.size.0)) height=(size(self.size.1)) { title { (self.text) } }
+            "\n"
+        }
+        .into_string()
     }
 }
 
@@ -172,8 +166,8 @@ pub(crate) fn fonts() -> Result<()> {
     }
 }
 
-/// Draws one shape: the only place that knows plotters' drawing calls.
-fn draw<DB: DrawingBackend>(backend: &mut DB, target: &Target, shape: &Shape) -> Result<()> {
+/// Draws one element: the only place that knows plotters' drawing calls.
+fn draw<DB: DrawingBackend>(backend: &mut DB, target: &Target, element: &Element) -> Result<()> {
     let at = |(x, y): (f64, f64)| {
         let pixel = |units: f64| ((units + PAD) * target.scale).round() as i32;
         (pixel(x), pixel(y))
@@ -182,8 +176,8 @@ fn draw<DB: DrawingBackend>(backend: &mut DB, target: &Target, shape: &Shape) ->
         let (r, g, b) = ink.rgb();
         RGBColor(r, g, b)
     };
-    let drawn = match shape {
-        Shape::Rect {
+    let drawn = match element {
+        Element::Rect {
             at: corner,
             size,
             ink,
@@ -192,7 +186,7 @@ fn draw<DB: DrawingBackend>(backend: &mut DB, target: &Target, shape: &Shape) ->
             let end = (corner.0 + size.0, corner.1 + size.1);
             backend.draw_rect(at(*corner), at(end), &rgb(*ink).mix(*alpha).filled(), true)
         }
-        Shape::Path {
+        Element::Path {
             points,
             width,
             ink,
@@ -202,7 +196,7 @@ fn draw<DB: DrawingBackend>(backend: &mut DB, target: &Target, shape: &Shape) ->
             let style: ShapeStyle = rgb(*ink).mix(*alpha).stroke_width(width);
             backend.draw_path(points.iter().map(|point| at(*point)), &style)
         }
-        Shape::Dot {
+        Element::Dot {
             at: centre,
             radius,
             ink,
@@ -211,7 +205,7 @@ fn draw<DB: DrawingBackend>(backend: &mut DB, target: &Target, shape: &Shape) ->
             let radius = (radius * target.scale).round().max(1.0) as u32;
             backend.draw_circle(at(*centre), radius, &rgb(*ink).mix(*alpha).filled(), true)
         }
-        Shape::Text {
+        Element::Text {
             at: place,
             size,
             anchor,

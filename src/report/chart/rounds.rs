@@ -4,7 +4,7 @@ use super::axes::{self, Plot};
 use super::multiples::Sheet;
 use super::palette::Ink;
 use super::picture::Picture;
-use super::scale::{Kind, Scale};
+use super::scale::{Scale, Spread};
 use crate::arm::Arm;
 use crate::figures::Metric;
 use crate::present::text;
@@ -81,7 +81,7 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, migration: &Migration, most: f64)
         ..whole
     };
     let picture = &mut sheet.picture;
-    let x = Scale::new(Kind::Linear, 0.0, end, (whole.left, whole.right));
+    let x = Scale::new(Spread::Linear, 0.0, end, (whole.left, whole.right));
     if let Some(last) = rounds.iter().find(|r| r.kind == RoundKind::StopAndCopy) {
         let from = x.at(last.started_s);
         let width = (x.at(last.started_s + last.duration_s) - from).max(1.0);
@@ -93,7 +93,7 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, migration: &Migration, most: f64)
         );
     }
     let y = Scale::new(
-        Kind::LogFromZero,
+        Spread::LogFromZero,
         0.0,
         most * 1.5,
         (pages.bottom, pages.top),
@@ -113,7 +113,7 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, migration: &Migration, most: f64)
     let scale = Scale::from_zero(fastest, (rate.bottom, rate.top));
     axes::y_axis(picture, &rate, &scale, 3, "payload, GiB/s", axes::number);
     let (unit, factor) = if end < 1.0 { ("ms", 1e3) } else { ("s", 1.0) };
-    let shown = Scale::new(Kind::Linear, 0.0, end * factor, (rate.left, rate.right));
+    let shown = Scale::new(Spread::Linear, 0.0, end * factor, (rate.left, rate.right));
     let title = format!("time since the first harvest, {unit}");
     axes::x_axis(picture, &rate, &shown, 5, &title, axes::number);
     let steps: Vec<_> = rounds

@@ -2,7 +2,7 @@
 
 /// How values are spread over an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Spread {
     /// Evenly.
     Linear,
     /// By logarithm; values must be positive.
@@ -14,7 +14,7 @@ pub enum Kind {
 /// An axis from `low` at place `from` to `high` at place `to`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
-    kind: Kind,
+    spread: Spread,
     /// Smallest value.
     pub low: f64,
     /// Largest value.
@@ -24,10 +24,10 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// An axis of `kind`. An empty or reversed range is widened, so that a place always exists.
-    pub fn new(kind: Kind, low: f64, high: f64, (from, to): (f64, f64)) -> Self {
-        let (low, high) = match kind {
-            Kind::Log => {
+    /// An axis of `spread`. An empty or reversed range is widened, so that a place always exists.
+    pub fn new(spread: Spread, low: f64, high: f64, (from, to): (f64, f64)) -> Self {
+        let (low, high) = match spread {
+            Spread::Log => {
                 let low = if low > 0.0 && low.is_finite() {
                     low
                 } else {
@@ -42,7 +42,7 @@ impl Scale {
                     },
                 )
             }
-            Kind::Linear | Kind::LogFromZero => {
+            Spread::Linear | Spread::LogFromZero => {
                 let low = if low.is_finite() { low } else { 0.0 };
                 (
                     low,
@@ -55,7 +55,7 @@ impl Scale {
             }
         };
         Scale {
-            kind,
+            spread,
             low,
             high,
             from,
@@ -70,22 +70,22 @@ impl Scale {
         } else {
             1.0
         };
-        Scale::new(Kind::Linear, 0.0, high, places)
+        Scale::new(Spread::Linear, 0.0, high, places)
     }
 
-    fn spread(&self, value: f64) -> f64 {
-        match self.kind {
-            Kind::Linear => value,
-            Kind::Log => value.max(self.low * 1e-6).log10(),
-            Kind::LogFromZero => (1.0 + value.max(0.0)).log10(),
+    fn spread_out(&self, value: f64) -> f64 {
+        match self.spread {
+            Spread::Linear => value,
+            Spread::Log => value.max(self.low * 1e-6).log10(),
+            Spread::LogFromZero => (1.0 + value.max(0.0)).log10(),
         }
     }
 
     /// The place of a value; values beyond an end are put at that end.
     pub fn at(&self, value: f64) -> f64 {
         let value = value.clamp(self.low, self.high);
-        let share = (self.spread(value) - self.spread(self.low))
-            / (self.spread(self.high) - self.spread(self.low));
+        let share = (self.spread_out(value) - self.spread_out(self.low))
+            / (self.spread_out(self.high) - self.spread_out(self.low));
         self.from + share * (self.to - self.from)
     }
 
@@ -96,10 +96,10 @@ impl Scale {
 
     /// About `wanted` round values on the axis.
     pub fn ticks(&self, wanted: usize) -> Vec<f64> {
-        match self.kind {
-            Kind::Linear => linear_ticks(self.low, self.high, wanted),
-            Kind::Log => log_ticks(self.low, self.high, wanted),
-            Kind::LogFromZero => {
+        match self.spread {
+            Spread::Linear => linear_ticks(self.low, self.high, wanted),
+            Spread::Log => log_ticks(self.low, self.high, wanted),
+            Spread::LogFromZero => {
                 // No tick at 1: it would touch zero's.
                 let mut ticks = vec![0.0];
                 ticks.extend(decades(10.0, self.high, wanted));
@@ -185,18 +185,21 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_inside() {
-        let texts = |kind, low, high, wanted| -> Vec<String> {
-            Scale::new(kind, low, high, (0.0, 100.0))
+        let texts = |spread, low, high, wanted| -> Vec<String> {
+            Scale::new(spread, low, high, (0.0, 100.0))
                 .ticks(wanted)
                 .into_iter()
                 .map(tick_text)
                 .collect()
         };
-        assert_eq!(texts(Kind::Linear, 0.0, 0.27, 5), ["0", "0.1", "0.2"]);
-        assert_eq!(texts(Kind::Linear, 0.0, 41.0, 4), ["0", "20", "40"]);
-        assert_eq!(texts(Kind::Log, 0.9, 45.0, 6), ["1", "2", "5", "10", "20"]);
+        assert_eq!(texts(Spread::Linear, 0.0, 0.27, 5), ["0", "0.1", "0.2"]);
+        assert_eq!(texts(Spread::Linear, 0.0, 41.0, 4), ["0", "20", "40"]);
         assert_eq!(
-            texts(Kind::LogFromZero, 0.0, 40_000.0, 6),
+            texts(Spread::Log, 0.9, 45.0, 6),
+            ["1", "2", "5", "10", "20"]
+        );
+        assert_eq!(
+            texts(Spread::LogFromZero, 0.0, 40_000.0, 6),
             ["0", "10", "100", "1000", "10k"]
         );
     }
@@ -209,18 +212,18 @@ mod tests {
             (5.0, 1.0),
             (0.0, f64::INFINITY),
         ] {
-            for kind in [Kind::Linear, Kind::Log, Kind::LogFromZero] {
-                let scale = Scale::new(kind, low, high, (10.0, 90.0));
+            for spread in [Spread::Linear, Spread::Log, Spread::LogFromZero] {
+                let scale = Scale::new(spread, low, high, (10.0, 90.0));
                 for value in [0.0, 0.5, 1e12] {
                     let place = scale.at(value);
                     assert!(
                         (10.0..=90.0).contains(&place),
-                        "{kind:?} {low} {high}: {place}"
+                        "{spread:?} {low} {high}: {place}"
                     );
                 }
             }
         }
-        let scale = Scale::new(Kind::LogFromZero, 0.0, 99.0, (100.0, 0.0));
+        let scale = Scale::new(Spread::LogFromZero, 0.0, 99.0, (100.0, 0.0));
         assert_eq!(scale.at(0.0), 100.0);
         assert_eq!(scale.at(99.0), 0.0);
         assert!((scale.at(9.0) - 50.0).abs() < 1e-9);

@@ -3,7 +3,7 @@
 use super::axes::{self, HEAD, LABEL, Plot, SMALL, WIDTH};
 use super::palette::Ink;
 use super::picture::{Anchor, Picture};
-use super::scale::{Kind, Scale};
+use super::scale::{Scale, Spread};
 use crate::figures::{self, Metric};
 use crate::present::text;
 use crate::report::view::{self, ArmView};
@@ -104,7 +104,7 @@ fn draw_panel(
     plot: &Plot,
     range: (f64, f64),
 ) {
-    let scale = Scale::new(Kind::Log, range.0, range.1, (plot.left, plot.right));
+    let scale = Scale::new(Spread::Log, range.0, range.1, (plot.left, plot.right));
     picture.bold(
         (plot.left, plot.top - 8.0),
         LABEL,

@@ -1,9 +1,8 @@
 //! What each figure means: one click from every heading.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 use crate::figures::{Definition, Metric};
-use crate::present::text;
 
 /// What holds for every metric.
 const GENERAL: [Definition; 5] = [
@@ -65,20 +64,21 @@ fn all() -> Vec<&'static Definition> {
     all
 }
 
-/// The definitions for a page.
-pub fn html() -> String {
-    let mut out = String::from("<dl class=\"definitions\">\n");
-    for definition in all() {
-        let _ = writeln!(
-            out,
-            "<dt id=\"def-{}\">{}</dt><dd>{}</dd>",
-            definition.anchor,
-            text::html(definition.term),
-            text::html(definition.text)
-        );
+/// The definitions' section of a page.
+pub fn section() -> Markup {
+    html! {
+        section id="definitions" {
+            h2 { "Definitions" }
+            dl class="definitions" {
+                @for definition in all() {
+                    "\n"
+                    dt id={ "def-" (definition.anchor) } { (definition.term) }
+                    dd { (definition.text) }
+                }
+            }
+        }
+        "\n"
     }
-    out.push_str("</dl>\n");
-    out
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn every_metric_is_defined_on_the_page_once() {
-        let page = html();
+        let page = section().into_string();
         for metric in Metric::all() {
             let anchor = format!("<dt id=\"def-{}\">", metric.row().definition.anchor);
             assert_eq!(page.matches(&anchor).count(), 1, "{metric:?}");

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
 use crate::arm::Arm;
 use crate::error::Result;
-use crate::present::text::html;
 use crate::report::chart::Figure;
 use crate::report::chart::palette::{self, Ink};
 
@@ -19,8 +20,8 @@ const DARK: [&str; 7] = [
     "#E8EAED", "#A4ACB5", "#30363D", "#14181D", "#9AA2AB", "#6B737C", "#454C54",
 ];
 
-/// A whole document.
-pub fn document(title: &str, body: &str) -> String {
+/// A whole document. Control characters, which HTML can't hold, are replaced in all of it.
+pub fn document(title: &str, body: &Markup) -> String {
     let mut inks = String::from(":root{");
     for (ink, name) in Ink::THEMED {
         let _ = write!(inks, "--{name}:{};", palette::hex(ink.rgb()));
@@ -31,38 +32,50 @@ pub fn document(title: &str, body: &str) -> String {
     }
     inks.push_str("}}\n");
     for arm in Arm::all() {
-        let _ = write!(
-            inks,
-            ".{}{{--arm:{}}}",
-            arm.name(),
-            palette::hex(arm.row().colour)
-        );
+        let colour = palette::hex(arm.row().colour);
+        let _ = write!(inks, ".{}{{--arm:{colour}}}", arm.name());
     }
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{}</title>\n<style>\n{inks}\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n\
-         <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
-        html(POLICY),
-        html(title),
-    )
+    let document = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                style { "\n" (PreEscaped(inks)) "\n" (PreEscaped(STYLE)) }
+            }
+            "\n"
+            body {
+                main { "\n" (body) }
+                script { "\n" (PreEscaped(SCRIPT)) }
+            }
+        }
+        "\n"
+    };
+    let forbidden = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    document.into_string().replace(forbidden, "\u{fffd}")
 }
 
-/// A chart with its caption. The wrapper scrolls where the screen is narrower than the chart is
+/// Charts with their captions. The wrapper scrolls where the screen is narrower than the chart is
 /// legible.
 ///
 /// # Errors
 ///
 /// A chart that can't be drawn.
-pub fn figure(out: &mut String, chart: &Figure) -> Result<()> {
-    let _ = writeln!(
-        out,
-        "<figure id=\"{}\"><div class=\"scroll\" tabindex=\"0\">{}</div><figcaption>{}</figcaption></figure>",
-        html(&chart.name),
-        chart.picture.svg()?,
-        html(&chart.caption)
-    );
-    Ok(())
+pub fn figures(charts: &[Figure]) -> Result<Markup> {
+    let svgs = charts.iter().map(|chart| chart.picture.svg());
+    let svgs = svgs.collect::<Result<Vec<String>>>()?;
+    Ok(html! {
+        div class="figures" {
+            @for (chart, svg) in charts.iter().zip(svgs) {
+                "\n"
+                figure id=(chart.name) {
+                    div class="scroll" tabindex="0" { (PreEscaped(svg)) }
+                    figcaption { (chart.caption) }
+                }
+            }
+        }
+    })
 }

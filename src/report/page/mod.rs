@@ -7,12 +7,12 @@ pub mod first;
 pub mod frame;
 pub mod tables;
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 use super::chart::Figure;
 use super::view;
 use crate::error::Result;
-use crate::present::text::{self, html};
+use crate::present::text;
 use crate::results::Results;
 
 /// A run's page.
@@ -21,82 +21,62 @@ use crate::results::Results;
 ///
 /// A chart that can't be drawn.
 pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
-    let mut body = first::screen(results);
-    body.push_str("<section id=\"charts\"><h2>Charts</h2><div class=\"figures\">\n");
-    for chart in charts {
-        frame::figure(&mut body, chart)?;
-    }
-    let missing = missing(charts);
-    let _ = writeln!(body, "</div>{missing}</section>");
-
-    body.push_str("<section id=\"tables\"><h2>Figures</h2>\n");
-    let _ = writeln!(
-        body,
-        "<p class=\"note\">Headings lead to definitions; click the arrow in one to sort. {}</p>",
-        html(view::sides_note(results))
-    );
-    for table in [
-        tables::taxes(results),
-        tables::over_copy(results),
-        tables::overview(results),
-        tables::stages(results),
-        tables::downtimes(results),
-        tables::guests(results),
-    ] {
-        if !table.rows.is_empty() {
-            body.push_str(&table.html());
+    let title = results.scenario.title();
+    let analysis = results.scenario.analysis.split("\n\n").map(str::trim);
+    let migrations = tables::migrations(results);
+    let body = html! {
+        (first::screen(results))
+        section id="charts" { h2 { "Charts" } (frame::figures(charts)?) (missing(charts)) }
+        "\n"
+        section id="tables" {
+            h2 { "Figures" }
+            p class="note" {
+                "Headings lead to definitions; click the arrow in one to sort. "
+                (view::sides_note(results))
+            }
+            @for table in [
+                tables::taxes(results),
+                tables::over_copy(results),
+                tables::overview(results),
+                tables::stages(results),
+                tables::downtimes(results),
+                tables::guests(results),
+            ] {
+                @if !table.rows.is_empty() { (table.html()) }
+            }
+            details id="raw" {
+                summary { "All " (migrations.rows.len()) " migrations" }
+                (migrations.html())
+            }
         }
-    }
-    let all = tables::migrations(results);
-    let _ = writeln!(
-        body,
-        "<details id=\"raw\"><summary>All {} migrations</summary>{}</details></section>",
-        all.rows.len(),
-        all.html()
-    );
-
-    body.push_str("<section id=\"run\"><h2>The run</h2>\n");
-    let _ = writeln!(
-        body,
-        "<h3>Scenario {}</h3>",
-        html(&results.scenario.title())
-    );
-    for paragraph in results
-        .scenario
-        .analysis
-        .split("\n\n")
-        .filter(|p| !p.trim().is_empty())
-    {
-        let _ = writeln!(body, "<p class=\"analysis\">{}</p>", html(paragraph.trim()));
-    }
-    if !results.command.is_empty() {
-        let _ = writeln!(
-            body,
-            "<h3>Repeat this run</h3><pre id=\"command\"><code>{}</code></pre>",
-            html(&text::shell(&results.command))
-        );
-    }
-    body.push_str(&context::arms(results).html());
-    body.push_str("<div class=\"pair\">");
-    body.push_str(&context::host(results).html());
-    body.push_str(&context::scenario(results).html());
-    body.push_str("</div></section>\n<section id=\"definitions\"><h2>Definitions</h2>\n");
-    body.push_str(&definitions::html());
-    body.push_str("</section>\n");
-    let title = format!("{}: migtax", results.scenario.title());
-    Ok(frame::document(&title, &body))
+        "\n"
+        section id="run" {
+            h2 { "The run" }
+            h3 { "Scenario " (title) }
+            @for paragraph in analysis.filter(|paragraph| !paragraph.is_empty()) {
+                p class="analysis" { (paragraph) }
+            }
+            @if !results.command.is_empty() {
+                h3 { "Repeat this run" }
+                pre id="command" { code { (text::shell(&results.command)) } }
+            }
+            (context::arms(results).html())
+            div class="pair" { (context::host(results).html()) (context::scenario(results).html()) }
+        }
+        "\n"
+        (definitions::section())
+    };
+    Ok(frame::document(&format!("{title}: migtax"), &body))
 }
 
 /// A sentence on the charts that this run has nothing to show in.
-fn missing(charts: &[Figure]) -> String {
+fn missing(charts: &[Figure]) -> Markup {
     let absent: Vec<&str> = super::chart::names()
         .filter(|name| charts.iter().all(|chart| chart.name != *name))
         .collect();
-    if absent.is_empty() {
-        return String::new();
+    html! {
+        @if !absent.is_empty() {
+            p class="note" { "Nothing to draw in this run: " (absent.join(", ")) "." }
+        }
     }
-    format!(
-        "<p class=\"note\">Nothing to draw in this run: {}.</p>",
-        absent.join(", ")
-    )
 }

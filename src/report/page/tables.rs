@@ -4,35 +4,11 @@ use crate::arm::Arm;
 use crate::figures::{self, Metric};
 use crate::present::table::{Cell, Column, Table};
 use crate::present::text;
+use crate::report::cells;
 use crate::report::chart::cpu::{self, Stage};
 use crate::report::view::{self, ArmView, Basis};
 use crate::results::{Latency, Migration, Results};
-use crate::stats::Interval;
 use Figure::{Derived, Exact, Recorded};
-
-/// A median as a cell, its interval under it.
-fn median_cell(median: Option<Interval>, figure: impl Fn(f64) -> String) -> Cell {
-    median.map_or_else(Cell::none, |m| {
-        Cell::figure(figure(m.median), m.median).under(view::median_doubt(&m, figure))
-    })
-}
-
-fn table(id: &str, caption: &str, columns: Vec<Column>, rows: Vec<Vec<Cell>>) -> Table {
-    Table {
-        id: id.to_owned(),
-        caption: caption.to_owned(),
-        columns,
-        rows,
-    }
-}
-
-/// The median of a metric, or of a part of it, as a cell in the metric's shown unit.
-fn metric_cell(median: Option<Interval>, metric: Metric) -> Cell {
-    median.map_or_else(Cell::none, |m| {
-        let figure = |value| view::figure(metric, value);
-        Cell::figure(figure(m.median), metric.shown(m.median)).under(view::median_doubt(&m, figure))
-    })
-}
 
 /// Ratios to `plain` of every other arm.
 pub fn taxes(results: &Results) -> Table {
@@ -65,15 +41,15 @@ fn ratios(results: &Results, against: Arm, id: &str, caption: &str) -> Table {
                 name = name.under(arm.outcome());
             }
             let mut row = vec![name];
-            row.extend(ratios.into_iter().map(|ratio| {
-                ratio.map_or_else(Cell::none, |c| {
-                    Cell::figure(text::tax(c.ratio), c.ratio).under(view::doubt(c))
-                })
-            }));
+            row.extend(
+                ratios
+                    .into_iter()
+                    .map(|c| c.map_or_else(Cell::none, cells::tax)),
+            );
             row
         })
         .collect();
-    table(id, caption, columns, rows)
+    Table::new(id, caption, columns, rows)
 }
 
 /// The metrics that stand beside every arm's outcome.
@@ -115,12 +91,12 @@ pub fn overview(results: &Results) -> Table {
             row.extend(
                 OVERVIEW
                     .iter()
-                    .map(|metric| metric_cell(arm.metric(*metric), *metric)),
+                    .map(|metric| cells::metric(arm.metric(*metric), *metric)),
             );
             row
         })
         .collect();
-    table(
+    Table::new(
         "overview-table",
         "Every arm: outcome and medians over migrations",
         columns,
@@ -144,12 +120,12 @@ pub fn stages(results: &Results) -> Table {
         .map(|arm| {
             let mut row = vec![Cell::arm(arm.arm())];
             row.extend(stages.iter().map(|(_, stage)| {
-                median_cell(arm.median(|m| cpu::per_gib(m, *stage)), text::sig3)
+                cells::median(arm.median(|m| cpu::per_gib(m, *stage)), text::sig3)
             }));
             row
         })
         .collect();
-    table(
+    Table::new(
         "stage-table",
         "CPU seconds per GiB of page payload by stage, medians; socket work (transmit, receive) is mixed between the sides on loopback",
         columns,
@@ -178,14 +154,14 @@ pub fn downtimes(results: &Results) -> Table {
         .map(|arm| {
             let mut row = vec![
                 Cell::arm(arm.arm()),
-                metric_cell(arm.metric(METRIC), METRIC),
+                cells::metric(arm.metric(METRIC), METRIC),
             ];
             let parts = PARTS.map(|(_, part)| arm.median(|m| Some(part(m))));
-            row.extend(parts.map(|part| metric_cell(part, METRIC)));
+            row.extend(parts.map(|part| cells::metric(part, METRIC)));
             row
         })
         .collect();
-    table("downtime-table", "Downtime by part, medians", columns, rows)
+    Table::new("downtime-table", "Downtime by part, medians", columns, rows)
 }
 
 /// The guest's view: schedule kept and write latency before, during and after.
@@ -223,7 +199,7 @@ pub fn guests(results: &Results) -> Table {
             let kept = arm.median(|m| Some(m.guest.schedule_kept));
             let mut row = vec![
                 Cell::arm(arm.arm()),
-                median_cell(kept, |v| text::sig3(v * 100.0)),
+                cells::median(kept, |v| text::sig3(v * 100.0)),
             ];
             for (_, window) in WINDOWS {
                 for (_, percentile) in PERCENTILES {
@@ -231,13 +207,13 @@ pub fn guests(results: &Results) -> Table {
                         let latency = window(m);
                         (latency.count > 0).then(|| percentile(latency) as f64)
                     });
-                    row.push(median_cell(value, |v| text::sig3(v / 1e3)));
+                    row.push(cells::median(value, |v| text::sig3(v / 1e3)));
                 }
             }
             row
         })
         .collect();
-    table(
+    Table::new(
         "guest-table",
         "Guest write latency against the intended time, medians over migrations",
         columns,
@@ -347,7 +323,7 @@ pub fn migrations(results: &Results) -> Table {
             row
         })
         .collect();
-    table(
+    Table::new(
         "migration-table",
         "Every migration, in the order in which they ran",
         columns,

@@ -12,7 +12,7 @@ use crate::scenario::{self, ClockKind};
 
 /// One of the runs put side by side.
 #[derive(Debug, Clone)]
-pub struct Run<'a> {
+pub struct RunView<'a> {
     /// Its number on the page, from 1.
     pub number: usize,
     /// Its folder's name.
@@ -25,14 +25,14 @@ pub struct Run<'a> {
     pub machine: BTreeMap<String, String>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> RunView<'a> {
     /// A run by its place among the runs.
     pub fn new(index: usize, folder: String, results: &'a Results) -> Self {
         let conditions = scenario::conditions(&results.scenario)
             .into_iter()
             .map(|(path, value)| (path, scalar(&value)))
             .collect();
-        Run {
+        RunView {
             number: index + 1,
             folder,
             results,
@@ -47,25 +47,25 @@ impl<'a> Run<'a> {
     }
 
     /// Whether both ran on the same machine, as far as it describes itself.
-    pub fn same_machine(&self, other: &Run<'_>) -> bool {
+    pub fn same_machine(&self, other: &RunView<'_>) -> bool {
         same_machine(&self.results.host, &other.results.host).is_none()
     }
 
     /// Whether both migrated the same guest in the same way.
-    pub fn same_conditions(&self, other: &Run<'_>) -> bool {
+    pub fn same_conditions(&self, other: &RunView<'_>) -> bool {
         self.conditions == other.conditions
     }
 
     /// What may be compared between two runs.
-    pub fn comparable(&self, other: &Run<'_>) -> Comparable {
+    pub fn comparable(&self, other: &RunView<'_>) -> Comparable {
         let schema =
             results::same_meaning(self.results.schema_version, other.results.schema_version);
         match (self.same_machine(other), self.same_conditions(other)) {
-            _ if !schema => Comparable::Nothing,
+            _ if !schema => Comparable::Taxes,
             (true, true) => Comparable::Everything,
             (_, true) if self.exact() && other.exact() => Comparable::Counts,
             (true, false) if self.differing(other).len() == 1 => Comparable::Swept,
-            _ => Comparable::Nothing,
+            _ => Comparable::Taxes,
         }
     }
 
@@ -75,7 +75,7 @@ impl<'a> Run<'a> {
     }
 
     /// Paths of conditions in which two runs differ, those of one model together.
-    pub fn differing(&self, other: &Run<'_>) -> Vec<String> {
+    pub fn differing(&self, other: &RunView<'_>) -> Vec<String> {
         let paths = self.conditions.keys().chain(other.conditions.keys());
         let mut differing: Vec<String> = paths
             .filter(|path| self.conditions.get(*path) != other.conditions.get(*path))
@@ -110,6 +110,12 @@ fn machine(host: &MachineInfo) -> BTreeMap<String, String> {
                 .unwrap_or_else(|| "not readable".to_owned()),
         ),
         (
+            "destination",
+            host.destination
+                .clone()
+                .unwrap_or_else(|| "this machine".to_owned()),
+        ),
+        (
             "virtual machine",
             if host.hypervisor { "yes" } else { "no" }.to_owned(),
         ),
@@ -127,8 +133,8 @@ pub enum Comparable {
     Swept,
     /// Different machines, one scenario under the virtual clock: pages, rounds, records and bytes.
     Counts,
-    /// Nothing.
-    Nothing,
+    /// Different machines or scenarios: ratios that each run took within itself.
+    Taxes,
 }
 
 impl Comparable {
@@ -140,15 +146,17 @@ impl Comparable {
             Comparable::Counts => {
                 "exact counts only (virtual clock): pages, rounds, records, bytes; no times, no CPU"
             }
-            Comparable::Nothing => "nothing: each stands for itself",
+            Comparable::Taxes => {
+                "taxes alone, each taken within its own run: no times, no CPU, no counts"
+            }
         }
     }
 }
 
 /// Runs of one machine and one scenario, in order of their start. Groups in order of their first
 /// run; a group may hold one run.
-pub fn repeats<'r, 'a>(runs: &'r [Run<'a>]) -> Vec<Vec<&'r Run<'a>>> {
-    let mut groups: Vec<Vec<&Run<'_>>> = Vec::new();
+pub fn repeats<'r, 'a>(runs: &'r [RunView<'a>]) -> Vec<Vec<&'r RunView<'a>>> {
+    let mut groups: Vec<Vec<&RunView<'_>>> = Vec::new();
     for run in runs {
         match groups
             .iter_mut()
@@ -170,7 +178,7 @@ pub struct Sweep<'r, 'a> {
     /// What is swept: `migration.record`.
     pub path: &'static str,
     /// The runs by rising value.
-    pub runs: Vec<(f64, &'r Run<'a>)>,
+    pub runs: Vec<(f64, &'r RunView<'a>)>,
     /// What the other runs of the page have otherwise, to tell sweeps of one value apart.
     pub fixed: Vec<(String, String)>,
 }
@@ -207,7 +215,7 @@ fn peak_to_mean(arrival: &Value) -> Option<f64> {
 }
 
 /// Every sweep among the runs.
-pub fn sweeps<'r, 'a>(runs: &'r [Run<'a>]) -> Vec<Sweep<'r, 'a>> {
+pub fn sweeps<'r, 'a>(runs: &'r [RunView<'a>]) -> Vec<Sweep<'r, 'a>> {
     let mut sweeps = Vec::new();
     let mut varying: Vec<&String> = runs
         .iter()
@@ -221,12 +229,12 @@ pub fn sweeps<'r, 'a>(runs: &'r [Run<'a>]) -> Vec<Sweep<'r, 'a>> {
     varying.sort();
     varying.dedup();
     for (path, value) in SWEPT {
-        let mut groups: Vec<Vec<(f64, &Run<'_>)>> = Vec::new();
+        let mut groups: Vec<Vec<(f64, &RunView<'_>)>> = Vec::new();
         for run in runs {
             let Some(at) = value(run.results) else {
                 continue;
             };
-            let belongs = |other: &Run<'_>| {
+            let belongs = |other: &RunView<'_>| {
                 run.same_machine(other)
                     && run.differing(other).iter().all(|differs| differs == path)
             };

@@ -5,8 +5,11 @@ pub mod group;
 pub mod tables;
 pub mod trend;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+
+use maud::html;
 
 use super::answer;
 use super::chart::{self, Figure};
@@ -15,9 +18,9 @@ use super::staging::{self, File};
 use super::view;
 use crate::error::Result;
 use crate::figures::Metric;
-use crate::present::text::{self, html};
+use crate::present::text;
 use crate::results::Results;
-use group::{Comparable, Run};
+use group::{Comparable, RunView};
 
 /// Writes a page that puts runs side by side, its PNGs and `summary.md` into `folder`; returns the
 /// files' paths, `index.html` last. Each run is named by the folder that its results.json is in.
@@ -53,10 +56,10 @@ pub fn page_of(runs: &[(PathBuf, Results)]) -> Result<String> {
     page(&runs, &charts(&runs))
 }
 
-fn numbered(runs: &[(PathBuf, Results)]) -> Vec<Run<'_>> {
+fn numbered(runs: &[(PathBuf, Results)]) -> Vec<RunView<'_>> {
     runs.iter()
         .enumerate()
-        .map(|(index, (path, results))| Run::new(index, folder_name(path), results))
+        .map(|(index, (path, results))| RunView::new(index, folder_name(path), results))
         .collect()
 }
 
@@ -71,7 +74,7 @@ fn folder_name(results_file: &Path) -> String {
         )
 }
 
-fn charts(runs: &[Run<'_>]) -> Vec<Figure> {
+fn charts(runs: &[RunView<'_>]) -> Vec<Figure> {
     let mut charts = Vec::new();
     let mut add = |name: &str, caption: String, picture| {
         let n = charts
@@ -89,6 +92,8 @@ fn charts(runs: &[Run<'_>]) -> Vec<Figure> {
             picture,
         });
     };
+    // The most runs that one chart shows.
+    let mut covered = 0;
     for sweep in group::sweeps(runs) {
         if let Some(picture) = trend::sweep(&sweep) {
             let name = format!("sweep-{}", sweep.path.rsplit('.').next().unwrap_or("value"));
@@ -96,6 +101,7 @@ fn charts(runs: &[Run<'_>]) -> Vec<Figure> {
                            Loopback mixes socket CPU between the two sides."
                 .to_owned();
             add(&name, caption, picture);
+            covered = covered.max(sweep.runs.len());
         }
     }
     for repeats in group::repeats(runs).iter().filter(|runs| runs.len() > 1) {
@@ -106,13 +112,23 @@ fn charts(runs: &[Run<'_>]) -> Vec<Figure> {
                 repeats[0].results.scenario.title()
             );
             add("trend", caption, picture);
+            covered = covered.max(repeats.len());
         }
+    }
+    let everyone: Vec<&RunView<'_>> = runs.iter().collect();
+    if covered < runs.len()
+        && let Some(picture) = trend::side_by_side(&everyone)
+    {
+        let caption = "Ratios to plain, each taken within its own run, of the arms that more than \
+                       one run measured. Where runs differ in more than one value, a difference \
+                       between ratios says that something changed, not what.";
+        add("taxes", caption.to_owned(), picture);
     }
     charts
 }
 
 /// What the page opens with.
-fn headline(runs: &[Run<'_>]) -> String {
+fn headline(runs: &[RunView<'_>]) -> String {
     let pairs: Vec<Comparable> = runs
         .iter()
         .enumerate()
@@ -122,8 +138,8 @@ fn headline(runs: &[Run<'_>]) -> String {
     let n = runs.len();
     if all(Comparable::Everything) {
         format!("{n} runs of one scenario on one machine: times, CPU and ratios may be compared")
-    } else if all(Comparable::Nothing) {
-        format!("{n} runs that may not be compared: each stands for itself")
+    } else if all(Comparable::Taxes) {
+        format!("{n} runs that may not be compared but for their taxes, each within its own run")
     } else if all(Comparable::Counts) {
         format!("{n} runs of one scenario on different machines: only exact counts may be compared")
     } else if all(Comparable::Swept) {
@@ -133,91 +149,68 @@ fn headline(runs: &[Run<'_>]) -> String {
     }
 }
 
-fn page(runs: &[Run<'_>], charts: &[Figure]) -> Result<String> {
-    let everyone: Vec<&Run<'_>> = runs.iter().collect();
-    let mut body = format!(
-        "<header><p class=\"kicker\">Runs side by side</p><h1>{}</h1></header>\n",
-        html(&headline(runs))
-    );
-    body.push_str("<section id=\"runs\">\n<ul class=\"answers\">\n");
-    // More answers than fit a screen stand in the tables alone.
-    for run in runs.iter().filter(|_| runs.len() <= 4) {
-        let _ = writeln!(
-            body,
-            "<li><b>{}</b> {}</li>",
-            html(&run.label()),
-            html(&answer::headline(run.results))
-        );
-    }
-    body.push_str("</ul>\n");
-    body.push_str(&tables::runs(runs).html());
-    body.push_str(&tables::comparability(runs).html());
+fn page(runs: &[RunView<'_>], charts: &[Figure]) -> Result<String> {
     let differences = tables::differences(runs);
-    if !differences.rows.is_empty() {
-        body.push_str(&differences.html());
-    }
-    body.push_str("</section>\n");
-    if !charts.is_empty() {
-        body.push_str("<section id=\"charts\"><h2>Charts</h2><div class=\"figures\">\n");
-        for chart in charts {
-            frame::figure(&mut body, chart)?;
+    let taxes = tables::taxes(runs);
+    let sides: BTreeSet<&str> = runs
+        .iter()
+        .map(|run| view::sides_note(run.results))
+        .collect();
+    let anchor = |metric: Metric| metric.label().replace(' ', "-");
+    let body = html! {
+        header { p class="kicker" { "Runs side by side" } h1 { (headline(runs)) } }
+        "\n"
+        section id="runs" {
+            ul class="answers" {
+                // More answers than fit a screen stand in the tables alone.
+                @for run in runs.iter().filter(|_| runs.len() <= 4) {
+                    li { b { (run.label()) } " " (answer::headline(run.results)) }
+                }
+            }
+            (tables::runs(runs).html())
+            (tables::comparability(runs).html())
+            @if !differences.rows.is_empty() { (differences.html()) }
         }
-        body.push_str("</div></section>\n");
-    }
-    let _ = writeln!(
-        body,
-        "<section id=\"tables\"><h2>Figures</h2><p class=\"note\">{}</p>",
-        html(view::LOOPBACK_NOTE)
-    );
-    for metric in Metric::compared() {
-        let name = metric.label().replace(' ', "-");
-        body.push_str(&tables::taxes(&everyone, metric, &format!("tax-{name}")).html());
-    }
-    for (index, repeats) in group::repeats(runs).iter().enumerate() {
-        if repeats.len() < 2 {
-            continue;
+        "\n"
+        @if !charts.is_empty() {
+            section id="charts" { h2 { "Charts" } (frame::figures(charts)?) }
+            "\n"
         }
-        let _ = writeln!(
-            body,
-            "<h3>Runs of {} on one machine</h3>",
-            html(&repeats[0].results.scenario.title())
-        );
-        for metric in Metric::compared() {
-            let name = metric.label().replace(' ', "-");
-            body.push_str(
-                &tables::medians(repeats, metric, &format!("median-{index}-{name}")).html(),
-            );
+        section id="tables" {
+            h2 { "Figures" }
+            @for note in sides { p class="note" { (note) } }
+            @if !taxes.rows.is_empty() { (taxes.html()) }
+            @if let Some(alone) = tables::alone(runs) { p class="note" { (alone) } }
+            @for (index, repeats) in group::repeats(runs).iter().enumerate() {
+                @if repeats.len() > 1 {
+                    h3 { "Runs of " (repeats[0].results.scenario.title()) " on one machine" }
+                    @for metric in Metric::compared() {
+                        @let id = format!("median-{index}-{}", anchor(metric));
+                        (tables::medians(repeats, metric, &id).html())
+                    }
+                }
+            }
+            @if let Some(counts) = tables::counts(runs) { (counts.html()) }
         }
-    }
-    if let Some(counts) = tables::counts(runs) {
-        body.push_str(&counts.html());
-    }
-    body.push_str("</section>\n<section id=\"definitions\"><h2>Definitions</h2>\n");
-    body.push_str(&definitions::html());
-    body.push_str("</section>\n");
+        "\n"
+        (definitions::section())
+    };
     Ok(frame::document("Runs side by side: migtax", &body))
 }
 
-fn summary(runs: &[Run<'_>]) -> String {
-    let everyone: Vec<&Run<'_>> = runs.iter().collect();
+fn summary(runs: &[RunView<'_>]) -> String {
     let mut out = format!("**{}**\n\n", text::markdown(&headline(runs)));
     let _ = writeln!(out, "{}", tables::runs(runs).markdown());
     let _ = writeln!(out, "{}", tables::comparability(runs).markdown());
-    for metric in [
-        Metric::SOURCE_CPU_PER_GIB,
-        Metric::DESTINATION_CPU_PER_GIB,
-        Metric::TOTAL_TIME,
-    ] {
-        let table = tables::taxes(&everyone, metric, "tax");
-        let _ = writeln!(
-            out,
-            "{}\n\n{}",
-            text::markdown(&table.caption),
-            table.markdown()
-        );
+    let taxes = tables::taxes(runs);
+    if !taxes.rows.is_empty() {
+        let _ = writeln!(out, "{}", taxes.markdown());
+    }
+    if let Some(alone) = tables::alone(runs) {
+        let _ = writeln!(out, "{}\n", text::markdown(&alone));
     }
     if let Some(counts) = tables::counts(runs) {
-        let _ = writeln!(out, "{}\n\n{}", counts.caption, counts.markdown());
+        let _ = writeln!(out, "{}", counts.markdown());
     }
     out
 }

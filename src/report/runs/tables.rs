@@ -2,26 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::group::{self, Comparable, Run};
+use super::group::{self, Comparable, RunView};
 use crate::arm::Arm;
 use crate::figures::Metric;
 use crate::present::table::{Cell, Column, Table};
-use crate::present::text;
-use crate::report::view;
+use crate::report::cells;
+use crate::report::view::{self, ArmView};
 use crate::results::{self, Migration, OutcomeStatus};
 use crate::stats::Interval;
 
-fn table(id: &str, caption: String, columns: Vec<Column>, rows: Vec<Vec<Cell>>) -> Table {
-    Table {
-        id: id.to_owned(),
-        caption,
-        columns,
-        rows,
-    }
-}
-
 /// What was run where.
-pub fn runs(runs: &[Run<'_>]) -> Table {
+pub fn runs(runs: &[RunView<'_>]) -> Table {
     let names = [
         "run", "started", "scenario", "CPU", "kernel", "migtax", "blocks", "warnings",
     ];
@@ -46,80 +37,67 @@ pub fn runs(runs: &[Run<'_>]) -> Table {
             ]
         })
         .collect();
-    table(
+    Table::new(
         "run-table",
-        "The runs".to_owned(),
+        "The runs",
         names.map(Column::text).to_vec(),
         rows,
     )
 }
 
-fn numbers<'r, 'a: 'r>(runs: impl Iterator<Item = &'r Run<'a>>) -> String {
+fn numbers<'r, 'a: 'r>(runs: impl Iterator<Item = &'r RunView<'a>>) -> String {
     let numbers: Vec<String> = runs.map(|run| run.number.to_string()).collect();
     numbers.join(", ")
 }
 
 /// Sets of runs with what may be compared within each; a run in none stands for itself.
-pub fn comparability(runs: &[Run<'_>]) -> Table {
-    let names = ["runs", "may be compared", "differ in"];
-    let mut sets: Vec<(String, String, String)> = Vec::new();
+pub fn comparability(runs: &[RunView<'_>]) -> Table {
+    let names = ["runs", "may be compared", "why"];
+    let mut sets: Vec<(String, Comparable, String)> = Vec::new();
     let mut placed: BTreeSet<usize> = BTreeSet::new();
     for repeats in group::repeats(runs).iter().filter(|runs| runs.len() > 1) {
         placed.extend(repeats.iter().map(|run| run.number));
-        let words = Comparable::Everything.words().to_owned();
+        let why = "They differ in nothing that a measurement depends on.".to_owned();
         sets.push((
             numbers(repeats.iter().copied()),
-            words,
-            "nothing".to_owned(),
+            Comparable::Everything,
+            why,
         ));
     }
     for sweep in group::sweeps(runs) {
         placed.extend(sweep.runs.iter().map(|(_, run)| run.number));
-        let words = Comparable::Swept.words().to_owned();
-        sets.push((
-            numbers(sweep.runs.iter().map(|run| run.1)),
-            words,
-            sweep.path.to_owned(),
-        ));
+        let why = format!("They differ in {} alone.", sweep.path);
+        let swept = numbers(sweep.runs.iter().map(|run| run.1));
+        sets.push((swept, Comparable::Swept, why));
     }
     for (index, run) in runs.iter().enumerate() {
         for other in &runs[index + 1..] {
             if run.comparable(other) == Comparable::Counts {
                 placed.extend([run.number, other.number]);
-                let words = Comparable::Counts.words().to_owned();
-                sets.push((
-                    numbers([run, other].into_iter()),
-                    words,
-                    differing(run, other),
-                ));
+                let both = numbers([run, other].into_iter());
+                sets.push((both, Comparable::Counts, differing(run, other)));
             }
         }
     }
     for run in runs.iter().filter(|run| !placed.contains(&run.number)) {
         let from = runs.iter().find(|other| other.number != run.number);
-        let why = from.map_or_else(String::new, |other| {
-            format!("from run {}: {}", other.number, differing(run, other))
-        });
-        sets.push((
-            run.number.to_string(),
-            Comparable::Nothing.words().to_owned(),
-            why,
-        ));
+        let why = from.map_or_else(String::new, |other| differing(run, other));
+        sets.push((run.number.to_string(), Comparable::Taxes, why));
     }
     let rows = sets
         .into_iter()
-        .map(|(runs, words, differ)| vec![Cell::text(runs), Cell::text(words), Cell::text(differ)])
+        .map(|(runs, what, why)| vec![Cell::text(runs), Cell::text(what.words()), Cell::text(why)])
         .collect();
-    table(
+    Table::new(
         "comparability-table",
-        "What may be compared, and what not".to_owned(),
+        "What may be compared, and what not",
         names.map(Column::text).to_vec(),
         rows,
     )
 }
 
-/// What two runs differ in, hosts included.
-fn differing(run: &Run<'_>, other: &Run<'_>) -> String {
+/// A sentence on what two runs differ in, hosts included.
+fn differing(run: &RunView<'_>, other: &RunView<'_>) -> String {
     let machine = run
         .machine
         .iter()
@@ -133,11 +111,16 @@ fn differing(run: &Run<'_>, other: &Run<'_>) -> String {
         .chain(machine)
         .chain(run.differing(other))
         .collect();
-    differs.join(", ")
+    format!(
+        "Run {} differs from run {} in {}.",
+        run.number,
+        other.number,
+        differs.join(", ")
+    )
 }
 
 /// Values of host and scenario in which any runs differ.
-pub fn differences(runs: &[Run<'_>]) -> Table {
+pub fn differences(runs: &[RunView<'_>]) -> Table {
     let mut columns = vec![Column::text("value")];
     columns.extend(runs.iter().map(|run| Column::text(run.label())));
     let mut rows = Vec::new();
@@ -161,50 +144,84 @@ pub fn differences(runs: &[Run<'_>]) -> Table {
             }
         }
     }
-    table(
+    Table::new(
         "difference-table",
-        "Hosts and scenarios, where they differ".to_owned(),
+        "Hosts and scenarios, where they differ",
         columns,
         rows,
     )
 }
 
-fn arms(runs: &[&Run<'_>]) -> Vec<Arm> {
-    let asked = |arm: &Arm| {
-        runs.iter()
-            .any(|run| run.results.arms.iter().any(|info| info.name == *arm))
-    };
-    Arm::all().filter(asked).collect()
+fn asked(run: &RunView<'_>, arm: Arm) -> bool {
+    run.results.arms.iter().any(|info| info.name == arm)
 }
 
-/// Taxes of every run. A ratio is taken within its own run, so each stands for itself whether or not
-/// the runs may be compared.
-pub fn taxes(runs: &[&Run<'_>], metric: Metric, id: &str) -> Table {
-    let mut columns = vec![Column::text("arm")];
+fn arms(runs: &[&RunView<'_>]) -> Vec<Arm> {
+    Arm::all()
+        .filter(|arm| runs.iter().any(|run| asked(run, *arm)))
+        .collect()
+}
+
+/// The arms that more than one run was asked for, and the others with the number of their run; the
+/// baseline in neither.
+fn shared(runs: &[RunView<'_>]) -> (Vec<Arm>, Vec<(Arm, usize)>) {
+    let mut alone = Vec::new();
+    let mut shared = Vec::new();
+    for arm in Arm::all().filter(|arm| *arm != view::BASELINE) {
+        let mut having = runs.iter().filter(|run| asked(run, arm));
+        match (having.next(), having.next()) {
+            (Some(_), Some(_)) => shared.push(arm),
+            (Some(run), None) => alone.push((arm, run.number)),
+            (None, _) => {}
+        }
+    }
+    (shared, alone)
+}
+
+/// Taxes of every arm that more than one run was asked for. A ratio is taken within its own run, so
+/// that it stands for itself whether or not the runs may be compared.
+pub fn taxes(runs: &[RunView<'_>]) -> Table {
+    let mut columns = vec![Column::text("arm"), Column::text("tax on")];
     columns.extend(
         runs.iter()
             .map(|run| Column::figures(run.label(), "").defined("tax")),
     );
-    let rows = arms(runs)
-        .into_iter()
-        .filter(|arm| *arm != view::BASELINE)
-        .map(|arm| {
-            let mut row = vec![Cell::arm(arm)];
-            row.extend(
-                runs.iter()
-                    .map(|run| match view::tax(run.results, arm, metric) {
-                        Some(c) => Cell::figure(text::tax(c.ratio), c.ratio).under(view::doubt(c)),
-                        None => outcome(run, arm),
-                    }),
-            );
-            row
-        })
-        .collect();
-    let caption = format!("Tax on {}, each within its own run", metric.label());
-    table(id, caption, columns, rows)
+    let mut rows = Vec::new();
+    for arm in shared(runs).0 {
+        for metric in Metric::compared() {
+            let taxes: Vec<_> = runs
+                .iter()
+                .map(|run| view::tax(run.results, arm, metric))
+                .collect();
+            if taxes.iter().any(Option::is_some) {
+                let mut row = vec![Cell::arm(arm), Cell::text(metric.label())];
+                row.extend(taxes.into_iter().zip(runs).map(|(tax, run)| match tax {
+                    Some(tax) => cells::tax(tax),
+                    None => outcome(run, arm),
+                }));
+                rows.push(row);
+            }
+        }
+    }
+    Table::new("tax-table", "Taxes, each within its own run", columns, rows)
 }
 
-fn outcome(run: &Run<'_>, arm: Arm) -> Cell {
+/// A sentence on the arms that one run alone was asked for; `None` without any.
+pub fn alone(runs: &[RunView<'_>]) -> Option<String> {
+    let alone = shared(runs).1;
+    let arms: Vec<String> = alone
+        .iter()
+        .map(|(arm, run)| format!("{arm} (run {run})"))
+        .collect();
+    (!arms.is_empty()).then(|| {
+        format!(
+            "In one run alone, compared with nothing: {}.",
+            arms.join(", ")
+        )
+    })
+}
+
+fn outcome(run: &RunView<'_>, arm: Arm) -> Cell {
     view::arms(run.results)
         .iter()
         .find(|view| view.arm() == arm)
@@ -212,7 +229,7 @@ fn outcome(run: &Run<'_>, arm: Arm) -> Cell {
 }
 
 /// Medians of a metric over runs that may be compared.
-pub fn medians(runs: &[&Run<'_>], metric: Metric, id: &str) -> Table {
+pub fn medians(runs: &[&RunView<'_>], metric: Metric, id: &str) -> Table {
     let unit = metric.row().shown_unit;
     let mut columns = vec![Column::text("arm")];
     columns.extend(runs.iter().map(|run| Column::figures(run.label(), unit)));
@@ -222,29 +239,24 @@ pub fn medians(runs: &[&Run<'_>], metric: Metric, id: &str) -> Table {
             let mut row = vec![Cell::arm(arm)];
             row.extend(runs.iter().map(|run| {
                 let views = view::arms(run.results);
-                let median = views
-                    .iter()
-                    .find(|view| view.arm() == arm)
-                    .and_then(|view| view.metric(metric));
-                median.map_or_else(
-                    || outcome(run, arm),
-                    |m| {
-                        let figure = |value| view::figure(metric, value);
-                        Cell::figure(figure(m.median), metric.shown(m.median))
-                            .under(view::median_doubt(&m, figure))
-                    },
-                )
+                let measured =
+                    |view: &&ArmView<'_>| view.arm() == arm && view.metric(metric).is_some();
+                let median = views.iter().find(measured);
+                match median {
+                    Some(view) => cells::metric(view.metric(metric), metric),
+                    None => outcome(run, arm),
+                }
             }));
             row
         })
         .collect();
-    table(id, format!("Median {}", metric.label()), columns, rows)
+    Table::new(id, format!("Median {}", metric.label()), columns, rows)
 }
 
 /// Exact counts of runs under the virtual clock, and whether they are equal: `None` unless two
 /// runs may be compared so.
-pub fn counts(runs: &[Run<'_>]) -> Option<Table> {
-    let exact = |run: &&Run<'_>| {
+pub fn counts(runs: &[RunView<'_>]) -> Option<Table> {
+    let exact = |run: &&RunView<'_>| {
         run.exact()
             && runs.iter().any(|other| {
                 other.number != run.number
@@ -255,9 +267,9 @@ pub fn counts(runs: &[Run<'_>]) -> Option<Table> {
                     )
             })
     };
-    let runs: Vec<&Run<'_>> = runs.iter().filter(exact).collect();
+    let runs: Vec<&RunView<'_>> = runs.iter().filter(exact).collect();
     let first = runs.first()?;
-    let runs: Vec<&Run<'_>> = runs
+    let runs: Vec<&RunView<'_>> = runs
         .iter()
         .copied()
         .filter(|r| r.same_conditions(first))
@@ -291,16 +303,16 @@ pub fn counts(runs: &[Run<'_>]) -> Option<Table> {
             rows.push(row);
         }
     }
-    Some(table(
+    Some(Table::new(
         "count-table",
-        "Exact counts under the virtual clock".to_owned(),
+        "Exact counts under the virtual clock",
         columns,
         rows,
     ))
 }
 
 /// A count that all of an arm's completed migrations agree on.
-fn exact_count(run: &Run<'_>, arm: Arm, count: fn(&Migration) -> u64) -> Option<u64> {
+fn exact_count(run: &RunView<'_>, arm: Arm, count: fn(&Migration) -> u64) -> Option<u64> {
     let mut values = run
         .results
         .migrations
@@ -312,7 +324,7 @@ fn exact_count(run: &Run<'_>, arm: Arm, count: fn(&Migration) -> u64) -> Option<
 }
 
 /// The largest number of blocks that a run's taxes rest on.
-pub fn tax_blocks(run: &Run<'_>) -> u32 {
+pub fn tax_blocks(run: &RunView<'_>) -> u32 {
     run.results
         .comparisons
         .iter()
@@ -322,7 +334,7 @@ pub fn tax_blocks(run: &Run<'_>) -> u32 {
 }
 
 /// A metric of an arm's measured migrations, with its median.
-pub fn values(run: &Run<'_>, arm: Arm, metric: Metric) -> (Vec<f64>, Option<Interval>) {
+pub fn values(run: &RunView<'_>, arm: Arm, metric: Metric) -> (Vec<f64>, Option<Interval>) {
     let views = view::arms(run.results);
     let Some(view) = views.iter().find(|view| view.arm() == arm) else {
         return (Vec::new(), None);

@@ -1,6 +1,6 @@
 //! Charts over runs: the trend of one scenario, and sweeps of one value.
 
-use super::group::{Run, Sweep};
+use super::group::{RunView, Sweep};
 use super::tables;
 use crate::arm::Arm;
 use crate::figures::{self, Metric};
@@ -9,12 +9,12 @@ use crate::report::chart::axes::{self, Plot, SMALL};
 use crate::report::chart::multiples::Sheet;
 use crate::report::chart::palette::Ink;
 use crate::report::chart::picture::{Anchor, Picture};
-use crate::report::chart::scale::{Kind, Scale};
+use crate::report::chart::scale::{Scale, Spread};
 use crate::report::view;
 
-/// A point with its interval and its repetitions.
+/// A median with its interval and its repetitions.
 #[derive(Debug, Clone)]
-struct Point {
+struct Mark {
     at: f64,
     value: f64,
     interval: (f64, f64),
@@ -22,8 +22,8 @@ struct Point {
     tip: String,
 }
 
-/// An arm's points in a panel.
-type Line = (Arm, Vec<Point>);
+/// An arm's marks in a panel.
+type Line = (Arm, Vec<Mark>);
 
 const TAXED: [Metric; 4] = [
     Metric::SOURCE_CPU_PER_GIB,
@@ -32,13 +32,13 @@ const TAXED: [Metric; 4] = [
     Metric::DOWNTIME,
 ];
 
-fn tax_lines(runs: &[(f64, &Run<'_>)], metric: Metric) -> Vec<Line> {
+fn tax_lines(runs: &[(f64, &RunView<'_>)], metric: Metric) -> Vec<Line> {
     let line = |arm: Arm| {
         let points = runs
             .iter()
             .filter_map(|(at, run)| {
                 let tax = view::tax(run.results, arm, metric)?;
-                Some(Point {
+                Some(Mark {
                     at: *at,
                     value: tax.ratio,
                     interval: (tax.ci_low, tax.ci_high),
@@ -61,7 +61,7 @@ fn tax_lines(runs: &[(f64, &Run<'_>)], metric: Metric) -> Vec<Line> {
         .collect()
 }
 
-fn throughput_lines(runs: &[(f64, &Run<'_>)]) -> Vec<Line> {
+fn throughput_lines(runs: &[(f64, &RunView<'_>)]) -> Vec<Line> {
     let metric = Metric::THROUGHPUT;
     let line = |arm: Arm| {
         let points = runs
@@ -70,7 +70,7 @@ fn throughput_lines(runs: &[(f64, &Run<'_>)]) -> Vec<Line> {
                 let (values, median) = tables::values(run, arm, metric);
                 let median = median?;
                 let figure = |value| view::figure(metric, value);
-                Some(Point {
+                Some(Mark {
                     at: *at,
                     value: metric.shown(median.median),
                     interval: (metric.shown(median.low), metric.shown(median.high)),
@@ -83,7 +83,7 @@ fn throughput_lines(runs: &[(f64, &Run<'_>)]) -> Vec<Line> {
                         run.label(),
                         figure(median.median),
                         metric.row().shown_unit,
-                        view::median_doubt(&median, figure)
+                        view::median_doubt(&median, figure).join(", ")
                     ),
                 })
             })
@@ -97,35 +97,45 @@ fn throughput_lines(runs: &[(f64, &Run<'_>)]) -> Vec<Line> {
 }
 
 /// Taxes over runs of one scenario, in order of their start.
-pub fn trend(runs: &[&Run<'_>]) -> Option<Picture> {
-    let placed: Vec<(f64, &Run<'_>)> = runs
+pub fn trend(runs: &[&RunView<'_>]) -> Option<Picture> {
+    let title = "Trend of the tax over runs of one scenario";
+    taxes(runs, title, "run, in order of start", true)
+}
+
+/// Taxes of runs that differ in more than one value, of the arms that more than one run measured.
+pub fn side_by_side(runs: &[&RunView<'_>]) -> Option<Picture> {
+    taxes(
+        runs,
+        "Taxes side by side, each within its own run",
+        "run",
+        false,
+    )
+}
+
+fn taxes(runs: &[&RunView<'_>], title: &str, axis: &str, joined: bool) -> Option<Picture> {
+    let placed: Vec<(f64, &RunView<'_>)> = runs
         .iter()
         .enumerate()
         .map(|(index, run)| (index as f64, *run))
         .collect();
-    let ticks: Vec<(f64, String)> = placed
-        .iter()
-        .map(|(at, run)| (*at, run.number.to_string()))
-        .collect();
-    let panels: Vec<(&str, Vec<Line>)> = TAXED
-        .iter()
-        .map(|metric| (metric.label(), tax_lines(&placed, *metric)))
-        .collect();
+    let ticks = placed.iter().map(|(at, run)| (*at, run.number.to_string()));
     let axis = Axis {
-        title: "run, in order of start",
-        ticks,
-        kind: Kind::Linear,
+        title: axis,
+        ticks: ticks.collect(),
+        spread: Spread::Linear,
+        joined,
     };
-    sheet(
-        "Trend of the tax over runs of one scenario",
-        &note(runs.iter().copied()),
-        &panels,
-        &axis,
-        true,
-    )
+    // A trend shows where an arm begins; side by side a single run has nothing beside it.
+    let shown = |line: &Line| joined || line.1.len() > 1;
+    let panels = TAXED.iter().map(|metric| {
+        let lines = tax_lines(&placed, *metric);
+        (metric.label(), lines.into_iter().filter(shown).collect())
+    });
+    let panels: Vec<(&str, Vec<Line>)> = panels.collect();
+    sheet(title, &note(runs.iter().copied()), &panels, &axis, true)
 }
 
-fn note<'r, 'a: 'r>(runs: impl Iterator<Item = &'r Run<'a>>) -> String {
+fn note<'r, 'a: 'r>(runs: impl Iterator<Item = &'r RunView<'a>>) -> String {
     let blocks: Vec<u32> = runs.map(tables::tax_blocks).collect();
     let (least, most) = (
         blocks.iter().min().unwrap_or(&0),
@@ -159,17 +169,17 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
         "workload.rate" => 1024.0 * 1024.0,
         _ => 1.0,
     };
-    let runs: Vec<(f64, &Run<'_>)> = sweep
+    let runs: Vec<(f64, &RunView<'_>)> = sweep
         .runs
         .iter()
         .map(|(at, run)| (at / unit, *run))
         .collect();
     let mut values: Vec<f64> = runs.iter().map(|run| run.0).collect();
     values.dedup();
-    let kind = if values.first().is_some_and(|v| *v > 0.0) {
-        Kind::Log
+    let spread = if values.first().is_some_and(|v| *v > 0.0) {
+        Spread::Log
     } else {
-        Kind::Linear
+        Spread::Linear
     };
     let axis = Axis {
         title: axis,
@@ -177,7 +187,8 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
             .into_iter()
             .map(|v| (v, axes::number((v * 100.0).round() / 100.0)))
             .collect(),
-        kind,
+        spread,
+        joined: true,
     };
     let panels: Vec<(&str, Vec<Line>)> = if throughput {
         vec![("throughput, GiB/s", throughput_lines(&runs))]
@@ -206,7 +217,9 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
 struct Axis<'t> {
     title: &'t str,
     ticks: Vec<(f64, String)>,
-    kind: Kind,
+    spread: Spread,
+    /// Whether an arm's marks are joined by a line: where the axis has an order.
+    joined: bool,
 }
 
 fn sheet(
@@ -252,7 +265,7 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
         .fold(if ratio { 1.0 } else { 0.0 }, f64::max);
     let y = if ratio {
         Scale::new(
-            Kind::Log,
+            Spread::Log,
             low / 1.1,
             (high * 1.1).max(1.6),
             (plot.bottom, plot.top),
@@ -266,7 +279,7 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
     let inner = (plot.left + 14.0, plot.right - 14.0);
     let first = axis.ticks.first().map_or(0.0, |tick| tick.0);
     let last = axis.ticks.last().map_or(1.0, |tick| tick.0);
-    let x = Scale::new(axis.kind, first, last, inner);
+    let x = Scale::new(axis.spread, first, last, inner);
     let mut free = f64::MIN;
     for (at, text) in &axis.ticks {
         let place = x.at(*at);
@@ -298,20 +311,22 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
         );
     }
     // Arms side by side within a value, so that their intervals don't hide each other.
-    let spread = 4.0;
+    let apart = 4.0;
     let middle = (lines.len() as f64 - 1.0) / 2.0;
     for (index, (arm, points)) in lines.iter().enumerate() {
         let ink = Ink::Arm(*arm);
-        let place = |point: &Point| x.at(point.at) + (index as f64 - middle) * spread;
-        // Where several runs have one value, the line goes through the middle of their medians.
-        let path = points
-            .chunk_by(|a, b| a.at == b.at)
-            .filter_map(|runs| {
-                let middle = figures::median(runs.iter().map(|run| run.value))?;
-                Some((place(&runs[0]), y.at(middle)))
-            })
-            .collect();
-        picture.path(path, 1.2, ink, 0.6);
+        let place = |point: &Mark| x.at(point.at) + (index as f64 - middle) * apart;
+        if axis.joined {
+            // Where several runs have one value, the line goes through the middle of their medians.
+            let path = points
+                .chunk_by(|a, b| a.at == b.at)
+                .filter_map(|runs| {
+                    let middle = figures::median(runs.iter().map(|run| run.value))?;
+                    Some((place(&runs[0]), y.at(middle)))
+                })
+                .collect();
+            picture.path(path, 1.2, ink, 0.6);
+        }
         for point in points {
             let (left, bottom, top) =
                 (place(point), y.at(point.interval.0), y.at(point.interval.1));
