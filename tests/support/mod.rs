@@ -9,19 +9,30 @@ use migtax::results::{
 };
 use migtax::scenario::Scenario;
 
-/// A run of seven arms: `rustcrypto` is unsupported, `rustcrypto-soft` never converges, one
-/// migration of `aws-lc-aesni` fails, the rest complete.
-pub fn run(blocks: u32, seed: u64) -> Results {
-    let mut results = raw(&Simulation {
+fn simulated(blocks: u32, seed: u64) -> Results {
+    raw(&Simulation {
         seed,
         machine_seed: seed,
         blocks,
         ..Simulation::default()
-    });
-    results.scenario.name = "default".to_owned();
-    results.scenario.analysis = "A guest that writes 50 MiB/s over a quarter of its memory.\n\n\
+    })
+}
+
+/// A run of seven arms: `rustcrypto` is unsupported, `rustcrypto-soft` never converges, one
+/// migration of `aws-lc-aesni` fails, the rest complete.
+pub fn run(blocks: u32, seed: u64) -> Results {
+    let mut scenario = simulated(blocks, seed).scenario;
+    scenario.name = "default".to_owned();
+    scenario.analysis = "A guest that writes 50 MiB/s over a quarter of its memory.\n\n\
          Read the tax of aws-lc first; a software arm that does not converge is a result."
         .to_owned();
+    run_of(scenario, seed)
+}
+
+/// A run of a scenario, with [`run`]'s outcomes.
+pub fn run_of(scenario: Scenario, seed: u64) -> Results {
+    let mut results = simulated(scenario.measure.repetitions, seed);
+    results.scenario = scenario;
     results.command = ["migtax", "run", "default", "--reps", "5"]
         .map(str::to_owned)
         .to_vec();
@@ -63,15 +74,6 @@ pub fn run(blocks: u32, seed: u64) -> Results {
         ),
     ];
     compared(results)
-}
-
-/// A run of a scenario, with [`run`]'s outcomes.
-pub fn run_of(scenario: Scenario, seed: u64) -> Results {
-    let results = run(scenario.measure.repetitions, seed);
-    Results {
-        scenario,
-        ..results
-    }
 }
 
 /// The ratios that a run records, again from its migrations.

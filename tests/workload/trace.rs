@@ -356,7 +356,7 @@ fn every_committed_trace_is_embedded_small_and_described() {
 /// `migtax workload --trace-table` makes the table in datasets/README.md.
 #[test]
 fn the_table_of_traces_is_fresh() {
-    let readme = include_str!("../datasets/README.md");
+    let readme = include_str!("../../datasets/README.md");
     let table = trace_table().unwrap();
     assert!(
         readme.contains(&table),
