@@ -1,9 +1,8 @@
 //! Reports through the public interface: what the files say is what results.json holds.
 
-mod support;
-
 use std::collections::HashSet;
 
+use crate::support;
 use migtax::arm::Arm;
 use migtax::report::chart;
 use migtax::report::{self, console_table};

@@ -1,12 +1,11 @@
 //! Reports as a browser shows them: headless Chromium opens copies of the pages and looks. Where no
 //! Chromium is installed the tests say so and check nothing.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::support;
 use migtax::report::{chart, page, runs};
 use migtax::results::{OutcomeStatus, Results};
 use migtax::units::Size;

@@ -94,7 +94,7 @@ fn a_configuration_sets_the_threshold() {
     let at = folder.path();
     let baseline = saved(at, "main.json", &counts(1_000_000));
     let candidate = saved(at, "new.json", &counts(1_006_000));
-    let built_in = include_str!("../datasets/gate.toml");
+    let built_in = include_str!("../../datasets/gate.toml");
     let config = at.join("gate.toml");
     fs::write(
         &config,

@@ -1,10 +1,9 @@
 //! `migtax report` on folders: good runs, bad input, runs side by side.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support;
 use migtax::arm::Arm;
 use migtax::cli::report::{Args, run};
 use migtax::error::{Error, ExitCode};

@@ -1,0 +1,5 @@
+//! The gate: two runs, two builds, two files of instruction counts.
+
+mod builds;
+mod instructions;
+mod runs;

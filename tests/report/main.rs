@@ -1,0 +1,6 @@
+//! Reports: what the files say, what the command does, what a browser shows.
+
+mod browser;
+mod command;
+mod page;
+mod support;
