@@ -1,8 +1,65 @@
 //! migtax measures what encryption costs a live migration.
 //!
-//! A [`scenario`] describes a guest, its [`workload`] and how it is migrated; the [`runner`] moves
-//! the guest's memory between two [`host`] processes once per [`arm`] and repetition and records
-//! [`results`]. Statistics, report and gate read results and never the transport or the ciphers.
+//! # The way of a run
+//!
+//! ```text
+//!  cli ──► scenario ──► runner ──────────────────────────────────────┐  spec, key and commands on
+//!            (arm)        │ a fresh pair of processes a migration    │  standard input (host)
+//!                         ▼                                          ▼
+//!                     source                                    destination
+//!    workload ─► guest ─► memory ◄─ tracking            memory ◄─ apply ◄─ open ◄─ receive
+//!                           │                                                ▲
+//!              prepare ─► seal ─► transmit ═══ record over wire, transport ══╝
+//!              (source)  (crypto)              1 to 64 streams
+//!                         │                                          │
+//!                         └────────── reports (host) ────────────────┘
+//!                                          ▼
+//!            results ─► figures ─► report (page, charts, tables, csv) · gate (verdict, exit code)
+//!                       (stats)    └─────── both through present ──────┘
+//! ```
+//!
+//! # The modules, from the bottom up
+//!
+//! A module imports from lines above its own only.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`error`], [`units`], [`files`] | errors with their exit codes; sizes, rates and durations; files read within limits and written whole |
+//! | [`stats`] | medians, intervals, tests, power: pure functions |
+//! | [`machine`] | what this machine is and how steady: CPU features, library versions, clocks, load |
+//! | [`meter`] | CPU time by stage of a thread |
+//! | [`arm`] | the table of data paths under comparison |
+//! | [`memory`] | guest memory, runs of its pages, segments of it |
+//! | [`wire`], [`transport`] | what bytes mean on a stream; what carries them, at the link's pace |
+//! | [`crypto`] | ciphers behind one interface, keys, sequences, locked memory |
+//! | [`record`] | records: framed, sealed, sent; received, opened, checked |
+//! | [`tracking`] | dirty trackers |
+//! | [`workload`] | dirty-page streams: arrival, placement, traces, their measures |
+//! | [`guest`] | what memory holds, and the vCPUs that write to it |
+//! | [`precopy`] | when to go on, to stop and copy, to give up |
+//! | [`scenario`] | a run as data: files, matrices, overrides, checks |
+//! | [`results`] | the record of a run: `results.json` |
+//! | [`host`] | what coordinator and host processes say to each other |
+//! | [`source`], [`destination`] | the two roles |
+//! | [`figures`] | every metric, defined once; ratios, comparisons, warnings |
+//! | [`run_folder`] | results read back with suspicion |
+//! | [`present`] | the one table, number formatter and escaper |
+//! | [`report`] | page, charts, summary, console, csv |
+//! | [`gate`] | verdicts for CI, and the simulated runs that test it |
+//! | [`runner`] | the coordinator: policy, keys, blocks of migrations |
+//! | [`cli`] | one file a verb |
+//!
+//! # Recipes
+//!
+//! | to add | touch | held to it by |
+//! | --- | --- | --- |
+//! | an arm | a row of `arm::ROWS`; for a new cipher also a `Backend` and its implementation in `crypto` | `tests/arm_row.rs`, `crypto::conformance`, `tests/crypto` |
+//! | a tracker | an implementation of [`tracking::Tracker`], a variant of `TrackerSpec`, a line in `tracking::open` and `available` | `tests/tracking_conformance.rs` |
+//! | a stream model | a variant of [`workload::Arrival`] or [`workload::Placement`] with its check in `workload::check`, its generator beside the others, its theory in `workload::theory` | `tests/workload` |
+//! | a metric | a row of `figures::table` | the tests of `figures::table`, which walk every output |
+//! | a chart | a file in `report::chart` and its entry in `report::chart::CHARTS` | `tests/report` |
+//! | a CI format | a file in `gate::format` and a variant of `Format` | the tests of `gate::format` |
+//! | a scenario | a file in `datasets/scenarios` | `tests/scenario.rs` |
 
 pub mod arm;
 pub mod cli;
