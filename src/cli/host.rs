@@ -11,7 +11,9 @@ use crate::error::{Error, ExitCode, Result};
 use crate::host::control::{Control, emit, read_spec, unbuffered_input};
 use crate::host::{Event, HostSpec, capabilities};
 use crate::machine::clock;
-use crate::{crypto, destination, source};
+use crate::crypto;
+use crate::destination;
+use crate::source;
 
 /// Arguments of `migtax host`.
 #[derive(Debug, clap::Args)]
