@@ -74,13 +74,16 @@ fn one_run(out: &mut String, run: &Results) {
             cpu(Metric::DESTINATION_CPU_PER_GIB),
         ]
     };
+    // Each time has its own unit.
+    let times = |metric: Metric| Column::figures(metric.label(), "");
+    let cpu = |metric: Metric| Column::figures(metric.label(), metric.row().unit);
     let columns = vec![
         Column::text("arm"),
         Column::text("outcome"),
-        Column::figures("total time", ""),
-        Column::figures("downtime", ""),
-        Column::figures("source CPU", "CPU-s/GiB"),
-        Column::figures("dest. CPU", "CPU-s/GiB"),
+        times(Metric::TOTAL_TIME),
+        times(Metric::DOWNTIME),
+        cpu(Metric::SOURCE_CPU_PER_GIB),
+        cpu(Metric::DESTINATION_CPU_PER_GIB),
     ];
     let rows = arms.iter().map(row).collect();
     out.push_str(&Table::new("arms", "", columns, rows).terminal());
@@ -141,9 +144,9 @@ fn matrix(points: &[&Results]) -> Table {
     let columns = vec![
         Column::group("point"),
         Column::text("arm"),
-        Column::figures("total time", ""),
-        Column::figures("source CPU", "tax"),
-        Column::figures("destination CPU", "tax"),
+        Column::figures(Metric::TOTAL_TIME.label(), ""),
+        Column::figures(Metric::SOURCE_CPU_PER_GIB.label(), "tax"),
+        Column::figures(Metric::DESTINATION_CPU_PER_GIB.label(), "tax"),
     ];
     let row = |point: &Results, arm: &ArmView<'_>| {
         let tax = |metric| match view::tax(point, arm.arm(), metric) {

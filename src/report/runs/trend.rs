@@ -190,8 +190,10 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
         spread,
         joined: true,
     };
+    let metric = Metric::THROUGHPUT;
+    let shown = format!("{}, {}", metric.label(), metric.row().shown_unit);
     let panels: Vec<(&str, Vec<Line>)> = if throughput {
-        vec![("throughput, GiB/s", throughput_lines(&runs))]
+        vec![(&shown, throughput_lines(&runs))]
     } else {
         TAXED
             .iter()
