@@ -1,5 +1,5 @@
-//! How figures and foreign text are written: numbers with units, escaping for Markdown, terminals,
-//! CSV and the shell (for pages `maud` escapes what is not markup by its type). A figure that is not finite is written as `n/a`, never as `NaN`.
+//! How figures are written: significant digits, units, shares, taxes. A figure that is not finite is
+//! written as `n/a`, never as `NaN`.
 
 /// What stands where there is no figure.
 pub const NONE: &str = "n/a";
@@ -139,6 +139,21 @@ pub fn tax_words(ratio: f64) -> String {
     format!("{size} {}", if ratio < 1.0 { "less" } else { "more" })
 }
 
+/// A value on an axis, without needless digits: `0`, `0.05`, `20`, `10k`, `2M`.
+pub fn tick(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let (value, suffix) = match value.abs() {
+        v if v >= 1e6 => (value / 1e6, "M"),
+        v if v >= 1e4 => (value / 1e3, "k"),
+        _ => (value, ""),
+    };
+    let text = format!("{value:.9}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{text}{suffix}")
+}
+
 /// An interval's level as a percentage: `93.8%`.
 pub fn level(level: f64) -> String {
     if !level.is_finite() {
@@ -155,72 +170,6 @@ pub fn exact(value: f64) -> String {
     } else {
         String::new()
     }
-}
-
-/// Text for a Markdown table cell or paragraph: one line, nothing in it is markup or leads anywhere
-/// once it stands in a pull request.
-pub fn markdown(text: &str) -> String {
-    // Forges look for mentions, issues and bare addresses in what a reader sees, so that escapes
-    // alone don't stop them; a space of no width does.
-    const APART: &str = "&#8203;";
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '|' | '~' | '!' | '$' => {
-                out.push('\\');
-                out.push(c);
-            }
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '@' => out.push_str(&format!("&#64;{APART}")),
-            '#' => out.push_str(&format!("\\#{APART}")),
-            c if c.is_whitespace() || is_unsafe(c) => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out.replace("://", &format!(":{APART}//"))
-        .replace("www.", &format!("www{APART}."))
-}
-
-/// A CSV field after RFC 4180. A text that a spreadsheet would take for a formula is prefixed
-/// with an apostrophe.
-pub fn csv(text: &str) -> String {
-    let formula =
-        text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-    let text = if formula {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    };
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
-    }
-}
-
-/// Text for a terminal or a log: one line, without control characters.
-pub fn terminal(text: &str) -> String {
-    let safe = |c: char| if is_unsafe(c) { ' ' } else { c };
-    text.chars().map(safe).collect()
-}
-
-/// Whether a character could act on what shows it instead of being shown: controls, among them the
-/// start of every escape sequence, marks that turn the direction of writing, and the two that XML
-/// can't hold.
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        || matches!(c, '\u{fffe}' | '\u{ffff}')
-}
-
-/// A command line for a POSIX shell.
-pub fn shell(words: &[String]) -> String {
-    // A file can hold what no argument can: NUL.
-    let quoter = shlex::Quoter::new().allow_nul(true);
-    let line = quoter.join(words.iter().map(String::as_str));
-    line.expect("everything is let through")
 }
 
 /// The first letter in upper case.
@@ -293,29 +242,5 @@ mod tests {
             assert_eq!(tax(ratio), short, "{ratio}");
             assert_eq!(tax_words(ratio), words, "{ratio}");
         }
-    }
-
-    #[test]
-    fn foreign_text_stays_text() {
-        assert_eq!(
-            markdown("a|b\r\n*c* @d <i> ![x](y) `z`"),
-            "a\\|b  \\*c\\* &#64;&#8203;d &lt;i&gt; \\!\\[x\\](y) \\`z\\`"
-        );
-        assert_eq!(
-            markdown("https://x www.y #1"),
-            "https:&#8203;//x www&#8203;.y \\#&#8203;1"
-        );
-        assert_eq!(csv("plain"), "plain");
-        assert_eq!(csv("a,\"b\""), "\"a,\"\"b\"\"\"");
-        assert_eq!(csv("=1+1"), "'=1+1");
-        assert_eq!(csv("-1.5"), "-1.5");
-        assert_eq!(terminal("a\u{1b}[31mb\n\u{202e}c\u{9b}"), "a [31mb  c ");
-        let words =
-            ["migtax", "run", "--link", "10Gbit/s", "it's here", "$a", ""].map(str::to_owned);
-        assert_eq!(
-            shell(&words),
-            r#"migtax run --link 10Gbit/s "it's here" '$a' ''"#
-        );
-        assert_eq!(shlex::split(&shell(&words)).unwrap(), words);
     }
 }

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use super::view::{self, ArmView, Basis};
 use crate::figures::Metric;
+use crate::present::escape::terminal;
 use crate::present::table::{Cell, Column, Table};
-use crate::present::text::{self, terminal};
+use crate::present::text;
 use crate::results::Results;
 
 /// A run, or the points of a matrix, for a terminal of 100 columns. Of one run: per arm the

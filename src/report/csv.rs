@@ -5,6 +5,7 @@
 //! migration that did not complete are not zeros.
 
 use crate::figures::Metric;
+use crate::present::escape;
 use crate::present::text;
 use crate::results::{Migration, OutcomeStatus, Results};
 use Column::{Derived, Recorded};
@@ -80,10 +81,10 @@ const LISTED: &[Column] = &[
     Recorded("arm", |m| m.arm.name().to_owned()),
     Recorded("block", |m| m.block.to_string()),
     Recorded("status", |m| {
-        text::csv(&m.outcome.status.to_string().replace(' ', "_"))
+        escape::csv(&m.outcome.status.to_string().replace(' ', "_"))
     }),
     Recorded("reason", |m| {
-        text::csv(m.outcome.reason.as_deref().unwrap_or_default())
+        escape::csv(m.outcome.reason.as_deref().unwrap_or_default())
     }),
     Recorded("total_time_s", |m| done(m, m.total_time_s)),
     Recorded("setup_time_s", |m| ran(m, m.setup_time_s)),

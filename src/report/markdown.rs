@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use super::answer;
 use super::page::tables;
 use super::view;
-use crate::present::text;
+use crate::present::escape;
 use crate::results::Results;
 
 /// The summary's text.
 pub fn summary(results: &Results) -> String {
-    let md = text::markdown;
+    let md = escape::markdown;
     let mut out = String::new();
     let _ = writeln!(out, "**{}**\n", md(&answer::headline(results)));
     let _ = writeln!(
@@ -68,13 +68,13 @@ fn sentence(answer: &answer::Answer) -> String {
             ))
         })
         .collect();
-    let mut out = text::markdown(&answer::list(&parts));
+    let mut out = escape::markdown(&answer::list(&parts));
     if !out.is_empty() {
         out.push_str(". ");
     }
-    out.push_str(&text::markdown(&answer.outcome));
+    out.push_str(&escape::markdown(&answer.outcome));
     if let Some(cores) = answer::cores_words(answer) {
-        let _ = write!(out, " {}.", text::markdown(&cores));
+        let _ = write!(out, " {}.", escape::markdown(&cores));
     }
     out
 }

@@ -88,7 +88,7 @@ fn no_figure_is_without_sense_and_no_ratio_without_doubt() {
             .filter(|c| c.against == Arm::PLAIN)
         {
             // The table says once what most of its intervals rest on; the other cells say it.
-            let markdown = migtax::present::text::markdown;
+            let markdown = migtax::present::escape::markdown;
             let shown = markdown(&migtax::present::text::tax(comparison.ratio));
             let interval = markdown(&report::view::interval(comparison));
             let basis = markdown(&report::view::basis(comparison));
@@ -167,6 +167,30 @@ fn the_console_table_fits_a_terminal_and_gives_intervals() {
             "warning: intervals rest on few blocks (few_repetitions)\n  remedy: run with"
         )
     );
+}
+
+#[test]
+fn a_matrix_is_one_table_and_says_each_note_once() {
+    let point = |record: &str, seed| {
+        let mut results = support::run(5, seed);
+        results.scenario.point = [("migration.record".to_owned(), record.to_owned())].into();
+        results
+    };
+    let (small, large) = (point("16KiB", 4), point("64KiB", 5));
+    let table = console_table(&[&small, &large]);
+    assert!(table.contains(": 2 points: "), "{table}");
+    for once in [
+        "arm  ",
+        "\nrecord 16KiB\n",
+        "\nrecord 64KiB\n",
+        "With both hosts on one machine",
+        "warning: intervals rest on few blocks",
+    ] {
+        assert_eq!(table.matches(once).count(), 1, "{once}: {table}");
+    }
+    let rows = |arm: &str| table.lines().filter(|line| line.starts_with(arm)).count();
+    assert_eq!(rows("aws-lc "), 2, "{table}");
+    assert!(table.contains("not converged 5 of 5"));
 }
 
 #[test]

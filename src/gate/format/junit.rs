@@ -3,7 +3,7 @@
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
 
 use crate::gate::verdict::{Report, Row, Verdict};
-use crate::present::text;
+use crate::present::escape;
 
 /// One suite, one case a row: regressed fails, incomparable is an error, inconclusive is an error
 /// where it makes the whole inconclusive and skipped where it is only noted.
@@ -15,18 +15,18 @@ pub(super) fn junit(report: &Report) -> String {
         ("baseline", &report.baseline),
         ("candidate", &report.candidate),
     ] {
-        suite.add_property(Property::new(name, text::terminal(value)));
+        suite.add_property(Property::new(name, escape::terminal(value)));
     }
     suite.add_test_cases(report.rows.iter().map(case));
     let mut file = quick_junit::Report::unnamed();
     file.add_test_suite(suite);
     // Writing into memory fails for nothing that a report holds.
     file.to_string()
-        .unwrap_or_else(|error| format!("<!-- {} -->\n", text::terminal(&error.to_string())))
+        .unwrap_or_else(|error| format!("<!-- {} -->\n", escape::terminal(&error.to_string())))
 }
 
 fn case(row: &Row) -> TestCase {
-    let why = text::terminal(&format!("{}: {}", row.verdict.name(), row.sentence));
+    let why = escape::terminal(&format!("{}: {}", row.verdict.name(), row.sentence));
     let status = match row.verdict {
         Verdict::Pass | Verdict::Improved => None,
         Verdict::Regressed => Some(TestCaseStatus::non_success(NonSuccessKind::Failure)),
@@ -35,7 +35,7 @@ fn case(row: &Row) -> TestCase {
             Some(TestCaseStatus::non_success(NonSuccessKind::Error))
         }
     };
-    let name = text::terminal(&row.metric);
+    let name = escape::terminal(&row.metric);
     let mut case = match status {
         Some(mut status) => {
             status.set_message(why);
@@ -47,6 +47,6 @@ fn case(row: &Row) -> TestCase {
             case
         }
     };
-    case.set_classname(format!("migtax.{}", text::terminal(&row.arm)));
+    case.set_classname(format!("migtax.{}", escape::terminal(&row.arm)));
     case
 }

@@ -1,7 +1,7 @@
 //! For a job summary or a comment on a change.
 
 use crate::gate::verdict::{Report, Verdict};
-use crate::present::text::markdown as escaped;
+use crate::present::escape::markdown as escaped;
 
 /// The verdict, what did not pass with its sentence, then everything in a folded table.
 pub(super) fn markdown(report: &Report) -> String {

@@ -2,7 +2,7 @@
 
 use super::palette::Ink;
 use super::picture::{Anchor, Picture};
-use super::scale::{Scale, tick_text};
+use super::scale::Scale;
 
 /// Width of every chart, units.
 pub const WIDTH: f64 = 800.0;
@@ -98,11 +98,6 @@ pub fn y_axis(
         Ink::Muted,
         title,
     );
-}
-
-/// A tick as a plain number.
-pub fn number(value: f64) -> String {
-    tick_text(value)
 }
 
 /// Swatches with their names, from `at` to the right.

@@ -144,7 +144,7 @@ impl Chart {
         let limit = panel.limit.as_ref().filter(|limit| limit.0 < longest * 3.0);
         let high = limit.map_or(longest, |limit| longest.max(limit.0));
         let scale = Scale::from_zero(high, (plot.left, plot.right));
-        axes::x_axis(picture, plot, &scale, 4, panel.axis, axes::number);
+        axes::x_axis(picture, plot, &scale, 4, panel.axis, text::tick);
         for (line, row) in rows.iter().enumerate() {
             let y = plot.top + (line as f64 + 0.5) * ROW;
             self.draw_bar(picture, &panel.bars[*row], &scale, y, plot.right);

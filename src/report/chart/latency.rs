@@ -232,5 +232,5 @@ fn compact(seconds: f64) -> String {
         s if s < 0.9995 => (s * 1e3, "ms"),
         s => (s, "s"),
     };
-    format!("{} {unit}", axes::number((value * 100.0).round() / 100.0))
+    format!("{} {unit}", text::tick((value * 100.0).round() / 100.0))
 }

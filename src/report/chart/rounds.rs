@@ -98,7 +98,7 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, migration: &Migration, most: f64)
         most * 1.5,
         (pages.bottom, pages.top),
     );
-    axes::y_axis(picture, &pages, &y, 4, "pages", axes::number);
+    axes::y_axis(picture, &pages, &y, 4, "pages", text::tick);
     for round in rounds {
         draw_round(picture, &pages, (&x, &y), round, Ink::Arm(arm.arm()));
     }
@@ -111,11 +111,11 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, migration: &Migration, most: f64)
 
     let fastest = rounds.iter().map(bandwidth).fold(0.0, f64::max);
     let scale = Scale::from_zero(fastest, (rate.bottom, rate.top));
-    axes::y_axis(picture, &rate, &scale, 3, "payload, GiB/s", axes::number);
+    axes::y_axis(picture, &rate, &scale, 3, "payload, GiB/s", text::tick);
     let (unit, factor) = if end < 1.0 { ("ms", 1e3) } else { ("s", 1.0) };
     let shown = Scale::new(Spread::Linear, 0.0, end * factor, (rate.left, rate.right));
     let title = format!("time since the first harvest, {unit}");
-    axes::x_axis(picture, &rate, &shown, 5, &title, axes::number);
+    axes::x_axis(picture, &rate, &shown, 5, &title, text::tick);
     let steps: Vec<_> = rounds
         .iter()
         .map(|r| (r.started_s, r.started_s + r.duration_s, bandwidth(r)))

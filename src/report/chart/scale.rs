@@ -164,24 +164,10 @@ fn decades(low: f64, high: f64, wanted: usize) -> Vec<f64> {
         .collect()
 }
 
-/// A tick's value without needless digits: `0`, `0.05`, `20`, `10k`, `2M`.
-pub fn tick_text(value: f64) -> String {
-    if value == 0.0 {
-        return "0".to_owned();
-    }
-    let (value, suffix) = match value.abs() {
-        v if v >= 1e6 => (value / 1e6, "M"),
-        v if v >= 1e4 => (value / 1e3, "k"),
-        _ => (value, ""),
-    };
-    let text = format!("{value:.9}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    format!("{text}{suffix}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::present::text;
 
     #[test]
     fn ticks_are_round_and_inside() {
@@ -189,7 +175,7 @@ mod tests {
             Scale::new(spread, low, high, (0.0, 100.0))
                 .ticks(wanted)
                 .into_iter()
-                .map(tick_text)
+                .map(text::tick)
                 .collect()
         };
         assert_eq!(texts(Spread::Linear, 0.0, 0.27, 5), ["0", "0.1", "0.2"]);

@@ -113,7 +113,7 @@ fn draw_panel(
         &title(metric),
     );
     axes::x_axis(picture, plot, &scale, 5, "", |tick| {
-        format!("×{}", axes::number(tick))
+        format!("×{}", text::tick(tick))
     });
     let one = scale.at(1.0);
     picture.line((one, plot.top), (one, plot.bottom), 1.5, Ink::Muted);

@@ -61,11 +61,11 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, typical: &WireTraffic) {
     let x = Scale::new(Spread::Linear, 0.0, end, (plot.left, plot.right));
     let y = Scale::from_zero(fastest, (plot.bottom, plot.top));
     let picture = &mut sheet.picture;
-    axes::y_axis(picture, &plot, &y, 3, "GiB/s", axes::number);
+    axes::y_axis(picture, &plot, &y, 3, "GiB/s", text::tick);
     let (unit, factor) = if end < 1.0 { ("ms", 1e3) } else { ("s", 1.0) };
     let shown = Scale::new(Spread::Linear, 0.0, end * factor, (plot.left, plot.right));
     let title = format!("time since the first harvest, {unit}");
-    axes::x_axis(picture, &plot, &shown, 5, &title, axes::number);
+    axes::x_axis(picture, &plot, &shown, 5, &title, text::tick);
     let ink = Ink::Arm(arm.arm());
     for traffic in &all {
         picture.path(axes::steps(&traffic.steps, &x, &y), 0.8, ink, 0.3);

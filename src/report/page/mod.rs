@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use super::chart::Figure;
 use super::view;
 use crate::error::Result;
-use crate::present::text;
+use crate::present::escape;
 use crate::results::Results;
 
 /// A run's page.
@@ -58,7 +58,7 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
             }
             @if !results.command.is_empty() {
                 h3 { "Repeat this run" }
-                pre id="command" { code { (text::shell(&results.command)) } }
+                pre id="command" { code { (escape::shell(&results.command)) } }
             }
             (context::arms(results).html())
             div class="pair" { (context::host(results).html()) (context::scenario(results).html()) }

@@ -18,7 +18,7 @@ use super::staging::{self, File};
 use super::view;
 use crate::error::Result;
 use crate::figures::Metric;
-use crate::present::text;
+use crate::present::escape;
 use crate::results::Results;
 use group::{Comparable, RunView};
 
@@ -199,7 +199,7 @@ fn page(runs: &[RunView<'_>], charts: &[Figure]) -> Result<String> {
 }
 
 fn summary(runs: &[RunView<'_>]) -> String {
-    let mut out = format!("**{}**\n\n", text::markdown(&headline(runs)));
+    let mut out = format!("**{}**\n\n", escape::markdown(&headline(runs)));
     let _ = writeln!(out, "{}", tables::runs(runs).markdown());
     let _ = writeln!(out, "{}", tables::comparability(runs).markdown());
     let taxes = tables::taxes(runs);
@@ -207,7 +207,7 @@ fn summary(runs: &[RunView<'_>]) -> String {
         let _ = writeln!(out, "{}", taxes.markdown());
     }
     if let Some(alone) = tables::alone(runs) {
-        let _ = writeln!(out, "{}\n", text::markdown(&alone));
+        let _ = writeln!(out, "{}\n", escape::markdown(&alone));
     }
     if let Some(counts) = tables::counts(runs) {
         let _ = writeln!(out, "{}", counts.markdown());

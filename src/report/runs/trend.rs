@@ -185,7 +185,7 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
         title: axis,
         ticks: values
             .into_iter()
-            .map(|v| (v, axes::number((v * 100.0).round() / 100.0)))
+            .map(|v| (v, text::tick((v * 100.0).round() / 100.0)))
             .collect(),
         spread,
         joined: true,
@@ -276,7 +276,7 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
         Scale::from_zero(high, (plot.bottom, plot.top))
     };
     axes::y_axis(picture, plot, &y, 5, "", |tick| {
-        format!("{}{}", if ratio { "×" } else { "" }, axes::number(tick))
+        format!("{}{}", if ratio { "×" } else { "" }, text::tick(tick))
     });
     let inner = (plot.left + 14.0, plot.right - 14.0);
     let first = axis.ticks.first().map_or(0.0, |tick| tick.0);
