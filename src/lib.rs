@@ -56,7 +56,7 @@
 //! | an arm | a row of `arm::ROWS`; for a new cipher also a `Backend` and its implementation in `crypto` | `tests/arm_row.rs`, `crypto::conformance`, `tests/crypto` |
 //! | a tracker | an implementation of [`tracking::Tracker`], a variant of `TrackerSpec`, a line in `tracking::open` and `available` | `tests/tracking_conformance.rs` |
 //! | a stream model | a variant of [`workload::Arrival`] or [`workload::Placement`] with its check in `workload::check`, its generator beside the others, its theory in `workload::theory` | `tests/workload` |
-//! | a metric | a row of `figures::table` | the tests of `figures::table`, which walk every output |
+//! | a metric | a row of `figures::table` | the tests in `figures::metric`, `report::csv`, `report::page::definitions` and `tests/gate` walk the table |
 //! | a chart | a file in `report::chart` and its entry in `report::chart::CHARTS` | `tests/report` |
 //! | a CI format | a file in `gate::format` and a variant of `Format` | the tests of `gate::format` |
 //! | a scenario | a file in `datasets/scenarios` | `tests/scenario.rs` |
