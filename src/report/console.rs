@@ -176,7 +176,7 @@ fn matrix(points: &[&Results]) -> Table {
         let arms = view::arms(point);
         arms.iter().map(|arm| row(point, arm)).collect::<Vec<_>>()
     });
-    let caption = "points by arms; tax against plain: median ratio within blocks (interval)";
+    let caption = "points by arms; tax against plain: median ratio within blocks, interval";
     Table::new("points", caption, columns, rows.collect())
 }
 

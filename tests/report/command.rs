@@ -160,6 +160,8 @@ fn runs_that_differ_in_arms_and_destination_have_the_taxes_of_shared_arms_side_b
     let table = page.split("id=\"tax-table\"").nth(1).unwrap();
     let table = table.split("</table>").next().unwrap();
     assert!(table.contains("</i>aws-lc<") && !table.contains("</i>aws-lc-aesni<"));
+    // What converged in neither has no tax, but an outcome.
+    assert!(table.contains("</i>rustcrypto-soft<") && table.contains("not\u{a0}converged"));
     assert!(page.contains("In one run alone, compared with nothing: aws-lc-aesni (run 1)."));
 }
 

@@ -8,7 +8,7 @@ use crate::report::cells;
 use crate::report::chart::cpu::{self, Stage};
 use crate::report::view::{self, ArmView, Basis};
 use crate::results::{Latency, Migration, Results};
-use Figure::{Derived, Exact, Recorded};
+use Recording::{Derived, Exact, Recorded};
 
 /// Ratios to `plain` of every other arm.
 pub fn taxes(results: &Results) -> Table {
@@ -222,7 +222,7 @@ pub fn guests(results: &Results) -> Table {
 }
 
 /// A column of figures of single migrations.
-enum Figure {
+enum Recording {
     /// What results hold: heading, unit, how it is written, value.
     Recorded(
         &'static str,
@@ -236,7 +236,7 @@ enum Figure {
     Derived(Metric),
 }
 
-impl Figure {
+impl Recording {
     fn heading(&self) -> Column {
         match self {
             Recorded(name, unit, ..) => Column::figures(*name, *unit),
@@ -264,7 +264,7 @@ fn whole(value: f64) -> String {
     text::count(value as u64)
 }
 
-const FIGURES: [Figure; 21] = [
+const FIGURES: [Recording; 21] = [
     Exact(Metric::TOTAL_TIME),
     Recorded("setup", "s", text::sig3, |m| m.setup_time_s),
     Exact(Metric::DOWNTIME),
@@ -303,7 +303,7 @@ pub fn migrations(results: &Results) -> Table {
         Column::figures("block", ""),
         Column::text("outcome").defined("outcome"),
     ];
-    columns.extend(FIGURES.iter().map(Figure::heading));
+    columns.extend(FIGURES.iter().map(Recording::heading));
     let rows = results
         .migrations
         .iter()

@@ -188,19 +188,24 @@ pub fn taxes(runs: &[RunView<'_>]) -> Table {
     );
     let mut rows = Vec::new();
     for arm in shared(runs).0 {
-        for metric in Metric::compared() {
-            let taxes: Vec<_> = runs
-                .iter()
-                .map(|run| view::tax(run.results, arm, metric))
-                .collect();
-            if taxes.iter().any(Option::is_some) {
-                let mut row = vec![Cell::arm(arm), Cell::text(metric.label())];
-                row.extend(taxes.into_iter().zip(runs).map(|(tax, run)| match tax {
-                    Some(tax) => cells::tax(tax),
-                    None => outcome(run, arm),
-                }));
-                rows.push(row);
-            }
+        let mut row = |on: &str, cell: &dyn Fn(&RunView<'_>) -> Cell| {
+            let mut row = vec![Cell::arm(arm), Cell::text(on)];
+            row.extend(runs.iter().map(cell));
+            rows.push(row);
+        };
+        let has = |metric| {
+            runs.iter()
+                .any(|run| view::tax(run.results, arm, metric).is_some())
+        };
+        for metric in Metric::compared().filter(|metric| has(*metric)) {
+            row(metric.label(), &|run| {
+                let tax = view::tax(run.results, arm, metric);
+                tax.map_or_else(|| outcome(run, arm), cells::tax)
+            });
+        }
+        // An arm without any tax ended somehow: that is a result too.
+        if !Metric::compared().any(has) {
+            row("–", &|run| outcome(run, arm));
         }
     }
     Table::new("tax-table", "Taxes, each within its own run", columns, rows)
