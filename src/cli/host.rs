@@ -50,9 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         HostRole::Destination => false,
         HostRole::Capabilities => {
             let arm = args.arm.unwrap_or_else(Arm::foremost);
-            let text = serde_json::to_string_pretty(&capabilities(arm, args.hide_aes))
-                .map_err(|error| Error::CannotRun(error.to_string()))?;
-            println!("{text}");
+            super::print_json(&capabilities(arm, args.hide_aes))?;
             return Ok(ExitCode::Done);
         }
     };

@@ -161,13 +161,7 @@ fn decode_hex(text: &[u8], out: &mut [u8]) -> bool {
 }
 
 fn encode_hex(bytes: &[u8], out: &mut [u8]) {
-    let digit = |value: u8| {
-        if value < 10 {
-            b'0' + value
-        } else {
-            b'a' + value - 10
-        }
-    };
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("four bits") as u8;
     for (byte, pair) in bytes.iter().zip(out.chunks_exact_mut(2)) {
         pair[0] = digit(byte >> 4);
         pair[1] = digit(byte & 15);
