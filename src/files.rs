@@ -13,17 +13,25 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Invalid`] if there is no such file, or it is longer; [`Error::Io`] if it can't be read.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|e| Error::reading(path, e))?;
-    file.take(most.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|e| Error::reading(path, e))?;
+    let bytes = beginning(path, most.saturating_add(1))?;
     if bytes.len() as u64 > most {
         return Err(Error::Invalid(format!(
             "{}: more than {most} bytes, which is the most that is read",
             path.display()
         )));
     }
+    Ok(bytes)
+}
+
+/// The first `most` bytes of a file, or all of it.
+///
+/// # Errors
+/// [`Error::Invalid`] if there is no such file; [`Error::Io`] if it can't be read.
+pub fn beginning(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(most).read_to_end(&mut bytes))
+        .map_err(|e| Error::reading(path, e))?;
     Ok(bytes)
 }
 

@@ -89,14 +89,12 @@ fn check_spec(args: &Args, spec: &HostSpec) -> Result<()> {
         return Err(Error::invalid("spec.arm", spec.arm, allowed));
     }
     let hidden = spec.arm.row().required_features;
-    if args.hide_aes && spec.sealed && !hidden.is_empty() {
-        return Err(Error::invalid(
-            "spec.arm",
-            spec.arm,
-            format!("this host hides {}", hidden.join(", ")),
-        ));
-    }
-    Ok(())
+    Error::unless(
+        !args.hide_aes || !spec.sealed || hidden.is_empty(),
+        "spec.arm",
+        spec.arm,
+        format_args!("this host hides {}", hidden.join(", ")),
+    )
 }
 
 /// A library reads its mask when the process starts: if the environment holds another one than the

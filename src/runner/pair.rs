@@ -59,7 +59,7 @@ impl From<Error> for NotMade {
     }
 }
 
-/// Makes one migration: as it goes into the results, and the tracker that was used, if that is known.
+/// Makes one migration: as it goes into the results; and the tracker that was used, if it is known.
 ///
 /// # Errors
 /// If it was interrupted or hosts can't be started. Whatever else goes wrong is an outcome.

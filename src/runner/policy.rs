@@ -17,7 +17,8 @@ pub struct Rules {
     pub allow_software: bool,
 }
 
-/// Decides for one arm: whether it runs, and if so whether sealed; and why, unless it simply runs. A host whose known-answer test failed can't run the arm at all; nor can
+/// Decides for one arm: whether it runs, and if so whether sealed; and why, unless it simply runs.
+/// A host whose known-answer test failed can't run the arm at all; nor can
 /// one whose architecture or library lacks it.
 pub fn decide(
     arm: Arm,

@@ -1,6 +1,5 @@
 //! Reading scenarios: embedded ones by name, others by path.
 
-use std::io::Read;
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -110,18 +109,9 @@ pub fn parse(origin: &str, text: &str) -> Result<Vec<Scenario>> {
 
 fn read(name: &str) -> Result<String> {
     let path = files::path_of("scenario", name, EMBEDDED.iter().map(|(name, _)| *name))?;
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|e| Error::reading(path, e))?;
-    let length = file
-        .take(MAX_FILE + 1)
-        .read_to_string(&mut text)
-        .map_err(|e| match e.kind() {
-            std::io::ErrorKind::InvalidData => {
-                Error::Invalid(format!("{name}: not a text file in UTF-8"))
-            }
-            _ => Error::reading(path, e),
-        })?;
-    if length as u64 > MAX_FILE {
+    let text = String::from_utf8(files::beginning(path, MAX_FILE + 1)?)
+        .map_err(|_| Error::Invalid(format!("{name}: not a text file in UTF-8")))?;
+    if text.len() as u64 > MAX_FILE {
         return Err(Error::Invalid(format!(
             "{name}: a scenario file holds at most 1MiB"
         )));
