@@ -57,6 +57,14 @@ pub fn path_of<'a>(
     )))
 }
 
+/// The folder that a file is in.
+pub fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Writes a file aside under a name of its own, flushes it to the device and renames it into place,
 /// so that a reader meets the old file or the new one and a link there is replaced, not followed.
 /// Makes its folder first.
@@ -64,10 +72,7 @@ pub fn path_of<'a>(
 /// # Errors
 /// [`Error::Io`] if any step fails; the old file is then still there, and nothing beside it.
 pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(file);
     fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
     let put = || {
         let mut aside = tempfile::Builder::new()

@@ -112,9 +112,8 @@ impl Arm {
         let all = rows().flat_map(|row| row.environment);
         let unset = all.map(|(variable, _)| (*variable, None));
         let own = self.row().environment.iter();
-        unset
-            .chain(own.map(|(variable, value)| (*variable, Some(*value))))
-            .collect()
+        let set = own.map(|(variable, value)| (*variable, Some(*value)));
+        unset.chain(set).collect()
     }
 
     /// Gives a process that is to be started for it its [`environment`](Self::environment).

@@ -169,19 +169,18 @@ fn encode_hex(bytes: &[u8], out: &mut [u8]) {
 }
 
 #[cfg(test)]
-impl MigrationSecret {
-    /// A secret with a known key, for comparison with other implementations.
-    pub(crate) fn from_parts(key: [u8; KEY_LEN], nonce: u64) -> Self {
-        let mut secret = Self::empty().unwrap();
-        secret.memory.key = key;
-        secret.memory.nonce = nonce;
-        secret
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+
+    impl MigrationSecret {
+        /// A secret with a known key, for comparison with other implementations.
+        pub(crate) fn from_parts(key: [u8; KEY_LEN], nonce: u64) -> Self {
+            let mut secret = Self::empty().unwrap();
+            secret.memory.key = key;
+            secret.memory.nonce = nonce;
+            secret
+        }
+    }
 
     #[test]
     fn a_secret_survives_its_line_and_the_text_is_wiped() {

@@ -107,15 +107,6 @@ impl<T> Locked<T> {
         })
     }
 
-    #[cfg(test)]
-    /// Drops the value and wipes its memory, which stays mapped until the result is dropped.
-    pub(crate) fn into_wiped(self) -> Mapping {
-        let mut this = std::mem::ManuallyDrop::new(self);
-        this.end();
-        // SAFETY: `this` is never dropped and not used again, so the mapping has one owner.
-        unsafe { ptr::read(&this.mapping) }
-    }
-
     /// Drops the value and wipes its memory. Must be the last use of the value.
     fn end(&mut self) {
         // SAFETY: `new_with` wrote a value there; both callers end the life of `self` afterwards.
@@ -207,6 +198,16 @@ fn overwrite_stack() -> *const u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl<T> Locked<T> {
+        /// Drops the value and wipes its memory, which stays mapped until the result is dropped.
+        pub(crate) fn into_wiped(self) -> Mapping {
+            let mut this = std::mem::ManuallyDrop::new(self);
+            this.end();
+            // SAFETY: `this` is never dropped and not used again, so the mapping has one owner.
+            unsafe { ptr::read(&this.mapping) }
+        }
+    }
 
     #[test]
     fn memory_is_wiped_before_it_is_unmapped() {

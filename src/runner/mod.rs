@@ -19,7 +19,7 @@ pub use options::{Observer, Options};
 pub use room::check;
 
 use crate::error::{Error, ExitCode, Result};
-use crate::results::{Migration, OutcomeStatus, PolicyDecision, Results};
+use crate::results::{ArmInfo, Migration, OutcomeStatus, PolicyDecision, Results};
 use crate::scenario::Scenario;
 use hosts::Hosts;
 use pair::NotMade;
@@ -118,12 +118,10 @@ pub fn run(jobs: &[Job], options: &Options, observer: &mut dyn Observer) -> Resu
 
 fn exit_code(results: &[Results], interrupted: bool) -> ExitCode {
     let failed = |m: &Migration| m.outcome.status == OutcomeStatus::Failed;
-    let mut all = results.iter();
-    let bad = all.any(|results| {
-        let mut arms = results.arms.iter();
-        results.migrations.iter().any(failed)
-            || arms.any(|arm| arm.policy_decision == PolicyDecision::Refused)
-    });
+    let refused = |arm: &ArmInfo| arm.policy_decision == PolicyDecision::Refused;
+    let bad = results
+        .iter()
+        .any(|run| run.migrations.iter().any(failed) || run.arms.iter().any(refused));
     if interrupted {
         ExitCode::Interrupted
     } else if bad {

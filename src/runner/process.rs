@@ -258,10 +258,8 @@ impl HostProcess {
 
     /// How it ended, in words, if it has.
     pub fn ended_by_itself(&mut self) -> Option<String> {
-        match self.child.try_wait() {
-            Ok(Some(_)) => Some(self.epitaph()),
-            Ok(None) | Err(_) => None,
-        }
+        let ended = matches!(self.child.try_wait(), Ok(Some(_)));
+        ended.then(|| self.epitaph())
     }
 
     /// Ends it so that it surely runs no guest any more; false if that can't be known within

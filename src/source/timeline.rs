@@ -129,10 +129,7 @@ impl Timeline for VirtualTimeline<'_> {
     }
 
     fn positions(&self) -> Vec<StreamPosition> {
-        let next = StreamPosition {
-            at_ns: self.start_ns + self.now_ns,
-            after: 0,
-        };
+        let next = StreamPosition::at(self.start_ns + self.now_ns);
         vec![next; self.guest.vcpus as usize]
     }
 
