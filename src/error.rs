@@ -1,6 +1,6 @@
 //! What can stop a command, and the exit code that each kind has in the public contract.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// Exit codes of the `migtax` command. The numbers are part of the public contract.
@@ -36,16 +36,16 @@ impl From<ExitCode> for std::process::ExitCode {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The user gave something that can't be: names the field, the value and what is allowed.
-    #[error("{}", OneLine(.0))]
+    #[error("{}", one_line(.0))]
     Invalid(String),
     /// A file of a newer format than this build reads: invalid input, and nothing to compare with.
-    #[error("{}", OneLine(.0))]
+    #[error("{}", one_line(.0))]
     Newer(String),
     /// Runs that may not be compared, and why.
-    #[error("incomparable: {}", OneLine(.0))]
+    #[error("incomparable: {}", one_line(.0))]
     Incomparable(String),
     /// The operating system refused something the coordinator needs.
-    #[error("{}: {source}", OneLine(.context))]
+    #[error("{}: {source}", one_line(.context))]
     Io {
         /// What was being done.
         context: String,
@@ -53,23 +53,13 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Something else stopped the coordinator.
-    #[error("{}", OneLine(.0))]
+    #[error("{}", one_line(.0))]
     CannotRun(String),
 }
 
 /// Text without line ends and other control characters: errors go to terminals and logs.
-struct OneLine<'a>(&'a str);
-
-impl Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, part) in self.0.split(char::is_control).enumerate() {
-            if index > 0 {
-                f.write_str(" ")?;
-            }
-            f.write_str(part)?;
-        }
-        Ok(())
-    }
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// Shorthand for a result with this crate's [`Error`].
@@ -79,6 +69,22 @@ impl Error {
     /// An [`Error::Invalid`] in the house form: the field, its value, what is allowed.
     pub fn invalid(field: impl Display, value: impl Display, allowed: impl Display) -> Self {
         Error::Invalid(format!("{field} = {value}: {allowed}"))
+    }
+
+    /// An [`Error::invalid`] unless `fine`.
+    ///
+    /// # Errors
+    /// It.
+    pub fn unless(
+        fine: bool,
+        field: impl Display,
+        value: impl Display,
+        allowed: impl Display,
+    ) -> Result<()> {
+        match fine {
+            true => Ok(()),
+            false => Err(Error::invalid(field, value, allowed)),
+        }
     }
 
     /// An [`Error::Invalid`] with the line of `text` that the TOML reader stumbled on.

@@ -13,17 +13,25 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Invalid`] if there is no such file, or it is longer; [`Error::Io`] if it can't be read.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|e| Error::reading(path, e))?;
-    file.take(most.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|e| Error::reading(path, e))?;
+    let bytes = beginning(path, most.saturating_add(1))?;
     if bytes.len() as u64 > most {
         return Err(Error::Invalid(format!(
             "{}: more than {most} bytes, which is the most that is read",
             path.display()
         )));
     }
+    Ok(bytes)
+}
+
+/// The first `most` bytes of a file, or all of it.
+///
+/// # Errors
+/// [`Error::Invalid`] if there is no such file; [`Error::Io`] if it can't be read.
+pub fn beginning(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(most).read_to_end(&mut bytes))
+        .map_err(|e| Error::reading(path, e))?;
     Ok(bytes)
 }
 
@@ -49,6 +57,14 @@ pub fn path_of<'a>(
     )))
 }
 
+/// The folder that a file is in.
+pub fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Writes a file aside under a name of its own, flushes it to the device and renames it into place,
 /// so that a reader meets the old file or the new one and a link there is replaced, not followed.
 /// Makes its folder first.
@@ -56,10 +72,7 @@ pub fn path_of<'a>(
 /// # Errors
 /// [`Error::Io`] if any step fails; the old file is then still there, and nothing beside it.
 pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(file);
     fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
     let put = || {
         let mut aside = tempfile::Builder::new()

@@ -3,7 +3,6 @@
 //! The rule is QEMU's: switch over once what is left would be sent within the downtime limit at
 //! the bandwidth measured lately. Limits on rounds and time say what happens when it never does.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -46,24 +45,17 @@ pub struct Progress {
 }
 
 /// Why pre-copy ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 pub enum StopReason {
     /// What is left fits the downtime limit.
+    #[strum(to_string = "converged")]
     Converged,
     /// [`Limits::rounds`] are done and it does not fit.
+    #[strum(to_string = "round limit")]
     RoundLimit,
     /// [`Limits::time_ns`] are over and it does not fit.
+    #[strum(to_string = "time limit")]
     TimeLimit,
-}
-
-impl fmt::Display for StopReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            StopReason::Converged => "converged",
-            StopReason::RoundLimit => "round limit",
-            StopReason::TimeLimit => "time limit",
-        })
-    }
 }
 
 /// What to do next.

@@ -91,7 +91,17 @@ pub struct ArmInfo {
 
 /// How a migration ended; printed, in words for tables.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::EnumIter,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumIter,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "lowercase")]
@@ -102,14 +112,15 @@ pub enum OutcomeStatus {
     #[strum(to_string = "not converged")]
     NotConverged,
     /// Something broke; the reason says what and where.
+    #[default]
     Failed,
     /// Policy sent it in the clear instead; never enters the arm's statistics.
     #[strum(to_string = "fell back to plain")]
     FellBack,
 }
 
-/// How a migration ended, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How a migration ended, and why. By default it failed, without a reason: nothing is known yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// How it ended.
     pub status: OutcomeStatus,

@@ -7,8 +7,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 /// Bytes in one guest page. The only page size that migtax migrates (x86-64 base pages).
 pub const PAGE_SIZE: usize = 4096;
 
@@ -84,20 +82,40 @@ fn write_scaled(f: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -
     write!(f, "{}{}", value / scale, name)
 }
 
+/// Serialises a type as the text that it prints, which it is parsed from.
 macro_rules! text_serde {
     ($type:ty) => {
-        impl Serialize for $type {
+        impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
                 s.collect_str(self)
             }
         }
-        impl<'de> Deserialize<'de> for $type {
+        impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                String::deserialize(d)?
+                <String as serde::Deserialize>::deserialize(d)?
                     .parse()
                     .map_err(serde::de::Error::custom)
             }
         }
+    };
+}
+pub(crate) use text_serde;
+
+/// A quantity as text: how it is read, and what it is called and may be where it is not.
+macro_rules! quantity {
+    ($type:ident, $kind:literal, $allowed:literal, $parse:expr) => {
+        impl FromStr for $type {
+            type Err = UnitError;
+            fn from_str(text: &str) -> Result<Self, UnitError> {
+                let parse: fn(&str) -> Option<$type> = $parse;
+                parse(text).ok_or(UnitError {
+                    text: text.to_owned(),
+                    kind: $kind,
+                    allowed: $allowed,
+                })
+            }
+        }
+        text_serde!($type);
     };
 }
 
@@ -112,42 +130,29 @@ impl Size {
     }
 }
 
-impl FromStr for Size {
-    type Err = UnitError;
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        parse_scaled(text, SIZE_UNITS).map(Size).ok_or(UnitError {
-            text: text.to_owned(),
-            kind: "size",
-            allowed: "a number with B, KiB, MiB, GiB or TiB, such as 256KiB",
-        })
-    }
-}
+quantity!(
+    Size,
+    "size",
+    "a number with B, KiB, MiB, GiB or TiB, such as 256KiB",
+    |text| parse_scaled(text, SIZE_UNITS).map(Size)
+);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_scaled(f, self.0, SIZE_UNITS)
     }
 }
-text_serde!(Size);
 
 /// Bytes per second: `150MiB/s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate(pub u64);
 
-impl FromStr for Rate {
-    type Err = UnitError;
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        text.trim()
-            .strip_suffix("/s")
-            .and_then(|size| parse_scaled(size, SIZE_UNITS))
-            .map(Rate)
-            .ok_or(UnitError {
-                text: text.to_owned(),
-                kind: "rate",
-                allowed: "a size per second, such as 150MiB/s",
-            })
-    }
-}
+quantity!(
+    Rate,
+    "rate",
+    "a size per second, such as 150MiB/s",
+    |text| parse_scaled(text.trim().strip_suffix("/s")?, SIZE_UNITS).map(Rate)
+);
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,7 +160,6 @@ impl fmt::Display for Rate {
         f.write_str("/s")
     }
 }
-text_serde!(Rate);
 
 /// A link's bandwidth: `10Gbit/s` (powers of 1000) or `unlimited`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -185,22 +189,17 @@ pub fn link_time_ns(bytes: u64, bits_per_second: u64) -> u64 {
     u64::try_from(nanos).unwrap_or(u64::MAX)
 }
 
-impl FromStr for Bandwidth {
-    type Err = UnitError;
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        if text.trim() == "unlimited" {
-            return Ok(Bandwidth::Unlimited);
-        }
-        parse_scaled(text, BIT_UNITS)
+quantity!(
+    Bandwidth,
+    "bandwidth",
+    "a number above 0 with kbit/s, Mbit/s or Gbit/s, such as 10Gbit/s, or unlimited",
+    |text| match text.trim() {
+        "unlimited" => Some(Bandwidth::Unlimited),
+        _ => parse_scaled(text, BIT_UNITS)
             .filter(|bits| *bits > 0)
-            .map(Bandwidth::BitsPerSecond)
-            .ok_or(UnitError {
-                text: text.to_owned(),
-                kind: "bandwidth",
-                allowed: "a number above 0 with kbit/s, Mbit/s or Gbit/s, such as 10Gbit/s, or unlimited",
-            })
+            .map(Bandwidth::BitsPerSecond),
     }
-}
+);
 
 impl fmt::Display for Bandwidth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,7 +209,6 @@ impl fmt::Display for Bandwidth {
         }
     }
 }
-text_serde!(Bandwidth);
 
 /// A length of time: `300ms`, `1.5s`. Whole nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -228,25 +226,18 @@ impl Span {
     }
 }
 
-impl FromStr for Span {
-    type Err = UnitError;
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        parse_scaled(text, TIME_UNITS)
-            .map(|nanos| Span(Duration::from_nanos(nanos)))
-            .ok_or(UnitError {
-                text: text.to_owned(),
-                kind: "duration",
-                allowed: "a number with ns, us, ms, s, min or h, such as 300ms",
-            })
-    }
-}
+quantity!(
+    Span,
+    "duration",
+    "a number with ns, us, ms, s, min or h, such as 300ms",
+    |text| parse_scaled(text, TIME_UNITS).map(|nanos| Span(Duration::from_nanos(nanos)))
+);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_scaled(f, self.as_nanos(), TIME_UNITS)
     }
 }
-text_serde!(Span);
 
 #[cfg(test)]
 mod tests {

@@ -20,7 +20,6 @@ static ROWS: [Row; 1] = [Row {
     environment: &[("OPENSSL_ia32cap", "~0x200000000:~0x60000000000")],
     required_features: &[],
     told_apart_by: None,
-    software: false,
     baselines: &["plain", "copy"],
     headline: Some((Rung::AesNi, 1)),
     colour: (0x12, 0x34, 0x56),

@@ -10,12 +10,11 @@ use std::process::Command;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 mod rows;
 
 pub use rows::{Backend, Row, Rung};
 
+use crate::units::text_serde;
 use rows::ROWS;
 
 /// One data path under comparison: a row's number. Ordered as tables show them.
@@ -39,44 +38,24 @@ fn rows() -> impl Iterator<Item = &'static Row> {
     ROWS.iter().chain(EXTRA.get().copied().unwrap_or_default())
 }
 
-/// The arm of [`ROWS`] with that name. Where it is called the compiler sees that there is one.
-const fn named(name: &str) -> Arm {
-    let mut index = 0;
-    while index < ROWS.len() {
-        if is_equal(ROWS[index].name.as_bytes(), name.as_bytes()) {
-            return Arm(index as u8);
-        }
-        index += 1;
-    }
-    panic!("no row has this name");
-}
-
-const fn is_equal(a: &[u8], b: &[u8]) -> bool {
-    let mut at = 0;
-    while at < a.len() && at < b.len() && a[at] == b[at] {
-        at += 1;
-    }
-    at == a.len() && at == b.len()
-}
-
 impl Arm {
     /// The baseline of every tax: no encryption, straight from guest memory to the socket.
-    pub const PLAIN: Arm = named("plain");
+    pub const PLAIN: Arm = Arm(0);
     /// The encrypted arms' framing and buffers with a null cipher: the other baseline.
-    pub const COPY: Arm = named("copy");
+    pub const COPY: Arm = Arm(1);
 
     // The others have names for tests and benches alone, which need one that is known to be slow,
     // fast or masked.
     /// Portable software.
-    pub const RUSTCRYPTO_SOFT: Arm = named("rustcrypto-soft");
+    pub const RUSTCRYPTO_SOFT: Arm = Arm(2);
     /// RustCrypto with instructions.
-    pub const RUSTCRYPTO: Arm = named("rustcrypto");
+    pub const RUSTCRYPTO: Arm = Arm(3);
     /// aws-lc, masked down to software.
-    pub const AWS_LC_SOFT: Arm = named("aws-lc-soft");
+    pub const AWS_LC_SOFT: Arm = Arm(4);
     /// aws-lc, masked down to AES-NI.
-    pub const AWS_LC_AESNI: Arm = named("aws-lc-aesni");
+    pub const AWS_LC_AESNI: Arm = Arm(5);
     /// aws-lc, not masked.
-    pub const AWS_LC: Arm = named("aws-lc");
+    pub const AWS_LC: Arm = Arm(6);
 
     /// Every arm, in the order in which tables show them.
     pub fn all() -> impl Iterator<Item = Arm> {
@@ -124,7 +103,7 @@ impl Arm {
 
     /// Whether the arm measures a host without AES instructions.
     pub fn is_software(self) -> bool {
-        self.row().software
+        matches!(self.row().headline, Some((Rung::Software, _)))
     }
 
     /// Every variable that masks something for any arm, with this arm's value. `None` means that it
@@ -133,9 +112,8 @@ impl Arm {
         let all = rows().flat_map(|row| row.environment);
         let unset = all.map(|(variable, _)| (*variable, None));
         let own = self.row().environment.iter();
-        unset
-            .chain(own.map(|(variable, value)| (*variable, Some(*value))))
-            .collect()
+        let set = own.map(|(variable, value)| (*variable, Some(*value)));
+        unset.chain(set).collect()
     }
 
     /// Gives a process that is to be started for it its [`environment`](Self::environment).
@@ -190,27 +168,7 @@ impl FromStr for Arm {
     }
 }
 
-impl Serialize for Arm {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-impl<'de> Deserialize<'de> for Arm {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Name;
-        impl serde::de::Visitor<'_> for Name {
-            type Value = Arm;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an arm's name")
-            }
-            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Arm, E> {
-                name.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_str(Name)
-    }
-}
+text_serde!(Arm);
 
 #[cfg(test)]
 mod tests {
@@ -227,6 +185,16 @@ mod tests {
             let alike = Arm::all().filter(|other| other.row().colour == arm.row().colour);
             assert_eq!(alike.count(), 1, "{arm}");
         }
+        let named = [
+            (Arm::PLAIN, "plain"),
+            (Arm::COPY, "copy"),
+            (Arm::RUSTCRYPTO_SOFT, "rustcrypto-soft"),
+            (Arm::RUSTCRYPTO, "rustcrypto"),
+            (Arm::AWS_LC_SOFT, "aws-lc-soft"),
+            (Arm::AWS_LC_AESNI, "aws-lc-aesni"),
+            (Arm::AWS_LC, "aws-lc"),
+        ];
+        assert!(named.iter().all(|(arm, name)| arm.name() == *name));
         let unknown = "aes".parse::<Arm>().unwrap_err().to_string();
         assert!(
             unknown.contains("\"aes\"") && unknown.contains("aws-lc-aesni"),

@@ -66,8 +66,6 @@ pub struct Row {
     /// CPU features without which it runs the same code as another arm, and that arm's name: it is
     /// supported then, but no step of its own.
     pub told_apart_by: Option<(&'static [&'static str], &'static str)>,
-    /// Whether the arm measures a host without AES instructions.
-    pub software: bool,
     /// The arms that it is compared with, by name; the first is the one that its tax is over.
     pub baselines: &'static [&'static str],
     /// The rung of the headline's ladder that it stands on, and its place among those that do: the
@@ -81,7 +79,20 @@ pub struct Row {
 pub(super) const AWS_LC_MASK: &str = "OPENSSL_ia32cap";
 
 const AES: &[&str] = &["aes", "pclmulqdq"];
-const OVER_BOTH: &[&str] = &["plain", "copy"];
+
+/// What most arms say: nothing is masked or needed, and the tax is over `plain`.
+const BASE: Row = Row {
+    name: "",
+    summary: "",
+    short: "",
+    backend: Backend::AwsLc,
+    environment: &[],
+    required_features: &[],
+    told_apart_by: None,
+    baselines: &["plain", "copy"],
+    headline: None,
+    colour: (0, 0, 0),
+};
 
 /// The table, in the order in which tables show it.
 ///
@@ -99,91 +110,66 @@ pub(super) const ROWS: &[Row] = &[
         summary: "no encryption, straight from guest memory to the socket",
         short: "no encryption",
         backend: Backend::None,
-        environment: &[],
-        required_features: &[],
-        told_apart_by: None,
-        software: false,
         baselines: &[],
-        headline: None,
         colour: (0x80, 0x80, 0x80),
+        ..BASE
     },
     Row {
         name: "copy",
         summary: "the encrypted arms' framing and buffers, null cipher",
         short: "no encryption, copied",
         backend: Backend::Null,
-        environment: &[],
-        required_features: &[],
-        told_apart_by: None,
-        software: false,
         baselines: &["plain"],
-        headline: None,
         colour: (0x00, 0x9e, 0x73),
+        ..BASE
     },
     Row {
         name: "rustcrypto-soft",
         summary: "aes-gcm 0.9 forced soft: portable constant-time software",
         short: "software AES, RustCrypto",
         backend: Backend::RustcryptoSoft,
-        environment: &[],
-        required_features: &[],
-        told_apart_by: None,
-        software: true,
-        baselines: OVER_BOTH,
         headline: Some((Rung::Software, 1)),
         colour: (0xe6, 0x9f, 0x00),
+        ..BASE
     },
     Row {
         name: "rustcrypto",
         summary: "aes-gcm 0.11 with the instructions it finds",
         short: "RustCrypto, the instructions it finds",
         backend: Backend::Rustcrypto,
-        environment: &[],
         required_features: AES,
-        told_apart_by: None,
-        software: false,
-        baselines: OVER_BOTH,
         headline: Some((Rung::Full, 1)),
         colour: (0xd5, 0x5e, 0x00),
+        ..BASE
     },
     Row {
         name: "aws-lc-soft",
         summary: "aws-lc, AES and carry-less multiply masked: a host without AES instructions",
         short: "software AES, aws-lc",
-        backend: Backend::AwsLc,
         environment: &[(AWS_LC_MASK, "~0x200000200000000:~0x60000000000")],
-        required_features: &[],
-        told_apart_by: None,
-        software: true,
-        baselines: OVER_BOTH,
         headline: Some((Rung::Software, 0)),
         colour: (0xcc, 0x79, 0xa7),
+        ..BASE
     },
     Row {
         name: "aws-lc-aesni",
         summary: "aws-lc without VAES and VPCLMULQDQ: a host of 2010-2018",
         short: "AES-NI only, aws-lc",
-        backend: Backend::AwsLc,
         environment: &[(AWS_LC_MASK, ":~0x60000000000")],
         required_features: AES,
-        told_apart_by: None,
-        software: false,
-        baselines: OVER_BOTH,
         headline: Some((Rung::AesNi, 0)),
         colour: (0x56, 0xb4, 0xe9),
+        ..BASE
     },
     Row {
         name: "aws-lc",
         summary: "aws-lc with all that it can use of the CPU: what a production VMM links today",
         short: "all instructions, aws-lc",
-        backend: Backend::AwsLc,
-        environment: &[],
         required_features: AES,
         // Its vectorised AES-GCM is written for AVX-512.
         told_apart_by: Some((&["vaes", "vpclmulqdq", "avx512f"], "aws-lc-aesni")),
-        software: false,
-        baselines: OVER_BOTH,
         headline: Some((Rung::Full, 0)),
         colour: (0x00, 0x72, 0xb2),
+        ..BASE
     },
 ];

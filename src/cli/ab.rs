@@ -71,13 +71,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ("--baseline", &args.baseline),
         ("--candidate", &args.candidate),
     ] {
-        if !file.is_file() {
-            return Err(Error::invalid(
-                flag,
-                file.display(),
-                "must be a migtax binary",
-            ));
-        }
+        let fine = file.is_file();
+        Error::unless(fine, flag, file.display(), "must be a migtax binary")?;
     }
     // Run folders that nobody needs afterwards.
     let scratch = tempfile::Builder::new()
@@ -98,14 +93,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut report = builds::judge_first(&baseline, &candidate, &config, names());
     let flagged = builds::flagged(&report);
     if !flagged.is_empty() {
-        eprintln!(
-            "first batch flags {}: a fresh batch must confirm it",
-            flagged
-                .iter()
-                .map(|a| a.name())
-                .collect::<Vec<_>>()
-                .join(", ")
-        );
+        let names = names_of(&flagged).join(", ");
+        eprintln!("first batch flags {names}: a fresh batch must confirm it");
         let [baseline, candidate] = turns.batch(args.blocks, &flagged)?;
         turns.keep("confirm-", &baseline, &candidate)?;
         report = builds::confirm(report, &baseline, &candidate, &config);
@@ -118,6 +107,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     print!("{}", args.format.print(&report));
     Ok(report.verdict.exit_code())
+}
+
+fn names_of(arms: &[Arm]) -> Vec<&str> {
+    arms.iter().map(|arm| arm.name()).collect()
 }
 
 /// The two binaries, run in turns.
@@ -148,19 +141,17 @@ impl Turns<'_> {
     fn block(&self, block: Option<u32>, arms: &[Arm]) -> Result<[Results; 2]> {
         let first = self.args.overrides.parsed.stream.seed.unwrap_or(1);
         let seed = first.wrapping_add(u64::from(block.unwrap_or(0)));
-        let mut measured = [None, None];
-        let order = if block.unwrap_or(0).is_multiple_of(2) {
-            [0, 1]
+        let measure = |binary: &Path| self.run(binary, seed, arms);
+        let Args {
+            baseline,
+            candidate,
+            ..
+        } = self.args;
+        if block.unwrap_or(0).is_multiple_of(2) {
+            Ok([measure(baseline)?, measure(candidate)?])
         } else {
-            [1, 0]
-        };
-        for side in order {
-            let binary = [&self.args.baseline, &self.args.candidate][side];
-            measured[side] = Some(self.run(binary, seed, arms)?);
-        }
-        match measured {
-            [Some(baseline), Some(candidate)] => Ok([baseline, candidate]),
-            _ => Err(Error::CannotRun("a side was not measured".to_owned())),
+            let candidate = measure(candidate)?;
+            Ok([measure(baseline)?, candidate])
         }
     }
 
@@ -171,8 +162,7 @@ impl Turns<'_> {
         command.args(["--reps", "1", "--warmup", "0", "--json"]);
         command.args(["--seed", &seed.to_string()]);
         if !arms.is_empty() {
-            let names: Vec<&str> = arms.iter().map(|a| a.name()).collect();
-            command.args(["--arms", &names.join(",")]);
+            command.args(["--arms", &names_of(arms).join(",")]);
         }
         command.arg("--out").arg(self.scratch.join("run"));
         command.args(self.args.overrides.arguments(&["arms", "seed"]));

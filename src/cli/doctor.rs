@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::arm::Arm;
-use crate::error::{Error, ExitCode, Result};
+use crate::error::{ExitCode, Result};
 use crate::machine::{self, MachineInfo, Monitor};
 use crate::present::table::{Cell, Column, Table};
 use crate::tracking;
@@ -27,9 +27,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     host.steal_share = seen.steal_share;
     host.other_cpu_share = seen.other_cpu_share;
     if args.json {
-        let json = serde_json::to_string_pretty(&host)
-            .map_err(|error| Error::CannotRun(error.to_string()))?;
-        println!("{json}");
+        super::print_json(&host)?;
         return Ok(ExitCode::Done);
     }
     print!("{}", describe(&host));

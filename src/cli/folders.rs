@@ -12,18 +12,10 @@ use crate::scenario::{MOST_AUTO_BLOCKS, Overrides, Repetitions, Scenario, folder
 /// The folder of each point of a matrix, below that of the run; a scenario without lists has the
 /// run's own. No two are the same, although names are cut short.
 pub fn of_points(scenarios: Vec<Scenario>, folder: &Path) -> Vec<Job> {
-    let job = |scenario, folder| Job {
-        scenario,
-        folder,
-        earlier: None,
-    };
-    if scenarios.len() == 1 {
-        let own = scenarios.into_iter();
-        return own.map(|own| job(own, folder.to_owned())).collect();
-    }
+    let is_matrix = scenarios.len() > 1;
     let mut taken = BTreeSet::new();
-    let within = |scenario: Scenario| {
-        let stem = folder_name(&label(&scenario));
+    let mut place = |point: &Scenario| {
+        let stem = folder_name(&label(point));
         let mut name = stem.clone();
         for number in 2.. {
             if taken.insert(name.clone()) {
@@ -31,18 +23,26 @@ pub fn of_points(scenarios: Vec<Scenario>, folder: &Path) -> Vec<Job> {
             }
             name = format!("{stem}-{number}");
         }
-        job(scenario, folder.join(name))
+        folder.join(name)
     };
-    scenarios.into_iter().map(within).collect()
+    let job = |scenario: Scenario| Job {
+        folder: match is_matrix {
+            true => place(&scenario),
+            false => folder.to_owned(),
+        },
+        scenario,
+        earlier: None,
+    };
+    scenarios.into_iter().map(job).collect()
 }
 
 /// What tells a point from the others, such as `record-64KiB-streams-2`.
 fn label(point: &Scenario) -> String {
-    let values = point.varied();
-    let values = values
-        .iter()
-        .map(|(field, value)| format!("{field}-{value}"));
-    values.collect::<Vec<_>>().join("-")
+    let values = point.varied().into_iter();
+    let values: Vec<_> = values
+        .map(|(field, value)| format!("{field}-{value}"))
+        .collect();
+    values.join("-")
 }
 
 /// An interrupted run that can be gone on with, all points of a matrix together, and its folder.

@@ -132,9 +132,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn self_test(config: &Config, args: &Args) -> Result<ExitCode> {
     let result = selftest::run(config, args.trials, args.seed);
     if args.format == Format::Json {
-        let text =
-            serde_json::to_string_pretty(&result).map_err(|e| Error::CannotRun(e.to_string()))?;
-        println!("{text}");
+        super::print_json(&result)?;
     } else {
         print!("{}", result.text());
     }

@@ -52,9 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         HostRole::Destination => false,
         HostRole::Capabilities => {
             let arm = args.arm.unwrap_or_else(Arm::foremost);
-            let text = serde_json::to_string_pretty(&capabilities(arm, args.hide_aes))
-                .map_err(|error| Error::CannotRun(error.to_string()))?;
-            println!("{text}");
+            super::print_json(&capabilities(arm, args.hide_aes))?;
             return Ok(ExitCode::Done);
         }
     };
@@ -93,14 +91,12 @@ fn check_spec(args: &Args, spec: &HostSpec) -> Result<()> {
         return Err(Error::invalid("spec.arm", spec.arm, allowed));
     }
     let hidden = spec.arm.row().required_features;
-    if args.hide_aes && spec.sealed && !hidden.is_empty() {
-        return Err(Error::invalid(
-            "spec.arm",
-            spec.arm,
-            format!("this host hides {}", hidden.join(", ")),
-        ));
-    }
-    Ok(())
+    Error::unless(
+        !args.hide_aes || !spec.sealed || hidden.is_empty(),
+        "spec.arm",
+        spec.arm,
+        format_args!("this host hides {}", hidden.join(", ")),
+    )
 }
 
 /// A library reads its mask when the process starts: if the environment holds another one than the

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::arm::{Arm, Rung};
-use crate::error::{Error, ExitCode, Result};
+use crate::error::{ExitCode, Result};
 use crate::present::table::{Cell, Column, Table};
 use crate::runner::process::{Launcher, Role};
 use crate::scenario;
@@ -92,9 +92,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     if args.json {
-        let json = serde_json::to_string_pretty(&lists)
-            .map_err(|error| Error::CannotRun(error.to_string()))?;
-        println!("{json}");
+        super::print_json(&lists)?;
     } else {
         print!("{}", tables(&lists));
     }
@@ -131,7 +129,7 @@ fn arms() -> Result<Vec<ArmEntry>> {
             library: row.backend.library(),
             backend_version: told.backend_version,
             encrypted: arm.is_encrypted(),
-            software: row.software,
+            software: arm.is_software(),
             baselines: arm.baselines().collect(),
             rung: row.headline.map(|(rung, _)| rung),
             foremost: arm == Arm::foremost(),

@@ -16,7 +16,7 @@ mod workload_plot;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::{ExitCode, Result};
+use crate::error::{Error, ExitCode, Result};
 
 /// Measures what encryption costs a live migration: CPU on each host, migration time, downtime.
 #[derive(Debug, Parser)]
@@ -70,6 +70,13 @@ pub fn main() -> std::process::ExitCode {
             error.exit_code().into()
         }
     }
+}
+
+/// Prints a value as JSON, for people too.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::CannotRun(e.to_string()))?;
+    println!("{text}");
+    Ok(())
 }
 
 /// `migtax ... | head` is no fault of the program. SIGPIPE itself stays ignored: the coordinator

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::runner::Options;
 use crate::runner::process::Role;
-use crate::runner::route::{Route, has_port};
+use crate::runner::route::has_port;
 
 /// Flags that say where the hosts run and how they reach each other.
 #[derive(Debug, Clone, clap::Args)]
@@ -41,27 +41,21 @@ impl Place {
         options.pin_destination = pin.destination;
         options.destination = self.destination.clone().map(|words| words.0);
         options.hide_aes = self.hide_aes.clone().unwrap_or_default().0;
-        let elsewhere = "0.0.0.0:0".parse().expect("an address");
-        let listen = match (self.listen, &self.destination) {
-            (Some(listen), _) => listen,
-            (None, Some(_)) => elsewhere,
-            (None, None) => {
-                options.route.connect = self.connect.clone();
-                return Ok(());
-            }
+        options.route.connect = self.connect.clone();
+        let elsewhere = || "0.0.0.0:0".parse().expect("an address");
+        let Some(listen) = self
+            .listen
+            .or(self.destination.as_ref().map(|_| elsewhere()))
+        else {
+            return Ok(());
         };
-        if listen.ip().is_unspecified() && self.connect.is_none() {
-            return Err(Error::invalid(
-                "--listen",
-                listen,
-                "an address of the destination's own, or --connect HOST to say where it is reached",
-            ));
-        }
-        options.route = Route {
-            listen: listen.to_string(),
-            connect: self.connect.clone(),
-        };
-        Ok(())
+        options.route.listen = listen.to_string();
+        Error::unless(
+            !listen.ip().is_unspecified() || self.connect.is_some(),
+            "--listen",
+            listen,
+            "an address of the destination's own, or --connect HOST to say where it is reached",
+        )
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{ExitCode, Result};
+use crate::files::folder_of;
 use crate::report;
 use crate::results::Results;
 use crate::run_folder;
@@ -33,7 +34,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let written = match runs.as_slice() {
         [(file, results)] => {
-            let folder = args.out.unwrap_or_else(|| parent(file));
+            let folder = args.out.unwrap_or_else(|| folder_of(file).to_owned());
             report::write(results, &folder)?
         }
         _ => {
@@ -47,17 +48,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-fn parent(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
 /// Where several runs are put side by side: `compare-FIRST-LAST` beside the first.
 fn beside(runs: &[(PathBuf, Results)]) -> PathBuf {
     let folder = |run: Option<&(PathBuf, Results)>| {
-        let folder = run.map_or_else(PathBuf::new, |(file, _)| parent(file));
+        let folder = run.map_or_else(PathBuf::new, |(file, _)| folder_of(file).to_owned());
         // "." and ".." have a name only once resolved.
         fs::canonicalize(&folder).unwrap_or(folder)
     };

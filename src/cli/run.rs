@@ -1,15 +1,14 @@
 //! `migtax run`: runs a scenario's arms, prints the table, writes the run folder.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::arm::Arm;
 use crate::cli::folders;
 use crate::cli::place::Place;
-use crate::error::{Error, ExitCode, Result};
+use crate::error::{ExitCode, Result};
 use crate::report;
 use crate::results::Migration;
 use crate::run_folder;
@@ -84,9 +83,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
             (folders::of_points(scenarios, &folder), folder)
         }
     };
-    let mut progress = Progress::new();
+    let mut progress = progress();
     let finished = runner::run(&jobs, &options, &mut progress)?;
-    progress.bar.finish_and_clear();
+    progress.finish_and_clear();
     let is_matrix = jobs.len() > 1;
     let mut reported = Vec::new();
     for (Job { folder, .. }, results) in jobs.iter().zip(finished.results) {
@@ -100,18 +99,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if reported.len() > 1 {
         report::compare_runs(&reported, &folder)?;
     }
+    let points: Vec<_> = reported.iter().map(|(_, results)| results).collect();
     if args.json {
-        let text = match &reported[..] {
-            [(_, results)] if !is_matrix => serde_json::to_string_pretty(results),
-            all => serde_json::to_string_pretty(&all.iter().map(|(_, r)| r).collect::<Vec<_>>()),
-        };
-        println!(
-            "{}",
-            text.map_err(|error| Error::CannotRun(error.to_string()))?
-        );
+        match points[..] {
+            [results] if !is_matrix => super::print_json(results)?,
+            _ => super::print_json(&points)?,
+        }
         eprintln!("{}", folder.display());
     } else {
-        let points: Vec<_> = reported.iter().map(|(_, results)| results).collect();
         if !points.is_empty() {
             println!("{}", report::console_table(&points));
         }
@@ -132,38 +127,27 @@ fn parse_share(text: &str) -> std::result::Result<f64, String> {
 }
 
 /// A bar on standard error, where that is a terminal.
-struct Progress {
-    bar: ProgressBar,
+fn progress() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg:<28} {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::no_length().with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
-impl Progress {
-    fn new() -> Progress {
-        let target = if std::io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg:<28} {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::with_draw_target(None, target).with_style(style);
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Progress { bar }
-    }
-}
-
-impl Observer for Progress {
+impl Observer for ProgressBar {
     fn planned(&mut self, migrations: u32) {
-        self.bar.set_length(u64::from(migrations));
+        self.set_length(u64::from(migrations));
     }
 
     fn begins(&mut self, arm: Arm, block: Option<u32>) {
-        self.bar.set_message(match block {
+        self.set_message(match block {
             Some(block) => format!("{arm}, block {}", block + 1),
             None => format!("{arm}, warm-up"),
         });
     }
 
     fn made(&mut self, _migration: &Migration) {
-        self.bar.inc(1);
+        self.inc(1);
     }
 }

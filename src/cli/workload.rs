@@ -86,12 +86,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if args.json {
         // One point is an object, a matrix a list of them.
-        let json = match measured.as_slice() {
-            [one] => serde_json::to_string_pretty(one),
-            all => serde_json::to_string_pretty(all),
-        };
-        let json = json.map_err(|e| Error::CannotRun(format!("cannot write JSON: {e}")))?;
-        println!("{json}");
+        match measured.as_slice() {
+            [one] => super::print_json(one)?,
+            all => super::print_json(&all)?,
+        }
     } else {
         for (scenario, measurement) in points.iter().zip(&measured) {
             print!("{}", text(scenario, measurement));

@@ -1,5 +1,6 @@
 //! The picture of a dirty-page stream: rate over time, page heat map, index of dispersion.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use plotters::prelude::*;
@@ -21,16 +22,13 @@ const THEORY: RGBColor = RGBColor(200, 90, 30);
 /// # Errors
 /// A file whose name does not end in .png, or that can't be written.
 pub fn draw(file: &Path, measured: &Measurement) -> Result<()> {
-    if file
-        .extension()
-        .is_none_or(|e| !e.eq_ignore_ascii_case("png"))
-    {
-        return Err(Error::invalid(
-            "--png",
-            file.display(),
-            "a file name that ends in .png",
-        ));
-    }
+    let is_png = |extension: &OsStr| extension.eq_ignore_ascii_case("png");
+    Error::unless(
+        file.extension().is_some_and(is_png),
+        "--png",
+        file.display(),
+        "a file name that ends in .png",
+    )?;
     fonts()?;
     // Tried first, so that the operating system's own message is what the user reads.
     std::fs::write(file, []).map_err(|e| Error::writing(file, e))?;

@@ -39,11 +39,7 @@ pub fn supported(arm: Arm) -> Result<(), Vec<&'static str>> {
     }
     let required = row.required_features.iter().copied();
     let missing: Vec<_> = required.filter(|feature| !cpu::has(feature)).collect();
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(missing)
-    }
+    missing.is_empty().then_some(()).ok_or(missing)
 }
 
 #[cfg(test)]

@@ -161,13 +161,7 @@ fn decode_hex(text: &[u8], out: &mut [u8]) -> bool {
 }
 
 fn encode_hex(bytes: &[u8], out: &mut [u8]) {
-    let digit = |value: u8| {
-        if value < 10 {
-            b'0' + value
-        } else {
-            b'a' + value - 10
-        }
-    };
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("four bits") as u8;
     for (byte, pair) in bytes.iter().zip(out.chunks_exact_mut(2)) {
         pair[0] = digit(byte >> 4);
         pair[1] = digit(byte & 15);
@@ -175,19 +169,18 @@ fn encode_hex(bytes: &[u8], out: &mut [u8]) {
 }
 
 #[cfg(test)]
-impl MigrationSecret {
-    /// A secret with a known key, for comparison with other implementations.
-    pub(crate) fn from_parts(key: [u8; KEY_LEN], nonce: u64) -> Self {
-        let mut secret = Self::empty().unwrap();
-        secret.memory.key = key;
-        secret.memory.nonce = nonce;
-        secret
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+
+    impl MigrationSecret {
+        /// A secret with a known key, for comparison with other implementations.
+        pub(crate) fn from_parts(key: [u8; KEY_LEN], nonce: u64) -> Self {
+            let mut secret = Self::empty().unwrap();
+            secret.memory.key = key;
+            secret.memory.nonce = nonce;
+            secret
+        }
+    }
 
     #[test]
     fn a_secret_survives_its_line_and_the_text_is_wiped() {

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous, munmap};
 use rustix::param::page_size;
 
+use zeroize::Zeroize;
+
 use crate::error::{Error, Result};
 
 /// Whether the kernel refused to lock some memory.
@@ -57,7 +59,8 @@ impl Mapping {
 
     /// Overwrites all of it with zeros that the compiler may not leave out.
     fn wipe(&mut self) {
-        wipe(self.start.as_ptr(), self.length);
+        // SAFETY: the mapping is writable for its length, and nobody else's.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }.zeroize();
     }
 }
 
@@ -102,15 +105,6 @@ impl<T> Locked<T> {
             mapping,
             marker: std::marker::PhantomData,
         })
-    }
-
-    #[cfg(test)]
-    /// Drops the value and wipes its memory, which stays mapped until the result is dropped.
-    pub(crate) fn into_wiped(self) -> Mapping {
-        let mut this = std::mem::ManuallyDrop::new(self);
-        this.end();
-        // SAFETY: `this` is never dropped and not used again, so the mapping has one owner.
-        unsafe { ptr::read(&this.mapping) }
     }
 
     /// Drops the value and wipes its memory. Must be the last use of the value.
@@ -169,15 +163,6 @@ fn lock(first: *mut c_void, length: usize) {
     }
 }
 
-/// Overwrites memory with zeros that the compiler may not leave out.
-fn wipe(start: *mut u8, length: usize) {
-    for at in 0..length {
-        // SAFETY: the callers own `length` writable bytes from `start`.
-        unsafe { start.add(at).write_volatile(0) };
-    }
-    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
-}
-
 /// Overwrites the stack below the caller, where the ciphers' functions had their frames: key
 /// schedules are built there before they are moved, and copied per record.
 ///
@@ -201,26 +186,28 @@ const STACK_BYTES: usize = 64 << 10;
 #[inline(never)]
 fn overwrite_stack() -> *const u8 {
     let mut frame = std::mem::MaybeUninit::<[u8; STACK_BYTES]>::uninit();
-    let start = frame.as_mut_ptr().cast::<u64>();
-    for at in 0..STACK_BYTES / size_of::<u64>() {
-        // SAFETY: `at` stays within the local array; an unaligned write needs no alignment.
-        unsafe { write_word(start.add(at)) };
+    // Words as bytes, because the array may start anywhere.
+    let start = frame.as_mut_ptr().cast::<[u8; 8]>();
+    for at in 0..STACK_BYTES / 8 {
+        // SAFETY: `at` stays within the local array.
+        unsafe { start.add(at).write_volatile([0; 8]) };
     }
     std::hint::black_box(&mut frame).as_ptr().cast()
-}
-
-/// Writes a zero word that the compiler may not leave out.
-///
-/// # Safety
-/// Eight bytes from `at` must be writable.
-unsafe fn write_word(at: *mut u64) {
-    // SAFETY: as the caller promises. Bytes, because the array may start anywhere.
-    unsafe { at.cast::<[u8; 8]>().write_volatile([0; 8]) };
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl<T> Locked<T> {
+        /// Drops the value and wipes its memory, which stays mapped until the result is dropped.
+        pub(crate) fn into_wiped(self) -> Mapping {
+            let mut this = std::mem::ManuallyDrop::new(self);
+            this.end();
+            // SAFETY: `this` is never dropped and not used again, so the mapping has one owner.
+            unsafe { ptr::read(&this.mapping) }
+        }
+    }
 
     #[test]
     fn memory_is_wiped_before_it_is_unmapped() {

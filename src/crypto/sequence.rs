@@ -280,21 +280,20 @@ impl OpenSequence {
 }
 
 #[cfg(test)]
-impl SealSlot {
-    /// A slot made by hand, for tests that must repeat one or start from a given IV.
-    pub(crate) fn forge(stream_id: u32, epoch: u32, sequence: u64, nonce: u64) -> Self {
-        SealSlot(Place {
-            stream_id,
-            epoch,
-            sequence,
-            nonce,
-        })
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+
+    impl SealSlot {
+        /// A slot made by hand, for tests that must repeat one or start from a given IV.
+        pub(crate) fn forge(stream_id: u32, epoch: u32, sequence: u64, nonce: u64) -> Self {
+            SealSlot(Place {
+                stream_id,
+                epoch,
+                sequence,
+                nonce,
+            })
+        }
+    }
 
     fn limits(bytes: u64, records: u64, streams: u32) -> KeyLimits {
         KeyLimits {

@@ -1,12 +1,6 @@
 //! Mixing of 64-bit integers: the same on every machine, no floating point.
 
-/// A bijection on 64 bits whose every output bit depends on every input bit: the finaliser of
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, variant 13 of Stafford's constants).
-pub(super) fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
+pub(super) use crate::workload::mix;
 
 /// A seed for item `index` of the sequence named `domain` under `seed`.
 pub(super) fn sub_seed(seed: u64, domain: u64, index: u64) -> u64 {

@@ -170,7 +170,7 @@ pub enum Event {
 }
 
 /// How the migration went, as the source saw it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SourceReport {
     /// How it ended.
     pub outcome: Outcome,
@@ -201,7 +201,7 @@ pub struct SourceReport {
 }
 
 /// How the migration went, as the destination saw it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct DestinationReport {
     /// Whether it took over.
     pub switched_over: bool,
@@ -227,10 +227,9 @@ pub fn capabilities(arm: Arm, hide_aes: bool) -> Capabilities {
     let is_hidden = |feature: &str| {
         hide_aes && Arm::all().any(|arm| arm.row().required_features.contains(&feature))
     };
-    let missing = match crypto::supported(arm) {
-        _ if hide_aes => arm.row().required_features.to_vec(),
-        Ok(()) => Vec::new(),
-        Err(missing) => missing,
+    let missing = match hide_aes {
+        true => arm.row().required_features.to_vec(),
+        false => crypto::supported(arm).err().unwrap_or_default(),
     };
     Capabilities {
         protocol: PROTOCOL,

@@ -4,6 +4,7 @@
 //! together with the operating system: a vector extension whose registers the kernel does not save is
 //! not reported. What the kernel decides for itself, its clock and its way to copy, it alone can tell.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 /// CPU features that bear on ciphers, on moving memory and on clocks, those that this machine has, in
@@ -50,10 +51,9 @@ pub fn frequency_mhz() -> Option<f64> {
 /// did not record before schema 2 don't count: earlier records lack them on any CPU.
 pub fn same_features(a: &[String], b: &[String]) -> bool {
     let compared = |features: &[String]| {
-        let mut all: Vec<String> = features.to_vec();
-        all.retain(|feature| !LATER.contains(&feature.as_str()));
-        all.sort_unstable();
-        all
+        let all = features.iter().cloned();
+        all.filter(|feature| !LATER.contains(&feature.as_str()))
+            .collect::<BTreeSet<_>>()
     };
     compared(a) == compared(b)
 }

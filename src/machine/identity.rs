@@ -144,16 +144,8 @@ pub fn same_machine(a: &MachineInfo, b: &MachineInfo) -> Option<String> {
             return differs(field, a, &b);
         }
     }
-    let (small, large) = (
-        a.memory_bytes.min(b.memory_bytes),
-        a.memory_bytes.max(b.memory_bytes),
-    );
-    (large - small > large / 64).then(|| {
-        format!(
-            "host.memory_bytes differs: {} and {}",
-            a.memory_bytes, b.memory_bytes
-        )
-    })
+    let (a, b) = (a.memory_bytes, b.memory_bytes);
+    (a.abs_diff(b) > a.max(b) / 64).then(|| format!("host.memory_bytes differs: {a} and {b}"))
 }
 
 fn trimmed(path: &str) -> Option<String> {
@@ -187,16 +179,14 @@ fn cpu_accounting() -> String {
 }
 
 fn accounting_of(config: Option<&str>) -> &'static str {
-    match config {
-        None => "unknown",
-        Some(text) => {
-            let set = |line| text.lines().any(|l| l == line);
-            if set("CONFIG_IRQ_TIME_ACCOUNTING=y") || set("CONFIG_VIRT_CPU_ACCOUNTING_NATIVE=y") {
-                "irq"
-            } else {
-                "tick"
-            }
-        }
+    let Some(text) = config else {
+        return "unknown";
+    };
+    let set = |line| text.lines().any(|l| l == line);
+    if set("CONFIG_IRQ_TIME_ACCOUNTING=y") || set("CONFIG_VIRT_CPU_ACCOUNTING_NATIVE=y") {
+        "irq"
+    } else {
+        "tick"
     }
 }
 

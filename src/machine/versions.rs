@@ -48,16 +48,11 @@ pub fn of_data_path() -> BTreeMap<String, String> {
 }
 
 fn in_lock_file<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
-    let mut lines = text.lines();
-    let mut found = Vec::new();
-    while let Some(line) = lines.next() {
-        if quoted(line, "name = ") == Some(name)
-            && let Some(version) = lines.next().and_then(|line| quoted(line, "version = "))
-        {
-            found.push(version);
-        }
-    }
-    found
+    text.lines()
+        .zip(text.lines().skip(1))
+        .filter(|(line, _)| quoted(line, "name = ") == Some(name))
+        .filter_map(|(_, next)| quoted(next, "version = "))
+        .collect()
 }
 
 fn quoted<'a>(line: &'a str, key: &str) -> Option<&'a str> {

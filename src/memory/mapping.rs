@@ -44,13 +44,12 @@ impl GuestMemory {
     /// # Errors
     /// A size that is zero or no whole number of pages; memory that the kernel refuses.
     pub fn new(size: Size, huge_pages: bool) -> Result<GuestMemory> {
-        if size.0 == 0 || !size.0.is_multiple_of(PAGE_SIZE as u64) {
-            return Err(Error::invalid(
-                "guest.memory",
-                size,
-                "must be a whole number of 4KiB pages, at least one",
-            ));
-        }
+        Error::unless(
+            size.0 > 0 && size.0.is_multiple_of(PAGE_SIZE as u64),
+            "guest.memory",
+            size,
+            "must be a whole number of 4KiB pages, at least one",
+        )?;
         let refused =
             |error: Errno| Error::io(format!("cannot map {size} of guest memory"), error.into());
         let len = usize::try_from(size.0).map_err(|_| refused(Errno::NOMEM))?;

@@ -81,10 +81,3 @@ pub enum RecordError {
         expected: &'static str,
     },
 }
-
-impl RecordError {
-    /// A stream that could not be opened.
-    pub fn connect(stream: u32, source: std::io::Error) -> Self {
-        RecordError::Connect { stream, source }
-    }
-}

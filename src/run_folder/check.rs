@@ -4,6 +4,7 @@
 //! it can be trusted, so nothing is read from it.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use crate::error::{Error, Result};
 use crate::figures::{self, Metric};
@@ -30,47 +31,63 @@ pub fn check(results: &Results) -> Result<()> {
     }
     let mut seen = BTreeSet::new();
     for (index, migration) in results.migrations.iter().enumerate() {
-        let at = |field: &str| {
-            format!(
-                "migrations[{index}] ({}, block {}) {field}",
-                migration.arm, migration.block
-            )
-        };
-        if !arms.contains(&migration.arm) {
-            return Err(Error::Invalid(at("arm: not among arms[]")));
-        }
-        if !seen.insert((migration.arm, migration.block)) {
-            return Err(Error::Invalid(at("block: a block holds each arm once")));
-        }
-        Checker { migration, at: &at }.check(results)?;
+        let checker = Checker { index, migration };
+        let block = (migration.arm, migration.block);
+        checker.hold(arms.contains(&migration.arm), "arm: not among arms[]")?;
+        checker.hold(seen.insert(block), "block: a block holds each arm once")?;
+        checker.check(results)?;
     }
     check_comparisons(results)
 }
 
-/// The checks of one migration; `at` names a field of it.
+/// The checks of one migration, the one at `index`.
 struct Checker<'a> {
+    index: usize,
     migration: &'a Migration,
-    at: &'a dyn Fn(&str) -> String,
 }
 
 impl Checker<'_> {
+    /// Names a field of the migration.
+    fn at(&self, field: &str) -> String {
+        let Migration { arm, block, .. } = self.migration;
+        format!("migrations[{}] ({arm}, block {block}) {field}", self.index)
+    }
+
+    /// Refuses the migration unless `fine`; `what` is a field and what is wrong with it.
+    fn hold(&self, fine: bool, what: &str) -> Result<()> {
+        match fine {
+            true => Ok(()),
+            false => Err(Error::Invalid(self.at(what))),
+        }
+    }
+
+    /// Refuses the `value` of a field unless `fine`.
+    fn require(
+        &self,
+        fine: bool,
+        field: &str,
+        value: impl Display,
+        allowed: impl Display,
+    ) -> Result<()> {
+        match fine {
+            true => Ok(()),
+            false => Err(Error::invalid(self.at(field), value, allowed)),
+        }
+    }
+
     fn check(&self, results: &Results) -> Result<()> {
         self.numbers()?;
-        let m = self.migration;
-        match m.outcome.status {
-            OutcomeStatus::Completed => self.completed(results)?,
-            OutcomeStatus::NotConverged | OutcomeStatus::Failed | OutcomeStatus::FellBack => {
-                if m.outcome.reason.as_deref().is_none_or(str::is_empty) {
-                    return Err(Error::Invalid((self.at)(
-                        "outcome.reason: missing, though it did not complete",
-                    )));
-                }
-            }
+        let outcome = &self.migration.outcome;
+        if outcome.status == OutcomeStatus::Completed {
+            self.completed(results)?;
+        } else {
+            let told = outcome.reason.as_deref().is_some_and(|r| !r.is_empty());
+            self.hold(told, "outcome.reason: missing, though it did not complete")?;
         }
-        if m.outcome.status != OutcomeStatus::Failed {
-            self.counts()?;
+        match outcome.status {
+            OutcomeStatus::Failed => Ok(()),
+            _ => self.counts(),
         }
-        Ok(())
     }
 
     /// Every measured number is finite and not below 0.
@@ -104,9 +121,8 @@ impl Checker<'_> {
             .iter()
             .map(|r| ("rounds[].duration_s", r.duration_s));
         for (field, value) in named.into_iter().chain(rounds) {
-            if !value.is_finite() || value < 0.0 {
-                return Err(Error::invalid((self.at)(field), value, "at least 0"));
-            }
+            let fine = value.is_finite() && value >= 0.0;
+            self.require(fine, field, value, "at least 0")?;
         }
         Ok(())
     }
@@ -114,32 +130,28 @@ impl Checker<'_> {
     /// A migration that completed ended in a stop-and-copy, took time and was verified.
     fn completed(&self, results: &Results) -> Result<()> {
         let m = self.migration;
-        let last = m.rounds.last().map(|r| r.kind);
-        if last != Some(RoundKind::StopAndCopy) {
-            return Err(Error::Invalid((self.at)(
-                "rounds: completed, but the last one is not stop-and-copy",
-            )));
-        }
-        if m.total_time_s <= 0.0 {
-            return Err(Error::invalid(
-                (self.at)("total_time_s"),
-                m.total_time_s,
-                "above 0, since it completed",
-            ));
-        }
+        self.hold(
+            m.rounds.last().map(|r| r.kind) == Some(RoundKind::StopAndCopy),
+            "rounds: completed, but the last one is not stop-and-copy",
+        )?;
+        self.require(
+            m.total_time_s > 0.0,
+            "total_time_s",
+            m.total_time_s,
+            "above 0, since it completed",
+        )?;
         let v = &m.verified;
-        if !v.equal || v.source_hash != v.destination_hash || v.source_hash.is_empty() {
-            return Err(Error::Invalid((self.at)(
-                "verified: completed, but the hashes are not equal",
-            )));
-        }
-        if m.memory_bytes != results.scenario.guest.memory.0 {
-            return Err(Error::invalid(
-                (self.at)("memory_bytes"),
-                m.memory_bytes,
-                format!("scenario.guest.memory, {}", results.scenario.guest.memory.0),
-            ));
-        }
+        self.hold(
+            v.equal && v.source_hash == v.destination_hash && !v.source_hash.is_empty(),
+            "verified: completed, but the hashes are not equal",
+        )?;
+        let memory = results.scenario.guest.memory.0;
+        self.require(
+            m.memory_bytes == memory,
+            "memory_bytes",
+            m.memory_bytes,
+            format_args!("scenario.guest.memory, {memory}"),
+        )?;
         // Under the virtual clock rounds and downtime hold virtual time, not these clocks'.
         if results.scenario.measure.clock == ClockKind::Live {
             let rounds: f64 = m.rounds.iter().map(|r| r.duration_s).sum();
@@ -160,9 +172,8 @@ impl Checker<'_> {
     fn counts(&self) -> Result<()> {
         let m = self.migration;
         let sum = |field: fn(&Round) -> u64| {
-            m.rounds
-                .iter()
-                .fold(0u64, |total, round| total.saturating_add(field(round)))
+            let counts = m.rounds.iter().map(field);
+            counts.fold(0, u64::saturating_add)
         };
         let page = PAGE_SIZE as u64;
         for round in &m.rounds {
@@ -183,61 +194,44 @@ impl Checker<'_> {
         }
         // Handshake and closing messages belong to no round.
         let in_rounds = sum(|r| r.bytes_on_wire);
-        if m.bytes_on_wire < in_rounds {
-            return Err(Error::invalid(
-                (self.at)("bytes_on_wire"),
+        for (least, what) in [
+            (in_rounds, "the sum over rounds"),
+            (m.payload_bytes, "payload_bytes"),
+        ] {
+            self.require(
+                m.bytes_on_wire >= least,
+                "bytes_on_wire",
                 m.bytes_on_wire,
-                format!("at least the sum over rounds, {in_rounds}"),
-            ));
+                format_args!("at least {what}, {least}"),
+            )?;
         }
-        if m.bytes_on_wire < m.payload_bytes {
-            return Err(Error::invalid(
-                (self.at)("bytes_on_wire"),
-                m.bytes_on_wire,
-                format!("at least payload_bytes, {}", m.payload_bytes),
-            ));
-        }
-        if m.pages_sent > 0 && m.records == 0 {
-            return Err(Error::invalid(
-                (self.at)("records"),
-                0,
-                "above 0, since pages were sent",
-            ));
-        }
-        Ok(())
+        let fine = m.pages_sent == 0 || m.records > 0;
+        self.require(fine, "records", 0, "above 0, since pages were sent")
     }
 
     fn equal(&self, field: &str, value: u64, expected: u64, what: &str) -> Result<()> {
-        if value == expected {
-            return Ok(());
-        }
-        Err(Error::invalid(
-            (self.at)(field),
-            value,
-            format!("must be {what}, {expected}"),
-        ))
+        let allowed = format_args!("must be {what}, {expected}");
+        self.require(value == expected, field, value, allowed)
     }
 
     fn adds_up(&self, field: &str, total: f64, parts: f64) -> Result<()> {
-        if (total - parts).abs() <= ABSOLUTE_SLACK_S + RELATIVE_SLACK * total {
-            return Ok(());
-        }
-        Err(Error::invalid(
-            (self.at)(field),
+        let fine = (total - parts).abs() <= ABSOLUTE_SLACK_S + RELATIVE_SLACK * total;
+        self.require(
+            fine,
+            field,
             total,
-            format!("its parts add up to {parts}"),
-        ))
+            format_args!("its parts add up to {parts}"),
+        )
     }
 
     fn within(&self, field: &str, value: f64, total: f64) -> Result<()> {
-        if value <= total * (1.0 + RELATIVE_SLACK) + ABSOLUTE_SLACK_S {
-            return Ok(());
-        }
-        Err(Error::invalid(
-            (self.at)(field),
+        let fine = value <= total * (1.0 + RELATIVE_SLACK) + ABSOLUTE_SLACK_S;
+        self.require(
+            fine,
+            field,
             value,
-            format!("at most total_time_s, {total}"),
-        ))
+            format_args!("at most total_time_s, {total}"),
+        )
     }
 }
 
@@ -252,31 +246,26 @@ fn check_comparisons(results: &Results) -> Result<()> {
         let ratio = stats::median(&logs).map(libm::exp);
         let fits = logs.len() == stored.blocks as usize
             && ratio.is_some_and(|r| (r - stored.ratio).abs() <= RELATIVE_SLACK * r);
-        let ordered = stored.ci_low <= stored.ratio && stored.ratio <= stored.ci_high;
-        let name = || {
-            format!(
-                "comparisons[{index}] ({} against {}, {}) ratio",
-                stored.arm, stored.against, stored.metric
-            )
-        };
-        if !fits {
-            let expected = ratio.map_or_else(|| "nothing".to_owned(), |r| r.to_string());
-            return Err(Error::invalid(
-                name(),
-                format!("{} over {} blocks", stored.ratio, stored.blocks),
-                format!("migrations[] give {expected} over {} blocks", logs.len()),
-            ));
-        }
-        if !ordered {
-            return Err(Error::invalid(
-                name(),
-                stored.ratio,
-                format!(
-                    "outside its interval, {} to {}",
-                    stored.ci_low, stored.ci_high
-                ),
-            ));
-        }
+        let name = format!(
+            "comparisons[{index}] ({} against {}, {}) ratio",
+            stored.arm, stored.against, stored.metric
+        );
+        let expected = ratio.map_or_else(|| "nothing".to_owned(), |r| r.to_string());
+        Error::unless(
+            fits,
+            &name,
+            format_args!("{} over {} blocks", stored.ratio, stored.blocks),
+            format_args!("migrations[] give {expected} over {} blocks", logs.len()),
+        )?;
+        Error::unless(
+            stored.ci_low <= stored.ratio && stored.ratio <= stored.ci_high,
+            &name,
+            stored.ratio,
+            format_args!(
+                "outside its interval, {} to {}",
+                stored.ci_low, stored.ci_high
+            ),
+        )?;
     }
     Ok(())
 }

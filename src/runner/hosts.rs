@@ -13,16 +13,7 @@ use crate::runner::process::{Launcher, Role};
 pub struct Hosts<'a> {
     launcher: &'a Launcher,
     machine: MachineInfo,
-    told: BTreeMap<Arm, Abilities>,
-}
-
-/// What both hosts can do for an arm.
-#[derive(Debug, Clone)]
-pub struct Abilities {
-    /// The source.
-    pub source: Capabilities,
-    /// The destination.
-    pub destination: Capabilities,
+    told: BTreeMap<Arm, [Capabilities; 2]>,
 }
 
 impl<'a> Hosts<'a> {
@@ -52,11 +43,11 @@ impl<'a> Hosts<'a> {
         &self.machine
     }
 
-    /// What they can do for an arm.
+    /// What source and destination can do for an arm.
     ///
     /// # Errors
     /// If they can't be started.
-    pub fn abilities(&mut self, arm: Arm) -> Result<Abilities> {
+    pub fn abilities(&mut self, arm: Arm) -> Result<[Capabilities; 2]> {
         if let Some(known) = self.told.get(&arm) {
             return Ok(known.clone());
         }
@@ -66,10 +57,7 @@ impl<'a> Hosts<'a> {
         } else {
             self.launcher.capabilities(Role::Destination, arm)?
         };
-        let abilities = Abilities {
-            source,
-            destination,
-        };
+        let abilities = [source, destination];
         self.told.insert(arm, abilities.clone());
         Ok(abilities)
     }

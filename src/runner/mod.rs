@@ -19,7 +19,7 @@ pub use options::{Observer, Options};
 pub use room::check;
 
 use crate::error::{Error, ExitCode, Result};
-use crate::results::{Migration, OutcomeStatus, PolicyDecision, Results};
+use crate::results::{ArmInfo, Migration, OutcomeStatus, PolicyDecision, Results};
 use crate::scenario::Scenario;
 use hosts::Hosts;
 use pair::NotMade;
@@ -68,15 +68,10 @@ pub fn run(jobs: &[Job], options: &Options, observer: &mut dyn Observer) -> Resu
     };
     let mut hosts = Hosts::new(&launcher, options);
     let mut sessions = Vec::with_capacity(jobs.len());
-    for Job {
-        scenario,
-        folder,
-        earlier,
-    } in jobs
-    {
-        std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
-        let session = Session::open(scenario, options, &mut hosts, folder)?;
-        sessions.push(match earlier {
+    for job in jobs {
+        std::fs::create_dir_all(&job.folder).map_err(|e| Error::writing(&job.folder, e))?;
+        let session = Session::open(&job.scenario, options, &mut hosts, &job.folder)?;
+        sessions.push(match &job.earlier {
             Some(earlier) => session.resume(earlier.clone())?,
             None => session,
         });
@@ -106,12 +101,9 @@ pub fn run(jobs: &[Job], options: &Options, observer: &mut dyn Observer) -> Resu
         }
         if let Some(rule) = &options.stop {
             let elapsed_s = began.elapsed().as_secs_f64();
-            let enough: Vec<bool> = sessions
-                .iter_mut()
-                .map(|session| session.is_enough(rule, elapsed_s))
-                .collect();
-            // Every point of a matrix, so that all have the same blocks.
-            if enough.iter().all(|enough| *enough) {
+            // Every point of a matrix is asked, so that all have the same blocks.
+            let asked = sessions.iter_mut().map(|s| s.is_enough(rule, elapsed_s));
+            if asked.fold(true, |all, enough| all & enough) {
                 break;
             }
         }
@@ -126,12 +118,10 @@ pub fn run(jobs: &[Job], options: &Options, observer: &mut dyn Observer) -> Resu
 
 fn exit_code(results: &[Results], interrupted: bool) -> ExitCode {
     let failed = |m: &Migration| m.outcome.status == OutcomeStatus::Failed;
-    let mut all = results.iter();
-    let bad = all.any(|results| {
-        let mut arms = results.arms.iter();
-        results.migrations.iter().any(failed)
-            || arms.any(|arm| arm.policy_decision == PolicyDecision::Refused)
-    });
+    let refused = |arm: &ArmInfo| arm.policy_decision == PolicyDecision::Refused;
+    let bad = results
+        .iter()
+        .any(|run| run.migrations.iter().any(failed) || run.arms.iter().any(refused));
     if interrupted {
         ExitCode::Interrupted
     } else if bad {

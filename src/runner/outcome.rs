@@ -2,7 +2,7 @@
 
 use crate::arm::Arm;
 use crate::host::{DestinationReport, SourceReport, process};
-use crate::results::{Cpu, Downtime, Guest, Migration, Outcome, OutcomeStatus, Verified};
+use crate::results::{Cpu, Migration, Outcome, OutcomeStatus, Round, Verified};
 
 /// What the hosts of a migration told of it.
 #[derive(Debug, Default)]
@@ -26,50 +26,48 @@ impl Told {
         memory_bytes: u64,
         sealed: bool,
     ) -> Migration {
-        let mut migration = blank(arm, block, memory_bytes);
-        migration.setup_time_s = self.starting_s;
-        if let Some(source) = self.source {
-            migration.warnings = source.warnings;
-            migration.outcome = source.outcome;
-            migration.setup_time_s += source.connect_s;
-            migration.total_time_s = source.total_time_s;
-            migration.downtime = source.downtime;
-            migration.pages_sent = source.rounds.iter().map(|r| r.pages_sent).sum();
-            migration.zero_pages = source.rounds.iter().map(|r| r.zero_pages).sum();
-            migration.payload_bytes = source.rounds.iter().map(|r| r.payload_bytes).sum();
-            migration.rounds = source.rounds;
-            migration.bytes_on_wire = source.bytes_on_wire;
-            migration.records = source.records;
-            migration.cpu.source = source.cpu;
-            migration.guest = source.guest;
-            migration.verified.source_hash = source.hash;
-            migration.source_resident_bytes = source.resident_beyond_guest_bytes;
+        let source = self.source.unwrap_or_default();
+        let sum = |field: fn(&Round) -> u64| source.rounds.iter().map(field).sum();
+        let hash = self.destination_hash.unwrap_or_default();
+        let destination = self.destination.unwrap_or(DestinationReport {
+            hash,
+            ..DestinationReport::default()
+        });
+        let mut guest = source.guest;
+        if destination.switched_over {
+            guest.write_latency_after_ns = destination.write_latency_after_ns;
         }
-        migration
-            .warnings
-            .extend(process::unlocked_keys("coordinator", sealed));
-        let mut destination_failure = None;
-        if let Some(destination) = self.destination {
-            migration.cpu.destination = destination.cpu;
-            migration.warnings.extend(destination.warnings);
-            migration.destination_resident_bytes = destination.resident_beyond_guest_bytes;
-            migration.verified.destination_hash = destination.hash;
-            if destination.switched_over {
-                migration.guest.write_latency_after_ns = destination.write_latency_after_ns;
-            }
-            destination_failure = destination.failure;
-        } else if let Some(hash) = self.destination_hash {
-            migration.verified.destination_hash = hash;
-        }
-        let verified = &mut migration.verified;
-        verified.equal =
-            !verified.source_hash.is_empty() && verified.source_hash == verified.destination_hash;
-        migration.outcome = judge(
-            migration.outcome,
+        let unlocked = process::unlocked_keys("coordinator", sealed);
+        let warnings = source.warnings.into_iter().chain(unlocked);
+        let verified = Verified {
+            equal: !source.hash.is_empty() && source.hash == destination.hash,
+            source_hash: source.hash,
+            destination_hash: destination.hash,
+        };
+        let mut migration = Migration {
+            arm,
+            block,
+            outcome: judge(source.outcome, &verified, self.failure, destination.failure),
+            total_time_s: source.total_time_s,
+            setup_time_s: self.starting_s + source.connect_s,
+            downtime: source.downtime,
+            pages_sent: sum(|r| r.pages_sent),
+            zero_pages: sum(|r| r.zero_pages),
+            memory_bytes,
+            payload_bytes: sum(|r| r.payload_bytes),
+            rounds: source.rounds,
+            bytes_on_wire: source.bytes_on_wire,
+            records: source.records,
+            source_resident_bytes: source.resident_beyond_guest_bytes,
+            destination_resident_bytes: destination.resident_beyond_guest_bytes,
+            cpu: Cpu {
+                source: source.cpu,
+                destination: destination.cpu,
+            },
             verified,
-            self.failure,
-            destination_failure,
-        );
+            guest,
+            warnings: warnings.chain(destination.warnings).collect(),
+        };
         if !sealed && arm.is_encrypted() && migration.outcome.status == OutcomeStatus::Completed {
             migration.outcome = Outcome {
                 status: OutcomeStatus::FellBack,
@@ -118,32 +116,4 @@ fn judge(
 /// Why two memories that should be equal fail a migration.
 pub(super) fn differing(source: &str, destination: &str) -> String {
     format!("guest memory differs: source {source}, destination {destination}")
-}
-
-/// A migration of which nothing is known yet: failed, without a reason.
-fn blank(arm: Arm, block: u32, memory_bytes: u64) -> Migration {
-    Migration {
-        arm,
-        block,
-        outcome: Outcome {
-            status: OutcomeStatus::Failed,
-            reason: None,
-        },
-        total_time_s: 0.0,
-        setup_time_s: 0.0,
-        downtime: Downtime::default(),
-        rounds: Vec::new(),
-        pages_sent: 0,
-        zero_pages: 0,
-        memory_bytes,
-        payload_bytes: 0,
-        bytes_on_wire: 0,
-        records: 0,
-        source_resident_bytes: 0,
-        destination_resident_bytes: 0,
-        cpu: Cpu::default(),
-        verified: Verified::default(),
-        guest: Guest::default(),
-        warnings: Vec::new(),
-    }
 }

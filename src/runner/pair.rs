@@ -44,15 +44,6 @@ pub struct Task<'a> {
     pub machine: &'a MachineInfo,
 }
 
-/// A migration as made, and what else the coordinator learned.
-#[derive(Debug)]
-pub struct Made {
-    /// As it goes into the results.
-    pub migration: Migration,
-    /// The tracker that was used.
-    pub tracker: Option<String>,
-}
-
 /// Why a migration was not made.
 #[derive(Debug)]
 pub enum NotMade {
@@ -68,7 +59,7 @@ impl From<Error> for NotMade {
     }
 }
 
-/// Makes one migration.
+/// Makes one migration: as it goes into the results; and the tracker that was used, if it is known.
 ///
 /// # Errors
 /// If it was interrupted or hosts can't be started. Whatever else goes wrong is an outcome.
@@ -76,7 +67,7 @@ pub fn migrate(
     launcher: &Launcher,
     task: &Task<'_>,
     mailbox: &Mailbox<'_>,
-) -> Result<Made, NotMade> {
+) -> Result<(Migration, Option<String>), NotMade> {
     let began = Instant::now();
     let secret = if task.sealed {
         crypto::guard_stack();
@@ -124,15 +115,10 @@ pub fn migrate(
     };
     drop(secret);
     exchange.run()?;
-    Ok(Made {
-        tracker: exchange.seen.tracker,
-        migration: exchange.told.migration(
-            task.arm,
-            task.block,
-            task.scenario.guest.memory.0,
-            task.sealed,
-        ),
-    })
+    let memory = task.scenario.guest.memory.0;
+    let told = exchange.told;
+    let migration = told.migration(task.arm, task.block, memory, task.sealed);
+    Ok((migration, exchange.seen.tracker))
 }
 
 /// How far the exchange has come, beside what the hosts told of the migration.

@@ -6,15 +6,6 @@ use crate::host::Capabilities;
 use crate::results::PolicyDecision;
 use crate::scenario::Policy;
 
-/// What policy makes of an arm, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decided {
-    /// Whether the arm runs, and if so whether sealed.
-    pub decision: PolicyDecision,
-    /// Why, unless it simply runs.
-    pub reason: Option<String>,
-}
-
 /// What bears on the decision beside the hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
@@ -26,59 +17,55 @@ pub struct Rules {
     pub allow_software: bool,
 }
 
-/// Decides for one arm. A host whose known-answer test failed can't run the arm at all; nor can
+/// Decides for one arm: whether it runs, and if so whether sealed; and why, unless it simply runs.
+/// A host whose known-answer test failed can't run the arm at all; nor can
 /// one whose architecture or library lacks it.
 pub fn decide(
     arm: Arm,
     rules: Rules,
     source: &Capabilities,
     destination: &Capabilities,
-) -> Decided {
-    let decided = |decision, reason: Option<String>| Decided { decision, reason };
-    for (host, name) in [(source, "source"), (destination, "destination")] {
+) -> (PolicyDecision, Option<String>) {
+    let hosts = [(source, "source"), (destination, "destination")];
+    for (host, name) in hosts {
         if let Some(failure) = &host.known_answer_failure {
             let reason = format!("{name}: {failure}");
-            return decided(PolicyDecision::Unsupported, Some(reason));
+            return (PolicyDecision::Unsupported, Some(reason));
         }
     }
     if arm.is_baseline() {
-        return decided(PolicyDecision::Baseline, None);
+        return (PolicyDecision::Baseline, None);
     }
     let policy = match rules.policy {
         _ if rules.encrypted_guest => Policy::Required,
         policy => policy,
     };
-    let missing: Vec<String> = [(source, "source"), (destination, "destination")]
-        .into_iter()
+    let missing: Vec<String> = hosts
+        .iter()
         .filter(|(host, _)| !host.missing_features.is_empty())
         .map(|(host, name)| format!("the {name} lacks {}", host.missing_features.join(", ")))
         .collect();
-    match policy {
-        Policy::Disabled => decided(
+    let lacking = missing.join("; ");
+    let (decision, reason) = match policy {
+        Policy::Disabled => (
             PolicyDecision::Disabled,
-            Some("policy disabled: encrypted arms do not run".into()),
+            "policy disabled: encrypted arms do not run".to_owned(),
         ),
-        _ if missing.is_empty() => match policy {
-            Policy::Required if arm.is_software() && !rules.allow_software => decided(
-                PolicyDecision::Refused,
-                Some(
-                    "policy required: the arm stands for a host without AES instructions, \
-                     which may not migrate (--allow-software measures it all the same)"
-                        .into(),
-                ),
-            ),
-            _ => decided(PolicyDecision::Encrypted, None),
-        },
-        Policy::Required => decided(
+        Policy::Required if !missing.is_empty() => (
             PolicyDecision::Refused,
-            Some(format!("policy required: {}", missing.join("; "))),
+            format!("policy required: {lacking}"),
         ),
-        Policy::Opportunistic => decided(
+        Policy::Opportunistic if !missing.is_empty() => (
             PolicyDecision::FallbackPlain,
-            Some(format!(
-                "policy opportunistic: {}, so it goes in the clear",
-                missing.join("; ")
-            )),
+            format!("policy opportunistic: {lacking}, so it goes in the clear"),
         ),
-    }
+        Policy::Required if arm.is_software() && !rules.allow_software => (
+            PolicyDecision::Refused,
+            "policy required: the arm stands for a host without AES instructions, \
+             which may not migrate (--allow-software measures it all the same)"
+                .to_owned(),
+        ),
+        Policy::Required | Policy::Opportunistic => return (PolicyDecision::Encrypted, None),
+    };
+    (decision, Some(reason))
 }

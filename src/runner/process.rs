@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, Command as Process, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::arm::Arm;
 use crate::crypto::MigrationSecret;
 use crate::error::{Error, Result};
 use crate::host::control::next_line;
-use crate::host::{Capabilities, Command, Event, HostSpec, PROTOCOL};
+use crate::host::{Capabilities, Event, HostSpec, PROTOCOL};
 
 /// Which role a host plays; its name is also an argument of `migtax host`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::AsRefStr)]
@@ -108,12 +108,12 @@ impl Launcher {
     /// A process for `arm`: the mask of its library's view of the CPU is set before it starts. Where
     /// the environment does not reach the host (ssh passes none), `--arm` lets it set the mask and
     /// start itself anew.
-    fn process(&self, role: Role, arm: Arm) -> Process {
+    fn process(&self, role: Role, arm: Arm) -> Command {
         let command = match role {
             Role::Source => &self.source,
             Role::Destination => &self.destination,
         };
-        let mut process = Process::new(&command[0]);
+        let mut process = Command::new(&command[0]);
         process
             .args(&command[1..])
             .args(["host", "--arm", arm.name()]);
@@ -231,23 +231,19 @@ pub struct HostProcess {
 
 impl HostProcess {
     fn tell_spec(&mut self, spec: &HostSpec, secret: Option<&MigrationSecret>) {
-        let mut line = serde_json::to_vec(spec).expect("specs are plain data");
-        line.push(b'\n');
-        if let Some(stdin) = &mut self.stdin {
-            // A host that is gone is noticed by the end of its output.
-            let _ = stdin.write_all(&line).and_then(|()| match secret {
-                Some(secret) => secret.write_hex_line(stdin),
-                None => Ok(()),
-            });
+        self.tell(spec);
+        if let (Some(stdin), Some(secret)) = (&mut self.stdin, secret) {
+            // As in `tell`.
+            let _ = secret.write_hex_line(stdin);
         }
     }
 
-    /// Tells it something.
-    pub fn tell(&mut self, command: &Command) {
-        let mut line = serde_json::to_vec(command).expect("commands are plain data");
+    /// Tells it something: its spec or a [`Command`](crate::host::Command).
+    pub fn tell(&mut self, what: &impl serde::Serialize) {
+        let mut line = serde_json::to_vec(what).expect("specs and commands are plain data");
         line.push(b'\n');
         if let Some(stdin) = &mut self.stdin {
-            // As in `tell_spec`.
+            // A host that is gone is noticed by the end of its output.
             let _ = stdin.write_all(&line);
         }
     }
@@ -262,10 +258,8 @@ impl HostProcess {
 
     /// How it ended, in words, if it has.
     pub fn ended_by_itself(&mut self) -> Option<String> {
-        match self.child.try_wait() {
-            Ok(Some(_)) => Some(self.epitaph()),
-            Ok(None) | Err(_) => None,
-        }
+        let ended = matches!(self.child.try_wait(), Ok(Some(_)));
+        ended.then(|| self.epitaph())
     }
 
     /// Ends it so that it surely runs no guest any more; false if that can't be known within

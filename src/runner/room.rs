@@ -18,30 +18,20 @@ pub fn check(scenario: &Scenario, options: &Options) -> Result<()> {
 }
 
 fn check_memory(scenario: &Scenario, guests: u64) -> Result<()> {
-    let need = scenario
-        .guest
-        .memory
-        .0
-        .saturating_mul(guests)
-        .saturating_add(machine::RESERVE_BYTES);
+    let memory = scenario.guest.memory.0.saturating_mul(guests);
+    let need = memory.saturating_add(machine::RESERVE_BYTES);
     let have = machine::available_memory()?;
-    if need <= have {
-        return Ok(());
-    }
-    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
-    Err(Error::invalid(
+    let needs = match guests {
+        1 => "the source needs",
+        _ => "source and destination together need",
+    };
+    let (need_mib, have_mib) = (need >> 20, have >> 20);
+    Error::unless(
+        need <= have,
         "guest.memory",
         scenario.guest.memory,
-        format!(
-            "{} {}, this machine has {} available",
-            match guests {
-                1 => "the source needs",
-                _ => "source and destination together need",
-            },
-            mib(need),
-            mib(have)
-        ),
-    ))
+        format_args!("{needs} {need_mib} MiB, this machine has {have_mib} MiB available"),
+    )
 }
 
 /// A record is sent when the link has carried the one before: that wait must not look like silence.
@@ -53,10 +43,8 @@ fn check_link(scenario: &Scenario) -> Result<()> {
         return Ok(());
     };
     let record_ns = link_time_ns(migration.record.0, bits);
-    if record_ns <= migration.peer_timeout.as_nanos() / 10 * 9 {
-        return Ok(());
-    }
-    Err(Error::invalid(
+    Error::unless(
+        record_ns <= migration.peer_timeout.as_nanos() / 10 * 9,
         "migration.record",
         migration.record,
         format_args!(
@@ -65,5 +53,5 @@ fn check_link(scenario: &Scenario) -> Result<()> {
             migration.peer_timeout,
             record_ns as f64 / 1e9
         ),
-    ))
+    )
 }

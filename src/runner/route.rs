@@ -36,12 +36,9 @@ impl Route {
 
 /// Whether an address ends in a port; an IPv6 address with one stands in brackets.
 pub fn has_port(address: &str) -> bool {
-    match address.rsplit_once(':') {
-        Some((host, port)) => {
-            port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
-        }
-        None => false,
-    }
+    address.rsplit_once(':').is_some_and(|(host, port)| {
+        port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
+    })
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ use crate::machine::{self, Monitor};
 use crate::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
 use crate::results::{ArmInfo, PolicyDecision, Results, SCHEMA_VERSION, Warning};
 use crate::run_folder;
-use crate::runner::hosts::{Abilities, Hosts};
+use crate::runner::hosts::Hosts;
 use crate::runner::options::{Observer, Options};
-use crate::runner::pair::{self, Made, NotMade, Task};
+use crate::runner::pair::{self, NotMade, Task};
 use crate::runner::policy::{self, Rules};
 use crate::runner::process::{Launcher, Mailbox};
 use crate::scenario::{ClockKind, Scenario};
@@ -86,11 +86,8 @@ impl<'a> Session<'a> {
         let mut versions = BTreeMap::new();
         let mut extra: Vec<Warning> = injected_slowdown().into_iter().collect();
         for &arm in &scenario.measure.arms {
-            let Abilities {
-                source,
-                destination,
-            } = hosts.abilities(arm)?;
-            let decided = policy::decide(arm, rules, &source, &destination);
+            let [source, destination] = hosts.abilities(arm)?;
+            let (decision, reason) = policy::decide(arm, rules, &source, &destination);
             extra.extend(differing(arm, &source, &destination));
             versions.extend(source.versions);
             if results.host.destination.is_some() {
@@ -104,9 +101,9 @@ impl<'a> Session<'a> {
                 backend_version: source.backend_version,
                 engaged_features: source.engaged_features,
                 supported: source.missing_features.is_empty()
-                    && decided.decision != PolicyDecision::Unsupported,
-                reason: decided.reason,
-                policy_decision: decided.decision,
+                    && decision != PolicyDecision::Unsupported,
+                reason,
+                policy_decision: decision,
             });
         }
         results.host.versions = versions;
@@ -205,10 +202,13 @@ impl<'a> Session<'a> {
                 route: &self.options.route,
                 machine: &self.results.host,
             };
-            let made = pair::migrate(self.launcher, &task, mailbox)?;
-            observer.made(&made.migration);
+            let (migration, tracker) = pair::migrate(self.launcher, &task, mailbox)?;
+            observer.made(&migration);
             if block.is_some() {
-                self.keep(made);
+                if let Some(tracker) = tracker {
+                    self.results.host.tracker = tracker;
+                }
+                self.results.migrations.push(migration);
                 self.save()?;
             }
         }
@@ -252,14 +252,6 @@ impl<'a> Session<'a> {
         results.warnings.append(&mut self.extra);
         self.save()?;
         Ok(self.results)
-    }
-
-    fn keep(&mut self, made: Made) {
-        let Made { migration, tracker } = made;
-        if let Some(tracker) = tracker {
-            self.results.host.tracker = tracker;
-        }
-        self.results.migrations.push(migration);
     }
 
     /// Saves what there is.

@@ -86,14 +86,7 @@ const HOUR: Span = Span(Duration::from_secs(3600));
 
 /// Refuses `value` for `field` unless `fine`.
 fn require(fine: bool, field: &'static str, value: impl Display) -> Result<()> {
-    if fine {
-        return Ok(());
-    }
-    Err(Error::invalid(
-        field,
-        value,
-        allowed(field).unwrap_or("impossible"),
-    ))
+    Error::unless(fine, field, value, allowed(field).unwrap_or("impossible"))
 }
 
 /// Refuses `value` for `field` outside `range`.
@@ -119,22 +112,15 @@ impl Scenario {
         self.stream_spec().check()?;
         self.migration.check()?;
         self.measure.check()?;
-        require_link(self)
-    }
-}
-
-/// Virtual time passes as pages are sent, so it needs a bandwidth.
-fn require_link(scenario: &Scenario) -> Result<()> {
-    if scenario.measure.clock == ClockKind::Virtual
-        && scenario.migration.link == Bandwidth::Unlimited
-    {
-        return Err(Error::invalid(
+        // Virtual time passes as pages are sent.
+        let link = self.migration.link;
+        Error::unless(
+            self.measure.clock == ClockKind::Live || link != Bandwidth::Unlimited,
             "migration.link",
-            scenario.migration.link,
+            link,
             "the virtual clock needs a bandwidth, such as 10Gbit/s",
-        ));
+        )
     }
-    Ok(())
 }
 
 impl GuestSpec {

@@ -1,6 +1,6 @@
 //! In what two scenarios differ: one answer for the gate, for runs side by side and for exact counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
@@ -62,25 +62,16 @@ fn flatten(path: &str, value: Value, found: &mut BTreeMap<String, Value>) {
 /// The values in which two scenarios differ, by path. None where both measure the same thing: a
 /// scenario under another name, with another analysis, other arms or more repetitions may be compared.
 pub fn differences(a: &Scenario, b: &Scenario) -> Vec<Difference> {
-    let (mut a, mut b) = (conditions(a), conditions(b));
-    a.retain(|path, value| match b.get(path) {
-        Some(other) if other == value => {
-            b.remove(path);
-            false
-        }
-        _ => true,
-    });
-    let mut found: BTreeMap<String, [Value; 2]> = a
-        .into_iter()
-        .map(|(path, value)| (path, [value, Value::Null]))
-        .collect();
-    for (path, value) in b {
-        found.entry(path).or_insert([Value::Null, Value::Null])[1] = value;
-    }
-    found
-        .into_iter()
-        .map(|(path, values)| Difference { path, values })
-        .collect()
+    let both = [a, b].map(conditions);
+    let paths: BTreeSet<&String> = both.iter().flat_map(BTreeMap::keys).collect();
+    let difference = |path: &String| {
+        let values = both.each_ref().map(|values| values.get(path));
+        (values[0] != values[1]).then(|| Difference {
+            path: path.clone(),
+            values: values.map(|value| value.cloned().unwrap_or(Value::Null)),
+        })
+    };
+    paths.into_iter().filter_map(difference).collect()
 }
 
 #[cfg(test)]

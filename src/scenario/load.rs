@@ -1,6 +1,5 @@
 //! Reading scenarios: embedded ones by name, others by path.
 
-use std::io::Read;
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -52,13 +51,9 @@ const MAX_FILE: u64 = 1 << 20;
 /// # Panics
 /// If an embedded scenario is not valid, which a test rules out.
 pub fn embedded() -> impl Iterator<Item = (&'static str, Scenario)> {
-    EMBEDDED.iter().map(|(name, text)| {
-        let first = parse(name, text).map(|points| points.into_iter().next());
-        match first {
-            Ok(Some(scenario)) => (*name, scenario),
-            Ok(None) => unreachable!("a matrix has at least one point"),
-            Err(error) => panic!("embedded scenario {error}"),
-        }
+    EMBEDDED.iter().map(|(name, text)| match parse(name, text) {
+        Ok(mut points) => (*name, points.swap_remove(0)),
+        Err(error) => panic!("embedded scenario {error}"),
     })
 }
 
@@ -114,18 +109,9 @@ pub fn parse(origin: &str, text: &str) -> Result<Vec<Scenario>> {
 
 fn read(name: &str) -> Result<String> {
     let path = files::path_of("scenario", name, EMBEDDED.iter().map(|(name, _)| *name))?;
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|e| Error::reading(path, e))?;
-    let length = file
-        .take(MAX_FILE + 1)
-        .read_to_string(&mut text)
-        .map_err(|e| match e.kind() {
-            std::io::ErrorKind::InvalidData => {
-                Error::Invalid(format!("{name}: not a text file in UTF-8"))
-            }
-            _ => Error::reading(path, e),
-        })?;
-    if length as u64 > MAX_FILE {
+    let text = String::from_utf8(files::beginning(path, MAX_FILE + 1)?)
+        .map_err(|_| Error::Invalid(format!("{name}: not a text file in UTF-8")))?;
+    if text.len() as u64 > MAX_FILE {
         return Err(Error::Invalid(format!(
             "{name}: a scenario file holds at most 1MiB"
         )));
@@ -143,10 +129,8 @@ fn within(origin: &str, error: Error) -> Error {
 
 /// An override of a varied field would leave points that are labelled apart and run alike.
 fn refuse_varied(scenario: &Scenario, replaced: &[&str]) -> Result<()> {
-    match replaced
-        .iter()
-        .find(|field| scenario.point.contains_key(**field))
-    {
+    let mut replaced = replaced.iter();
+    match replaced.find(|field| scenario.point.contains_key(**field)) {
         None => Ok(()),
         Some(field) => Err(Error::Invalid(format!(
             "{field}: the scenario varies it, so it can't be overridden; use a scenario with one value"
@@ -197,35 +181,25 @@ fn resolve_traces(scenario: &mut Scenario, folder: Option<&Path>, rate_given: bo
     Ok(())
 }
 
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 fn deserialize(table: Table) -> Result<Scenario> {
     let whole = Value::Table(table);
-    match try_deserialize(whole.clone()) {
-        Ok(scenario) => Ok(scenario),
-        Err((path, message)) => {
-            let field = culprit(&whole, path, &message);
-            let value = lookup(&whole, &field).map(matrix::show);
-            let allowed = check::allowed(&field);
-            let field = if field.is_empty() {
-                "scenario".to_owned()
-            } else {
-                field
-            };
-            let mut text = match value {
-                Some(value) if !message.starts_with("unknown field") => {
-                    format!("{field} = {value}: {message}")
-                }
-                _ => format!("{field}: {message}"),
-            };
-            if let Some(allowed) = allowed {
-                text = format!("{text}; allowed: {allowed}");
-            }
-            Err(Error::Invalid(text))
+    try_deserialize(whole.clone()).map_err(|(path, message)| {
+        let field = culprit(&whole, path, &message);
+        let mut text = match field.as_str() {
+            "" => "scenario".to_owned(),
+            field => field.to_owned(),
+        };
+        if let Some(value) = lookup(&whole, &field)
+            && !message.starts_with("unknown field")
+        {
+            text += &format!(" = {}", matrix::show(value));
         }
-    }
+        text += &format!(": {message}");
+        if let Some(allowed) = check::allowed(&field) {
+            text += &format!("; allowed: {allowed}");
+        }
+        Error::Invalid(text)
+    })
 }
 
 /// Deserialises; on failure the dotted path of the field as far as serde tracks it, and the
@@ -234,7 +208,8 @@ fn try_deserialize(value: Value) -> Result<Scenario, (String, String)> {
     serde_path_to_error::deserialize(value).map_err(|e| {
         let path = e.path().to_string();
         let path = if path == "." { String::new() } else { path };
-        (path, one_line(e.inner().message()))
+        let words: Vec<&str> = e.inner().message().split_whitespace().collect();
+        (path, words.join(" "))
     })
 }
 
@@ -276,16 +251,8 @@ fn lookup_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
 /// A folder name made from any text: letters, digits, `.`, `_` and `-` stay, everything else
 /// becomes `-`; it never starts with a dot or a dash, is never empty and has at most 64 characters.
 pub fn folder_name(name: &str) -> String {
-    let safe: String = name
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
-                c
-            } else {
-                '-'
-            }
-        })
-        .collect();
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let safe = name.replace(|c| !is_safe(c), "-");
     let trimmed = safe.trim_start_matches(['.', '-']);
     let short: String = trimmed.chars().take(64).collect();
     let short = short.trim_end_matches(['.', '-']);

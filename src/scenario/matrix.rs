@@ -41,19 +41,16 @@ pub(super) fn expand(table: &Table) -> Result<Vec<(Table, Varied)>> {
                 "the lists of this matrix make {count} points or more: at most {MAX_POINTS}"
             )));
         }
-        points = points
-            .into_iter()
-            .flat_map(|(table, label)| {
-                let field = &field;
-                let path = &path;
-                values.iter().map(move |value| {
-                    let (mut table, mut label) = (table.clone(), label.clone());
-                    replace(&mut table, path, value);
-                    label.insert(field.clone(), show(value));
-                    (table, label)
-                })
-            })
-            .collect();
+        let mut finer = Vec::with_capacity(count);
+        for point in &points {
+            for value in &values {
+                let (mut table, mut label) = point.clone();
+                replace(&mut table, &path, value);
+                label.insert(field.clone(), show(value));
+                finer.push((table, label));
+            }
+        }
+        points = finer;
     }
     Ok(points)
 }
@@ -90,8 +87,8 @@ fn replace(table: &mut Table, path: &[String], value: &Value) {
 pub(super) fn show(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Integer(n) => n.to_string(),
         Value::Float(x) => x.to_string(),
+        Value::Integer(n) => n.to_string(),
         Value::Boolean(b) => b.to_string(),
         Value::Datetime(at) => at.to_string(),
         Value::Array(values) => {
@@ -114,12 +111,10 @@ impl Scenario {
     pub fn varied(&self) -> Vec<(&str, &str)> {
         let short: BTreeSet<&str> = self.point.keys().map(|field| last(field)).collect();
         let distinct = short.len() == self.point.len();
+        let name = |field| if distinct { last(field) } else { field };
         let fields = self.point.iter();
         fields
-            .map(|(field, value)| match distinct {
-                true => (last(field), value.as_str()),
-                false => (field.as_str(), value.as_str()),
-            })
+            .map(|(field, value)| (name(field), value.as_str()))
             .collect()
     }
 

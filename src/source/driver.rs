@@ -61,24 +61,18 @@ pub struct Driver<'a> {
     harvest_cpu_ns: u64,
 }
 
-/// What stopped the loop early.
-struct Broke {
-    reason: String,
-    final_sent: bool,
-}
-
-impl From<Failed> for Broke {
+impl From<Failed> for End {
     fn from(failed: Failed) -> Self {
-        Broke {
+        End::Broken {
             reason: failed.error.to_string(),
             final_sent: failed.final_sent,
         }
     }
 }
 
-impl From<crate::error::Error> for Broke {
+impl From<crate::error::Error> for End {
     fn from(error: crate::error::Error) -> Self {
-        Broke {
+        End::Broken {
             reason: error.to_string(),
             final_sent: false,
         }
@@ -108,16 +102,8 @@ impl<'a> Driver<'a> {
     pub fn run(mut self, device_state: impl FnOnce(&dyn Timeline) -> Arc<Vec<u8>>) -> Migrated {
         let cpu_began = process_cpu_ns();
         self.timeline.begin();
-        let (end, at) = match self.migrate(device_state) {
-            Ok((end, at)) => (end, at),
-            Err(broke) => {
-                let end = End::Broken {
-                    reason: broke.reason,
-                    final_sent: broke.final_sent,
-                };
-                (end, Instant::now())
-            }
-        };
+        let migrated = self.migrate(device_state);
+        let (end, at) = migrated.unwrap_or_else(|broken| (broken, Instant::now()));
         let process_cpu_s = (process_cpu_ns() - cpu_began) as f64 / 1e9;
         let switched_over = matches!(end, End::SwitchedOver(_)).then_some(at);
         let vcpu_s = self.timeline.ended(switched_over);
@@ -135,7 +121,7 @@ impl<'a> Driver<'a> {
     fn migrate(
         &mut self,
         device_state: impl FnOnce(&dyn Timeline) -> Arc<Vec<u8>>,
-    ) -> Result<(End, Instant), Broke> {
+    ) -> Result<(End, Instant), End> {
         let everything = PageRun {
             first: 0,
             pages: self.guest.memory.pages(),
@@ -149,7 +135,8 @@ impl<'a> Driver<'a> {
             let round = self.rounds.len() as u32;
             let ended_ns = self.send(round, RoundKind::PreCopy, started_ns, &runs)?;
             started_ns = ended_ns;
-            let dirty = self.harvest(reuse(&mut runs))?;
+            // The stream threads have let go of the round's list, or it is replaced.
+            let dirty = self.harvest(Arc::make_mut(&mut runs))?;
             if let Some(done) = self.rounds.last_mut() {
                 done.pages_dirtied = dirty;
             }
@@ -172,7 +159,7 @@ impl<'a> Driver<'a> {
         let paused_ns = self.timeline.now_ns();
         let mut late = Vec::new();
         self.harvest(&mut late)?;
-        let rest = reuse(&mut runs);
+        let rest = Arc::make_mut(&mut runs);
         rest.append(&mut late);
         normalize(rest);
         let harvested_ns = self.timeline.now_ns();
@@ -192,7 +179,7 @@ impl<'a> Driver<'a> {
         Ok((End::SwitchedOver(reason), at))
     }
 
-    fn harvest(&mut self, into: &mut Vec<PageRun>) -> Result<u64, Broke> {
+    fn harvest(&mut self, into: &mut Vec<PageRun>) -> Result<u64, End> {
         into.clear();
         let (cpu_ns, pages) = timed(|| self.guest.tracker.harvest(into));
         self.harvest_cpu_ns += cpu_ns;
@@ -206,7 +193,7 @@ impl<'a> Driver<'a> {
         kind: RoundKind,
         started_ns: u64,
         runs: &Arc<Vec<PageRun>>,
-    ) -> Result<u64, Broke> {
+    ) -> Result<u64, End> {
         let send_ns = self.timeline.now_ns();
         let RoundDone {
             totals,
@@ -229,9 +216,4 @@ impl<'a> Driver<'a> {
         });
         Ok(ended_ns)
     }
-}
-
-/// The round's list, to be filled again: the stream threads have let go of it, or it is replaced.
-fn reuse(runs: &mut Arc<Vec<PageRun>>) -> &mut Vec<PageRun> {
-    Arc::make_mut(runs)
 }

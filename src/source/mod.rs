@@ -22,7 +22,7 @@ use crate::guest::vcpu::StreamPosition;
 use crate::host::control::{Control, emit};
 use crate::host::{Command, Event, HostSpec, SourceReport, framing, guest_state, process};
 use crate::precopy::StopReason;
-use crate::results::{Downtime, Outcome, OutcomeStatus, SourceCpu, Warning};
+use crate::results::{Outcome, OutcomeStatus, SourceCpu, Warning};
 use crate::scenario::{ClockKind, Workers};
 use crate::source::driver::{Driver, End, Migrated};
 use crate::source::stream_thread::{PREPARE, SEAL, StreamContext, TRANSMIT};
@@ -186,23 +186,20 @@ fn stream_context(
         (Workers::Count(count), _) => count as usize,
         (Workers::Auto, _) => auto_workers(migration.streams),
     };
-    let pool = if workers > 1 {
-        let pool = rayon::ThreadPoolBuilder::new()
+    let pool = || {
+        rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
             .thread_name(|index| format!("seal-{index}"))
             .start_handler(|_| crypto::guard_stack())
             .build()
-            .map_err(|error| Error::CannotRun(format!("seal workers: {error}")))?;
-        Some(pool)
-    } else {
-        None
+            .map_err(|error| Error::CannotRun(format!("seal workers: {error}")))
     };
     Ok(StreamContext {
         memory: guest.memory.clone(),
         streams: migration.streams,
         bounds: *bounds,
         pacer,
-        pool,
+        pool: (workers > 1).then(pool).transpose()?,
     })
 }
 
@@ -235,11 +232,9 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Settled 
             false,
         ),
         End::GivenUp(reason) => {
-            let dirty = migrated
-                .rounds
-                .last()
-                .map_or(0, |round| round.pages_dirtied);
-            let rounds = migrated.rounds.len();
+            let rounds = &migrated.rounds;
+            let dirty = rounds.last().map_or(0, |round| round.pages_dirtied);
+            let rounds = rounds.len();
             let plural = if rounds == 1 { "" } else { "s" };
             let reason = format!("{reason}: {dirty} pages were dirty after {rounds} round{plural}");
             ended(OutcomeStatus::NotConverged, Some(reason), true)
@@ -320,15 +315,8 @@ fn report_unopened(reason: String, connect_s: f64, end: GuestEnd, unlocked: Opti
         }),
         warnings: unlocked.into_iter().collect(),
         connect_s,
-        total_time_s: 0.0,
-        downtime: Downtime::default(),
-        rounds: Vec::new(),
-        bytes_on_wire: 0,
-        records: 0,
-        cpu: SourceCpu::default(),
-        hash: String::new(),
         guest: end.guest,
         stream_time_ns: end.stream_time_ns,
-        resident_beyond_guest_bytes: 0,
+        ..SourceReport::default()
     })));
 }

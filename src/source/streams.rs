@@ -57,7 +57,7 @@ impl Streams {
                 let socket = TcpStream::connect_timeout(&address, silence)?;
                 Connection::new(socket, stream, "destination", silence)
             };
-            let connection = connect().map_err(|source| RecordError::connect(stream, source))?;
+            let connection = connect().map_err(|source| RecordError::Connect { stream, source })?;
             let framing = Framing {
                 preamble: Preamble {
                     stream,
@@ -85,11 +85,9 @@ impl Streams {
             sent: vec![(0, 0); threads.len()],
             totals: vec![Totals::default(); threads.len()],
         };
-        for (stream, thread) in threads.into_iter().enumerate() {
-            let socket = thread.handle();
-            streams
-                .sockets
-                .push(socket.map_err(|e| RecordError::connect(stream as u32, e))?);
+        for (stream, thread) in (0..).zip(threads) {
+            let refused = |source| RecordError::Connect { stream, source };
+            streams.sockets.push(thread.handle().map_err(refused)?);
             let (order, orders) = channel();
             let answer = answer.clone();
             let thread = std::thread::Builder::new()
@@ -98,7 +96,7 @@ impl Streams {
                     crypto::guard_stack();
                     thread.run(&orders, &answer)
                 })
-                .map_err(|e| RecordError::connect(stream as u32, e))?;
+                .map_err(refused)?;
             streams.orders.push(order);
             streams.threads.push(thread);
         }

@@ -8,7 +8,7 @@ use crate::host::HostSpec;
 use crate::host::latency::latency;
 use crate::machine::clock::thread_cpu_ns;
 use crate::precopy::BandwidthWindow;
-use crate::results::{Guest, Latency};
+use crate::results::Guest;
 use crate::source::tracked_guest::TrackedGuest;
 use crate::units::{PAGE_SIZE, link_time_ns};
 use crate::workload::{MergedStream, WriteStream};
@@ -129,10 +129,7 @@ impl Timeline for VirtualTimeline<'_> {
     }
 
     fn positions(&self) -> Vec<StreamPosition> {
-        let next = StreamPosition {
-            at_ns: self.start_ns + self.now_ns,
-            after: 0,
-        };
+        let next = StreamPosition::at(self.start_ns + self.now_ns);
         vec![next; self.guest.vcpus as usize]
     }
 
@@ -153,12 +150,9 @@ impl Timeline for VirtualTimeline<'_> {
             guest: Guest {
                 writes,
                 schedule_kept: 1.0,
-                writes_verified: None,
                 achieved_rate: rate,
                 asked_rate: rate,
-                write_latency_ns: Latency::default(),
-                write_latency_before_ns: Latency::default(),
-                write_latency_after_ns: Latency::default(),
+                ..Guest::default()
             },
             stream_time_ns: self.start_ns + self.now_ns,
             executed: self.executed,

@@ -89,20 +89,14 @@ fn factor(n: usize, design: Design) -> Option<f64> {
         design.power.to_bits(),
         n,
     );
-    let kept = |map: &Mutex<HashMap<Key, Option<f64>>>| {
-        let map = map.lock().unwrap_or_else(PoisonError::into_inner);
-        map.get(&key).copied()
-    };
-    if let Some(known) = kept(&FACTORS) {
-        return known;
+    let kept = || FACTORS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = kept().get(&key) {
+        return *known;
     }
     let found = Noise::iter()
         .map(|noise| simulated_factor(n, design, noise))
         .try_fold(0.0f64, |most, factor| Some(most.max(factor?)));
-    FACTORS
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(key, found);
+    kept().insert(key, found);
     found
 }
 

@@ -1,15 +1,14 @@
 //! What a tracker is.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::memory::PageRun;
 
 /// A tracker by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum TrackerKind {
     /// Nothing is tracked.
     None,
@@ -19,18 +18,8 @@ pub enum TrackerKind {
     Userfaultfd,
 }
 
-impl fmt::Display for TrackerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TrackerKind::None => "none",
-            TrackerKind::Bitmap => "bitmap",
-            TrackerKind::Userfaultfd => "userfaultfd",
-        })
-    }
-}
-
 /// Finds dirty pages. [`crate::tracking`] says what is promised.
-pub trait Tracker: fmt::Debug + Send + Sync {
+pub trait Tracker: std::fmt::Debug + Send + Sync {
     /// This tracker's name.
     fn kind(&self) -> TrackerKind;
 

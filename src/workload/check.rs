@@ -34,15 +34,15 @@ impl StreamSpec {
     pub fn check(&self) -> Result<()> {
         let memory = self.memory;
         let whole = memory.0 > 0 && memory.0.is_multiple_of(PAGE_SIZE as u64);
-        require(
+        Error::unless(
             whole && memory <= MAX_MEMORY,
             "guest.memory",
             memory,
             MEMORY,
         )?;
         let vcpus = (1..=MAX_VCPUS).contains(&self.vcpus);
-        require(vcpus, "guest.vcpus", self.vcpus, VCPUS)?;
-        require(
+        Error::unless(vcpus, "guest.vcpus", self.vcpus, VCPUS)?;
+        Error::unless(
             GRANULARITIES.contains(&self.granularity) && self.granularity <= memory,
             "workload.granularity",
             self.granularity,
@@ -58,7 +58,7 @@ fn check_rate(spec: &StreamSpec) -> Result<()> {
     let peak_to_mean = ArrivalLaw::of(spec)?.peak_to_mean();
     let rate = spec.rate;
     let most = MAX_VCPU_RATE * f64::from(spec.vcpus) / peak_to_mean;
-    require(
+    Error::unless(
         rate.0 as f64 / PAGE_SIZE as f64 <= most,
         "workload.rate",
         rate,
@@ -67,20 +67,6 @@ fn check_rate(spec: &StreamSpec) -> Result<()> {
             (most * PAGE_SIZE as f64 / f64::from(1 << 20)).floor()
         ),
     )
-}
-
-/// Refuses `value` unless `fine`.
-fn require(
-    fine: bool,
-    field: impl std::fmt::Display,
-    value: impl std::fmt::Display,
-    allowed: impl std::fmt::Display,
-) -> Result<()> {
-    if fine {
-        Ok(())
-    } else {
-        Err(Error::invalid(field, value, allowed))
-    }
 }
 
 fn check_placement(spec: &StreamSpec) -> Result<()> {
@@ -94,14 +80,14 @@ fn check_placement(spec: &StreamSpec) -> Result<()> {
 
 fn check_trace(spec: &StreamSpec, file: &str, scale_pages: bool) -> Result<()> {
     let trace = Trace::open(file)?;
-    require(
+    Error::unless(
         spec.granularity.0 == PAGE_SIZE as u64,
         "workload.granularity",
         spec.granularity,
         "a trace has pages of 4KiB",
     )?;
     let pages = spec.memory.pages();
-    require(
+    Error::unless(
         scale_pages || trace.pages <= pages,
         "workload.placement.file",
         file,
@@ -116,14 +102,14 @@ fn check_trace(spec: &StreamSpec, file: &str, scale_pages: bool) -> Result<()> {
 
 fn check_parts(parts: &[Part], field: &str) -> Result<()> {
     let name = format!("{field}.parts");
-    require(
+    Error::unless(
         (1..=16).contains(&parts.len()),
         &name,
         format_args!("{} parts", parts.len()),
         "1 to 16 parts",
     )?;
     for (i, part) in parts.iter().enumerate() {
-        require(
+        Error::unless(
             part.share > 0.0 && part.share <= 1.0,
             format_args!("{name}.{i}.share"),
             part.share,
@@ -132,7 +118,7 @@ fn check_parts(parts: &[Part], field: &str) -> Result<()> {
         check_plain(&part.placement, &format!("{name}.{i}.placement"))?;
     }
     let sum: f64 = parts.iter().map(|p| p.share).sum();
-    require(
+    Error::unless(
         (sum - 1.0).abs() < 1e-6,
         format_args!("{name}.share"),
         format_args!("{sum} in all"),
@@ -144,11 +130,11 @@ fn check_plain(placement: &Placement, field: &str) -> Result<()> {
     let name = |key: &str| format!("{field}.{key}");
     let share = |key: &str, share: f64| {
         let fine = share > 0.0 && share <= 1.0;
-        require(fine, name(key), share, "a share above 0, up to 1")
+        Error::unless(fine, name(key), share, "a share above 0, up to 1")
     };
     let hot = |writes: f64, pages: f64| {
         let fine = (0.0..=1.0).contains(&writes);
-        require(fine, name("writes"), writes, "a share from 0 to 1")?;
+        Error::unless(fine, name("writes"), writes, "a share from 0 to 1")?;
         share("pages", pages)
     };
     let working_set = match *placement {
@@ -158,7 +144,7 @@ fn check_plain(placement: &Placement, field: &str) -> Result<()> {
             working_set,
         } => {
             let fine = exponent > 0.0 && exponent <= 10.0;
-            require(fine, name("exponent"), exponent, "above 0, up to 10")?;
+            Error::unless(fine, name("exponent"), exponent, "above 0, up to 10")?;
             working_set
         }
         Placement::HotCold {
@@ -177,7 +163,7 @@ fn check_plain(placement: &Placement, field: &str) -> Result<()> {
         } => {
             hot(writes, pages)?;
             let fine = (1_000..=86_400_000_000_000).contains(&every.as_nanos());
-            require(fine, name("every"), every, "a duration from 1us to 24h")?;
+            Error::unless(fine, name("every"), every, "a duration from 1us to 24h")?;
             working_set
         }
         Placement::Mixture { .. } | Placement::Trace { .. } => {

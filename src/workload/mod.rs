@@ -27,6 +27,7 @@ pub use arrival::theory;
 pub(crate) use check::ALLOWED;
 pub use check::{MAX_MEMORY, MAX_VCPUS};
 pub use merged::MergedStream;
+pub(crate) use random::mix;
 pub use spec::{Arrival, Part, Phases, Placement, StreamSpec};
 pub use stream::WriteStream;
 pub use write::PageWrite;

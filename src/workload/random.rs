@@ -23,10 +23,10 @@ pub(super) enum Purpose {
 /// Increment of the SplitMix64 sequence: 2^64 over the golden ratio, odd.
 const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// SplitMix64's output function (Steele, Lea, Flood 2014; constants by Stafford): a bijection of
-/// 64-bit words.
+/// SplitMix64's output function (Steele, Lea and Flood, OOPSLA 2014, variant 13 of Stafford's
+/// constants): a bijection on 64 bits whose every output bit depends on every input bit.
 #[inline]
-pub(super) fn mix(mut z: u64) -> u64 {
+pub(crate) fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

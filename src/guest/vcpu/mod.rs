@@ -77,7 +77,7 @@ impl Vcpus {
         start: &StreamStart,
     ) -> Result<Vcpus> {
         let count = streams.len();
-        if let Some(positions) = start.positions()
+        if let Some(positions) = &start.positions
             && positions.len() != count
         {
             return Err(Error::invalid(
@@ -90,7 +90,7 @@ impl Vcpus {
             memory,
             tracker,
             extent,
-            start.offset_ns(),
+            start.offset_ns,
             count,
         ));
         let mut vcpus = Vcpus {
@@ -242,14 +242,17 @@ impl Vcpus {
         self.state.stops().due_until_ns = stream_time_ns;
         self.state.stops().stalled = stalled;
         self.state.set_mode(Mode::End);
-        let mut report = VcpuReport::new(stream_time_ns);
+        let mut report = VcpuReport {
+            stream_time_ns,
+            running_s: self.running_ns as f64 / 1e9,
+            ..VcpuReport::default()
+        };
         for thread in self.threads.drain(..) {
             match thread.join() {
                 Ok(part) => report.add(&part),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        report.running_s = self.running_ns as f64 / 1e9;
         report
     }
 

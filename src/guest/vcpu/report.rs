@@ -23,7 +23,7 @@ impl Phase {
 }
 
 /// What all vCPUs of a guest did.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct VcpuReport {
     /// By phase, in the order of [`Phase::ALL`].
     pub phases: [PhaseReport; 3],
@@ -51,8 +51,8 @@ pub struct PhaseReport {
     pub latency: Histogram<u64>,
 }
 
-impl PhaseReport {
-    fn new() -> Self {
+impl Default for PhaseReport {
+    fn default() -> Self {
         PhaseReport {
             writes: 0,
             latency: Histogram::new_with_bounds(1, LONGEST_NS, DIGITS)
@@ -62,35 +62,14 @@ impl PhaseReport {
 }
 
 /// What one thread did.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ThreadReport {
     pub(super) phases: [PhaseReport; 3],
     pub(super) asked_writes: u64,
     pub(super) pending: u64,
 }
 
-impl ThreadReport {
-    pub(super) fn new() -> Self {
-        ThreadReport {
-            phases: Phase::ALL.map(|_| PhaseReport::new()),
-            asked_writes: 0,
-            pending: 0,
-        }
-    }
-}
-
 impl VcpuReport {
-    pub(super) fn new(stream_time_ns: u64) -> Self {
-        VcpuReport {
-            phases: Phase::ALL.map(|_| PhaseReport::new()),
-            running_s: 0.0,
-            asked_writes: 0,
-            pending: 0,
-            stream_time_ns,
-            executed: Vec::new(),
-        }
-    }
-
     /// What they did in `phase`.
     pub fn phase(&self, phase: Phase) -> &PhaseReport {
         &self.phases[phase as usize]

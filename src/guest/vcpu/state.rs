@@ -69,10 +69,6 @@ impl VcpuState {
         offset_ns: u64,
         vcpus: usize,
     ) -> VcpuState {
-        let nowhere = StreamPosition {
-            at_ns: u64::MAX,
-            after: 0,
-        };
         VcpuState {
             memory,
             tracker,
@@ -86,7 +82,7 @@ impl VcpuState {
             stops: Mutex::new(Stops {
                 parked: 0,
                 gone: 0,
-                positions: vec![nowhere; vcpus],
+                positions: vec![StreamPosition::END; vcpus],
                 due_until_ns: 0,
                 stalled: false,
             }),
@@ -165,10 +161,9 @@ impl VcpuState {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         stops.parked -= 1;
-        if self.mode.load(Relaxed) == Mode::Run as u32 {
-            Mode::Run
-        } else {
-            Mode::End
+        match self.is_running() {
+            true => Mode::Run,
+            false => Mode::End,
         }
     }
 

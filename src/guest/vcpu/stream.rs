@@ -33,11 +33,23 @@ pub struct StreamPosition {
     pub after: u64,
 }
 
+impl StreamPosition {
+    /// No write comes next.
+    pub(super) const END: StreamPosition = StreamPosition::at(u64::MAX);
+
+    /// The first write of that time.
+    pub const fn at(at_ns: u64) -> StreamPosition {
+        StreamPosition { at_ns, after: 0 }
+    }
+}
+
 /// Where vCPUs begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamStart {
-    offset_ns: u64,
-    positions: Option<Vec<StreamPosition>>,
+    /// Stream time when the vCPUs start.
+    pub(super) offset_ns: u64,
+    /// Where the streams go on, if the guest ran before.
+    pub(super) positions: Option<Vec<StreamPosition>>,
 }
 
 impl StreamStart {
@@ -58,16 +70,6 @@ impl StreamStart {
             positions: Some(positions),
         }
     }
-
-    /// Stream time when the vCPUs start.
-    pub fn offset_ns(&self) -> u64 {
-        self.offset_ns
-    }
-
-    /// Where the streams go on, if the guest ran before.
-    pub fn positions(&self) -> Option<&[StreamPosition]> {
-        self.positions.as_deref()
-    }
 }
 
 /// Reads a stream, write by write, and knows its place in it.
@@ -82,22 +84,16 @@ pub(super) struct StreamReader<S> {
 impl<S: PageWrites> StreamReader<S> {
     /// Brings vCPU `index`'s stream to its start.
     pub(super) fn new(mut stream: S, index: usize, start: &StreamStart) -> Self {
-        let position = match start.positions() {
+        let position = match &start.positions {
             Some(positions) => positions[index],
-            None => StreamPosition {
-                at_ns: start.offset_ns,
-                after: 0,
-            },
+            None => StreamPosition::at(start.offset_ns),
         };
         stream.skip_to(position.at_ns);
         let mut reader = StreamReader {
             stream,
             batch: Vec::with_capacity(BATCH),
             next: 0,
-            last: StreamPosition {
-                at_ns: position.at_ns,
-                after: 0,
-            },
+            last: StreamPosition::at(position.at_ns),
         };
         while reader.last.after < position.after && reader.peek().is_some() {
             reader.advance();
@@ -139,14 +135,8 @@ impl<S: PageWrites> StreamReader<S> {
         let last = self.last;
         match self.peek() {
             Some(write) if write.at_ns == last.at_ns => last,
-            Some(write) => StreamPosition {
-                at_ns: write.at_ns,
-                after: 0,
-            },
-            None => StreamPosition {
-                at_ns: u64::MAX,
-                after: 0,
-            },
+            Some(write) => StreamPosition::at(write.at_ns),
+            None => StreamPosition::END,
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn run<S: PageWrites>(
         stream: StreamReader::new(stream, index, start),
         state,
         index,
-        report: ThreadReport::new(),
+        report: ThreadReport::default(),
     };
     while vcpu.park() == Mode::Run {
         vcpu.execute();

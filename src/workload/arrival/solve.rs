@@ -122,24 +122,22 @@ impl ArrivalLaw {
 /// A trace with a speed has its rate; another one asked for beside it can't be kept.
 fn agree(trace: &Trace, speed: f64, rate: Rate) -> Result<()> {
     let own = trace.rate() * speed;
-    if (rate.0 as f64 - own).abs() <= 1.0 + own * 1e-6 {
-        return Ok(());
-    }
-    Err(Error::invalid(
+    Error::unless(
+        (rate.0 as f64 - own).abs() <= 1.0 + own * 1e-6,
         "workload.rate",
         rate,
         format_args!(
             "at speed {speed} the trace writes {own:.0}B/s; leave out rate or workload.arrival.speed"
         ),
-    ))
+    )
 }
 
 /// Refuses a parameter of the arrival outside `range`, NaN included.
 fn within(name: &str, value: f64, range: RangeInclusive<f64>, allowed: &str) -> Result<()> {
-    if range.contains(&value) {
-        return Ok(());
+    match range.contains(&value) {
+        true => Ok(()),
+        false => Err(invalid(name, value, allowed)),
     }
-    Err(invalid(name, value, allowed))
 }
 
 /// What is asked of an alternating process.
@@ -169,14 +167,10 @@ fn window_ns(burstiness: Option<f64>, window: Option<Span>) -> Result<u64> {
             "only beside burstiness, whose window it is",
         )),
         (_, None) => Ok(DEFAULT_WINDOW_NS),
-        (Some(_), Some(window)) => {
-            let ns = window.as_nanos();
-            if (1_000..=3_600_000_000_000).contains(&ns) {
-                Ok(ns)
-            } else {
-                Err(invalid("window", window, "a duration from 1us to 1h"))
-            }
-        }
+        (Some(_), Some(window)) => match window.as_nanos() {
+            ns @ 1_000..=3_600_000_000_000 => Ok(ns),
+            _ => Err(invalid("window", window, "a duration from 1us to 1h")),
+        },
     }
 }
 
@@ -196,12 +190,9 @@ impl Request {
         }
         let period_ns = self.period.map(|p| p.as_nanos() as f64);
         let Some(wanted) = self.burstiness else {
-            let duty = self
-                .duty
-                .ok_or_else(|| missing("duty", "duty and period, or burstiness and one of both"))?;
-            let period_ns = period_ns.ok_or_else(|| {
-                missing("period", "duty and period, or burstiness and one of both")
-            })?;
+            let lacks = |name| missing(name, "duty and period, or burstiness and one of both");
+            let duty = self.duty.ok_or_else(|| lacks("duty"))?;
+            let period_ns = period_ns.ok_or_else(|| lacks("period"))?;
             return Ok(self.at(duty, period_ns));
         };
         if !(1.0..=1e12).contains(&wanted) {
@@ -214,6 +205,11 @@ impl Request {
         if wanted == 1.0 || per_second == 0.0 {
             return Ok(ArrivalLaw::Poisson);
         }
+        let solve = |between, parameters: &dyn Fn(f64) -> (f64, f64)| {
+            let x = self.bisect(wanted, per_second, window, between, parameters)?;
+            let (duty, period) = parameters(x);
+            Ok(self.at(duty, period))
+        };
         match (self.duty, period_ns) {
             (Some(_), Some(_)) => Err(invalid(
                 "burstiness",
@@ -227,17 +223,9 @@ impl Request {
                     LengthLaw::Fixed => window as f64,
                     _ => PERIOD_NS[0],
                 };
-                let solution =
-                    self.bisect(wanted, per_second, window, least, PERIOD_NS[1], |p| {
-                        (duty, p)
-                    })?;
-                Ok(self.at(duty, solution))
+                solve([least, PERIOD_NS[1]], &|period| (duty, period))
             }
-            (None, Some(period)) => {
-                let solution =
-                    self.bisect(wanted, per_second, window, 1.0, LEAST_DUTY, |d| (d, period))?;
-                Ok(self.at(solution, period))
-            }
+            (None, Some(period)) => solve([1.0, LEAST_DUTY], &|duty| (duty, period)),
         }
     }
 
@@ -252,9 +240,8 @@ impl Request {
         wanted: f64,
         per_second: f64,
         window: u64,
-        mut tame: f64,
-        mut wild: f64,
-        parameters: impl Fn(f64) -> (f64, f64),
+        [mut tame, mut wild]: [f64; 2],
+        parameters: &dyn Fn(f64) -> (f64, f64),
     ) -> Result<f64> {
         let dispersion = |x: f64| {
             let (duty, period) = parameters(x);

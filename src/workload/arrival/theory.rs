@@ -117,17 +117,14 @@ fn cascade(c: &Cascade, mean: f64, window_ns: u64) -> Option<f64> {
         return Some(0.0);
     }
     let above = levels_above(c, window_ns)?;
-    Some(mean * (libm::pow(growth(c.b), f64::from(above)) - 1.0))
+    // The factor by which each level multiplies the mean square.
+    let growth = 2.0 * (c.b * c.b + (1.0 - c.b) * (1.0 - c.b));
+    Some(mean * (libm::pow(growth, f64::from(above)) - 1.0))
 }
 
 /// Levels between a window and the span, if the window is an interval of the cascade.
 pub(super) fn levels_above(c: &Cascade, window_ns: u64) -> Option<u32> {
     (0..=c.levels).find(|above| c.slot_ns << (c.levels - above) == window_ns)
-}
-
-/// 2 (b^2 + (1-b)^2): the factor by which each level multiplies the mean square.
-fn growth(b: f64) -> f64 {
-    2.0 * (b * b + (1.0 - b) * (1.0 - b))
 }
 
 /// Distinct pages that `writes` writes to `pages` pages, chosen uniformly, hit in the mean when

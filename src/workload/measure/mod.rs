@@ -196,33 +196,30 @@ pub fn measure(
 
 fn counters(windows: &[Span], duration: Span) -> Result<Vec<Counter>> {
     let end = duration.as_nanos();
-    if end == 0 || end > 86_400_000_000_000 {
-        return Err(Error::invalid(
-            "--duration",
-            duration,
-            "a duration above 0, up to 24h",
-        ));
-    }
-    if !(1..=16).contains(&windows.len()) {
-        return Err(Error::invalid(
-            "--windows",
-            format_args!("{} windows", windows.len()),
-            "1 to 16 durations",
-        ));
-    }
+    Error::unless(
+        (1..=86_400_000_000_000).contains(&end),
+        "--duration",
+        duration,
+        "a duration above 0, up to 24h",
+    )?;
+    Error::unless(
+        (1..=16).contains(&windows.len()),
+        "--windows",
+        format_args!("{} windows", windows.len()),
+        "1 to 16 durations",
+    )?;
     windows
         .iter()
         .map(|window| {
             let ns = window.as_nanos();
-            if ns == 0 || ns > end / 2 || end / ns > MAX_WINDOWS {
-                return Err(Error::invalid(
-                    "--windows",
-                    window,
-                    format_args!(
-                        "at most half the duration ({duration}), at least a {MAX_WINDOWS}th of it"
-                    ),
-                ));
-            }
+            Error::unless(
+                ns > 0 && ns <= end / 2 && end / ns <= MAX_WINDOWS,
+                "--windows",
+                window,
+                format_args!(
+                    "at most half the duration ({duration}), at least a {MAX_WINDOWS}th of it"
+                ),
+            )?;
             Ok(Counter {
                 window_ns: ns,
                 end_ns: ns,
@@ -251,11 +248,7 @@ fn window_stats(c: &Counter, spec: &StreamSpec, law: &ArrivalLaw, per_second: f6
         mean_distinct_pages_theory: distinct_theory(spec, law, per_second, c.window_ns),
         idc_writes: writes.index,
         idc_writes_ci: writes.interval,
-        idc_writes_theory: if per_second > 0.0 {
-            theory::idc(law, per_second, c.window_ns)
-        } else {
-            None
-        },
+        idc_writes_theory: theory::idc(law, per_second, c.window_ns).filter(|_| per_second > 0.0),
         idc_distinct_pages: distinct.index,
         idc_distinct_pages_ci: distinct.interval,
         peak_to_mean: if writes.mean > 0.0 {
@@ -280,10 +273,8 @@ fn distinct_theory(
         return None;
     }
     let pages = (working_set * spec.memory.pages() as f64).round().max(1.0);
-    Some(theory::distinct_uniform(
-        per_second * window_ns as f64 / 1e9,
-        pages,
-    ))
+    let writes = per_second * window_ns as f64 / 1e9;
+    Some(theory::distinct_uniform(writes, pages))
 }
 
 /// The index of dispersion of the writes over windows of 1, 2, 4, ... bins, as long as there are

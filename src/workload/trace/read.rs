@@ -1,7 +1,6 @@
 //! Reading traces.
 
 use std::borrow::Cow;
-use std::io::Read as _;
 use std::sync::Arc;
 
 use super::format::{
@@ -172,10 +171,9 @@ impl Trace {
                 writes += length;
             }
         }
-        if writes == self.writes {
-            Ok(())
-        } else {
-            Err(TraceError::Body("it has more or fewer writes"))
+        match writes == self.writes {
+            true => Ok(()),
+            false => Err(TraceError::Body("it has more or fewer writes")),
         }
     }
 }
@@ -205,13 +203,8 @@ fn field(bytes: &[u8], at: &mut usize, length: usize) -> Result<u64, TraceError>
 
 fn read_file(name: &str) -> Result<Vec<u8>> {
     let path = files::path_of("trace", name, Trace::embedded())?;
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|e| Error::reading(path, e))?;
     let most = HEADER + MAX_TEXT + MAX_BODY + 4;
-    file.take(most as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|e| Error::reading(path, e))?;
-    Ok(bytes)
+    files::beginning(path, most as u64 + 1)
 }
 
 /// Reads the numbers of a body. Its errors end the check of a trace, so a replay never meets one.
