@@ -215,8 +215,7 @@ pub fn doubt(comparison: &Comparison) -> String {
 
 /// What a comparison's interval rests on: `level 95.9%, n 20`.
 pub fn basis(comparison: &Comparison) -> String {
-    let level = text::level(comparison.level);
-    format!("level {level}, n {}", comparison.blocks)
+    text::basis(comparison.level, comparison.blocks)
 }
 
 /// A median's interval, `0.17 to 0.20` in the writing of `figure`, and what it rests on, `level
@@ -226,8 +225,7 @@ pub fn median_doubt(median: &Interval, figure: impl Fn(f64) -> String) -> [Strin
         return ["no interval".to_owned(), format!("n {}", median.n)];
     }
     let interval = format!("{} to {}", figure(median.low), figure(median.high));
-    let level = text::level(median.level);
-    [interval, format!("level {level}, n {}", median.n)]
+    [interval, text::basis(median.level, median.n)]
 }
 
 /// Blocks of the run: the number of different blocks that any migration belongs to.
