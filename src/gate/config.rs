@@ -172,18 +172,15 @@ impl Config {
             "at least 0.5",
         )?;
         within(self.power >= 0.5, "power", self.power, "at least 0.5")?;
-        let CriterionLimits {
-            relative_floor,
-            tolerance,
-            batches,
-        } = self.criterion;
+        let criterion = self.criterion;
+        let batches = criterion.batches;
         within(
             (4..=50).contains(&batches),
             "criterion.batches",
             batches,
             "4 to 50",
         )?;
-        limits("criterion", relative_floor, tolerance)?;
+        limits("criterion", criterion.relative_floor, criterion.tolerance)?;
         let threshold = self.instructions.threshold;
         let valid = threshold > 0.0 && threshold < 1.0;
         within(

@@ -228,6 +228,11 @@ pub fn shell(words: &[String]) -> String {
     line.expect("everything is let through")
 }
 
+/// `yes` or `no`.
+pub fn yes(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
+}
+
 /// The first letter in upper case.
 pub fn sentence(text: &str) -> String {
     let mut chars = text.chars();

@@ -19,11 +19,7 @@ pub fn summary(results: &Results) -> String {
         md(&results.scenario.title()),
         results.scenario.guest.memory,
         view::blocks(results),
-        if results.interrupted {
-            " (interrupted)"
-        } else {
-            ""
-        },
+        view::interrupted(results),
         md(&results.host.cpu_model),
         results.host.cores,
         md(&results.host.kernel),
@@ -56,25 +52,13 @@ pub fn summary(results: &Results) -> String {
 
 /// An answer as one Markdown sentence, every ratio with its interval, level and n.
 fn sentence(answer: &answer::Answer) -> String {
-    let parts: Vec<String> = answer
-        .parts
-        .iter()
-        .filter_map(|part| {
-            let tax = part.tax.as_ref()?;
-            Some(format!(
-                "{} ({})",
-                answer::part_words(part)?,
-                view::doubt(tax)
-            ))
-        })
-        .collect();
-    let mut out = text::markdown(&answer::list(&parts));
+    let mut out = text::markdown(&answer.taxes(text::tax_words));
     if !out.is_empty() {
         out.push_str(". ");
     }
     out.push_str(&text::markdown(&answer.outcome));
-    if let Some(cores) = answer::cores_words(answer) {
-        let _ = write!(out, " {}.", text::markdown(&cores));
+    if let Some(cores) = &answer.cores {
+        let _ = write!(out, " {}.", text::markdown(cores));
     }
     out
 }
