@@ -7,12 +7,12 @@ use std::process::Command;
 use clap::Subcommand;
 
 use crate::arm::Arm;
+use crate::crypto;
+use crate::destination;
 use crate::error::{Error, ExitCode, Result};
 use crate::host::control::{Control, emit, read_spec, unbuffered_input};
 use crate::host::{Event, HostSpec, capabilities};
 use crate::machine::clock;
-use crate::crypto;
-use crate::destination;
 use crate::source;
 
 /// Arguments of `migtax host`.

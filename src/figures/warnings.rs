@@ -70,47 +70,40 @@ fn repetitions(results: &Results, found: &mut Vec<Warning>) {
 
 fn machine(results: &Results, found: &mut Vec<Warning>) {
     let host = &results.host;
-    let cores = f64::from(host.cores.max(1));
-    if host.load_before > LOAD_PER_CORE * cores {
-        found.push(warning(
-            "busy_machine",
-            format!(
-                "load average {:.2} on {} cores before the run",
-                host.load_before, host.cores
-            ),
-            "end other programs, wait for the load to fall, then run again",
-        ));
-    }
-    if host.other_cpu_share > OTHER_CPU_SHARE {
-        found.push(warning(
-            "busy_machine",
-            format!(
-                "other processes took {:.1}% of the CPU during the run",
-                100.0 * host.other_cpu_share
-            ),
-            "end other programs, then run again",
-        ));
-    }
-    if host.steal_share > STEAL_SHARE {
-        found.push(warning(
-            "steal",
-            format!(
-                "the hypervisor took {:.1}% of the CPU during the run",
-                100.0 * host.steal_share
-            ),
-            "run at a quieter time or on a machine with dedicated cores; trust CPU figures before times",
-        ));
-    }
-    if host.spin_spread > SPIN_SPREAD {
-        found.push(warning(
-            "unsteady_cpu",
-            format!(
-                "a fixed spin loop took up to {:.0}% longer than its fastest pass",
-                100.0 * host.spin_spread
-            ),
-            "set the governor to performance, end other programs, or add repetitions",
-        ));
-    }
+    let percent = |share: f64| format!("{:.1}%", 100.0 * share);
+    let mut when = |weak: bool, code: &str, message: String, remedy: &str| {
+        found.extend(weak.then(|| warning(code, message, remedy)));
+    };
+    when(
+        host.load_before > LOAD_PER_CORE * f64::from(host.cores.max(1)),
+        "busy_machine",
+        format!(
+            "load average {:.2} on {} cores before the run",
+            host.load_before, host.cores
+        ),
+        "end other programs, wait for the load to fall, then run again",
+    );
+    let taken = percent(host.other_cpu_share);
+    when(
+        host.other_cpu_share > OTHER_CPU_SHARE,
+        "busy_machine",
+        format!("other processes took {taken} of the CPU during the run"),
+        "end other programs, then run again",
+    );
+    let taken = percent(host.steal_share);
+    when(
+        host.steal_share > STEAL_SHARE,
+        "steal",
+        format!("the hypervisor took {taken} of the CPU during the run"),
+        "run at a quieter time or on a machine with dedicated cores; trust CPU figures before times",
+    );
+    let longer = 100.0 * host.spin_spread;
+    when(
+        host.spin_spread > SPIN_SPREAD,
+        "unsteady_cpu",
+        format!("a fixed spin loop took up to {longer:.0}% longer than its fastest pass"),
+        "set the governor to performance, end other programs, or add repetitions",
+    );
 }
 
 fn spread(results: &Results, found: &mut Vec<Warning>) {
@@ -161,44 +154,31 @@ fn outcomes(results: &Results, found: &mut Vec<Warning>) {
         let count = |status| of_arm.iter().filter(|m| m.outcome.status == status).count();
         let all = of_arm.len();
         let done = completed(info.name, &results.migrations).len();
-        let stalled = count(OutcomeStatus::NotConverged);
-        if stalled > 0 {
-            found.push(warning(
-                "not_converged",
-                format!(
-                    "{}: {stalled} of {all} migrations did not converge; its ratios rest on {done} blocks",
-                    info.name
-                ),
-                "that is a result for this scenario; a higher downtime limit, on_stall = \"switchover\" or a lower rate lets it finish",
-            ));
-        }
-        let failed = count(OutcomeStatus::Failed);
-        if failed > 0 {
-            let reason = of_arm
-                .iter()
-                .find(|m| m.outcome.status == OutcomeStatus::Failed)
-                .and_then(|m| m.outcome.reason.clone())
-                .unwrap_or_default();
-            found.push(warning(
-                "failed",
-                format!(
-                    "{}: {failed} of {all} migrations failed ({reason}); its ratios rest on {done} blocks",
-                    info.name
-                ),
-                "find the cause before trusting this arm",
-            ));
-        }
-        let fell_back = count(OutcomeStatus::FellBack);
-        if fell_back > 0 {
-            found.push(warning(
-                "fell_back",
-                format!(
-                    "{}: {fell_back} of {all} migrations went in the clear; they are in no statistic",
-                    info.name
-                ),
-                "policy \"required\" refuses instead",
-            ));
-        }
+        let mut when = |n: usize, code: &str, what: String, remedy: &str| {
+            let message = || format!("{}: {n} of {all} migrations {what}", info.name);
+            found.extend((n > 0).then(|| warning(code, message(), remedy)));
+        };
+        when(
+            count(OutcomeStatus::NotConverged),
+            "not_converged",
+            format!("did not converge; its ratios rest on {done} blocks"),
+            "that is a result for this scenario; a higher downtime limit, on_stall = \"switchover\" or a lower rate lets it finish",
+        );
+        let mut failed = (of_arm.iter()).filter(|m| m.outcome.status == OutcomeStatus::Failed);
+        let reason = failed.next().and_then(|m| m.outcome.reason.as_deref());
+        let reason = reason.unwrap_or_default();
+        when(
+            count(OutcomeStatus::Failed),
+            "failed",
+            format!("failed ({reason}); its ratios rest on {done} blocks"),
+            "find the cause before trusting this arm",
+        );
+        when(
+            count(OutcomeStatus::FellBack),
+            "fell_back",
+            "went in the clear; they are in no statistic".to_owned(),
+            "policy \"required\" refuses instead",
+        );
     }
 }
 

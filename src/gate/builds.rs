@@ -4,7 +4,7 @@
 //! the ratio of the candidate's figure to the baseline's in one block is the change. What the
 //! first batch flags must show again in a fresh batch before it is called a regression.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{Config, Strictness, Undecided};
 use super::decide::{Completion, Question, Values, decide};
@@ -39,9 +39,8 @@ fn again_strictness(config: &Config) -> Strictness {
 /// [`Error::Incomparable`] if the runs are not of one scenario (seeds may differ) or one host.
 pub fn merge(runs: &[Results], first: u32) -> Result<Results> {
     let Some((head, rest)) = runs.split_first() else {
-        return Err(Error::CannotRun(
-            "there is no run to put together".to_owned(),
-        ));
+        let why = "there is no run to put together";
+        return Err(Error::CannotRun(why.to_owned()));
     };
     let mut whole = head.clone();
     whole.migrations.clear();
@@ -90,15 +89,10 @@ pub fn judge_first(
 
 /// The arms that the first batch flagged.
 pub fn flagged(report: &Report) -> Vec<Arm> {
-    let mut arms: Vec<Arm> = report
-        .rows
-        .iter()
-        .filter(|r| r.verdict == Verdict::Regressed)
-        .filter_map(|r| r.arm.parse().ok())
-        .collect();
-    arms.sort();
-    arms.dedup();
-    arms
+    let rows = report.rows.iter();
+    let flagged = rows.filter(|row| row.verdict == Verdict::Regressed);
+    let arms: BTreeSet<Arm> = flagged.filter_map(|row| row.arm.parse().ok()).collect();
+    arms.into_iter().collect()
 }
 
 /// The final answer: what the first batch flagged stays regressed only if the fresh batch, which
@@ -111,16 +105,10 @@ pub fn confirm(first: Report, baseline: &Results, candidate: &Results, config: &
         .filter(|r| is_flagged(r))
         .map(|r| (r.arm.clone(), r.metric.clone()))
         .collect();
-    let (questions, completions) = asked(baseline, candidate, config);
+    let (mut questions, mut completions) = asked(baseline, candidate, config);
     let among = |arm: &str, metric: &str| wanted.iter().any(|(a, m)| a == arm && m == metric);
-    let questions: Vec<Question> = questions
-        .into_iter()
-        .filter(|q| among(&q.arm, &q.metric))
-        .collect();
-    let completions: Vec<Completion> = completions
-        .into_iter()
-        .filter(|c| among(&c.arm, "completed"))
-        .collect();
+    questions.retain(|q| among(&q.arm, &q.metric));
+    completions.retain(|c| among(&c.arm, "completed"));
     let again: BTreeMap<(String, String), Row> =
         decide(&questions, &completions, again_strictness(config))
             .into_iter()
@@ -130,24 +118,23 @@ pub fn confirm(first: Report, baseline: &Results, candidate: &Results, config: &
         if !is_flagged(&row) {
             return row;
         }
-        match again.get(&(row.arm.clone(), row.metric.clone())) {
-            Some(fresh) if is_flagged(fresh) => Row {
-                sentence: format!("{}; again {}", row.sentence, fresh.sentence),
-                ..row
-            },
-            Some(fresh) => Row {
-                verdict: Verdict::Inconclusive,
-                sentence: format!(
-                    "{}, but a fresh batch did not confirm it: {}",
-                    row.sentence, fresh.sentence
-                ),
-                ..row
-            },
-            None => Row {
-                verdict: Verdict::Inconclusive,
-                sentence: format!("{}, but the fresh batch has no value of it", row.sentence),
-                ..row
-            },
+        let (verdict, found) = match again.get(&(row.arm.clone(), row.metric.clone())) {
+            Some(fresh) if is_flagged(fresh) => {
+                (Verdict::Regressed, format!("; again {}", fresh.sentence))
+            }
+            Some(fresh) => (
+                Verdict::Inconclusive,
+                format!(", but a fresh batch did not confirm it: {}", fresh.sentence),
+            ),
+            None => (
+                Verdict::Inconclusive,
+                ", but the fresh batch has no value of it".to_owned(),
+            ),
+        };
+        Row {
+            verdict,
+            sentence: format!("{}{found}", row.sentence),
+            ..row
         }
     });
     Report::of(first.baseline, first.candidate, rows.collect(), first.notes)
@@ -182,18 +169,14 @@ fn judge(
 fn differing_arms(baseline: &Results, candidate: &Results) -> Vec<Row> {
     let ran = |run: &Results, arm| run.migrations.iter().any(|m| m.arm == arm);
     Arm::all()
-        .filter_map(|arm| match (ran(baseline, arm), ran(candidate, arm)) {
-            (true, false) => Some(Row::incomparable(
-                arm.name(),
-                "all",
-                "the candidate did not run it".to_owned(),
-            )),
-            (false, true) => Some(Row::incomparable(
-                arm.name(),
-                "all",
-                "the baseline did not run it".to_owned(),
-            )),
-            _ => None,
+        .filter_map(|arm| {
+            let side = match (ran(baseline, arm), ran(candidate, arm)) {
+                (true, false) => "candidate",
+                (false, true) => "baseline",
+                _ => return None,
+            };
+            let why = format!("the {side} did not run it");
+            Some(Row::incomparable(arm.name(), "all", why))
         })
         .collect()
 }
@@ -202,10 +185,7 @@ fn differing_arms(baseline: &Results, candidate: &Results) -> Vec<Row> {
 fn missing_values(baseline: &Results, candidate: &Results, config: &Config) -> Vec<Row> {
     let mut rows = Vec::new();
     for arm in Arm::all() {
-        let (before, now) = (
-            completed(arm, &baseline.migrations),
-            completed(arm, &candidate.migrations),
-        );
+        let [before, now] = [baseline, candidate].map(|run| completed(arm, &run.migrations));
         if before.is_empty() || now.is_empty() {
             continue;
         }
@@ -234,10 +214,7 @@ fn asked(
     let mut completions = Vec::new();
     for arm in Arm::all() {
         completions.extend(completion(arm, baseline, candidate));
-        let (before, now) = (
-            completed(arm, &baseline.migrations),
-            completed(arm, &candidate.migrations),
-        );
+        let [before, now] = [baseline, candidate].map(|run| completed(arm, &run.migrations));
         for limits in &config.metrics {
             let metric = limits.name;
             let pairs: Vec<(f64, f64)> = before

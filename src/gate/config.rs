@@ -1,5 +1,6 @@
 //! What is gated and how sure the gate must be: `datasets/gate.toml`.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -160,61 +161,51 @@ impl Config {
             ("confirm.again", self.confirm.again, 0.5),
         ];
         for (field, value, below) in shares {
-            if !(value > 0.0 && value < below) {
-                return Err(Error::invalid(
-                    field,
-                    value,
-                    format!("above 0, below {below}"),
-                ));
-            }
+            let allowed = format!("above 0, below {below}");
+            within(value > 0.0 && value < below, field, value, allowed)?;
         }
-        if self.pass_confidence < 0.5 {
-            return Err(Error::invalid(
-                "pass_confidence",
-                self.pass_confidence,
-                "at least 0.5",
-            ));
-        }
-        if self.power < 0.5 {
-            return Err(Error::invalid("power", self.power, "at least 0.5"));
-        }
-        if !(4..=50).contains(&self.criterion.batches) {
-            return Err(Error::invalid(
-                "criterion.batches",
-                self.criterion.batches,
-                "4 to 50",
-            ));
-        }
-        limits(
-            "criterion",
-            self.criterion.relative_floor,
-            self.criterion.tolerance,
+        let confidence = self.pass_confidence;
+        within(
+            confidence >= 0.5,
+            "pass_confidence",
+            confidence,
+            "at least 0.5",
         )?;
+        within(self.power >= 0.5, "power", self.power, "at least 0.5")?;
+        let criterion = self.criterion;
+        let batches = criterion.batches;
+        within(
+            (4..=50).contains(&batches),
+            "criterion.batches",
+            batches,
+            "4 to 50",
+        )?;
+        limits("criterion", criterion.relative_floor, criterion.tolerance)?;
         let threshold = self.instructions.threshold;
-        if !(threshold > 0.0 && threshold < 1.0) {
-            return Err(Error::invalid(
-                "instructions.threshold",
-                threshold,
-                "above 0, below 1",
-            ));
-        }
+        let valid = threshold > 0.0 && threshold < 1.0;
+        within(
+            valid,
+            "instructions.threshold",
+            threshold,
+            "above 0, below 1",
+        )?;
         for (index, metric) in self.metrics.iter().enumerate() {
             let field = format!("metric {}", metric.name.name());
-            let direction = metric.name.row().direction;
-            if metric.direction != direction {
-                return Err(Error::invalid(
-                    format!("{field} direction"),
-                    <&str>::from(metric.direction),
-                    format!("is {} by definition", <&str>::from(direction)),
-                ));
-            }
-            if !(metric.absolute_floor.is_finite() && metric.absolute_floor >= 0.0) {
-                return Err(Error::invalid(
-                    format!("{field} absolute_floor"),
-                    metric.absolute_floor,
-                    "at least 0",
-                ));
-            }
+            let [direction, own] = [metric.direction, metric.name.row().direction];
+            within(
+                direction == own,
+                format!("{field} direction"),
+                <&str>::from(direction),
+                format!("is {} by definition", <&str>::from(own)),
+            )?;
+            let floor = metric.absolute_floor;
+            let valid = floor.is_finite() && floor >= 0.0;
+            within(
+                valid,
+                format!("{field} absolute_floor"),
+                floor,
+                "at least 0",
+            )?;
             limits(&field, metric.relative_floor, metric.tolerance)?;
             if self.metrics[..index].iter().any(|m| m.name == metric.name) {
                 return Err(Error::Invalid(format!("{field} stands there twice")));
@@ -228,21 +219,23 @@ impl Config {
 }
 
 fn limits(field: &str, floor: f64, tolerance: f64) -> Result<()> {
-    if !(0.0..10.0).contains(&floor) {
-        return Err(Error::invalid(
-            format!("{field} relative_floor"),
-            floor,
-            "0 to 10",
-        ));
+    let valid = (0.0..10.0).contains(&floor);
+    within(valid, format!("{field} relative_floor"), floor, "0 to 10")?;
+    let valid = tolerance > floor && tolerance <= 10.0;
+    let allowed = format!("above relative_floor, {floor}, and at most 10");
+    within(valid, format!("{field} tolerance"), tolerance, allowed)
+}
+
+fn within(
+    valid: bool,
+    field: impl Display,
+    value: impl Display,
+    allowed: impl Display,
+) -> Result<()> {
+    match valid {
+        true => Ok(()),
+        false => Err(Error::invalid(field, value, allowed)),
     }
-    if !(tolerance > floor && tolerance <= 10.0) {
-        return Err(Error::invalid(
-            format!("{field} tolerance"),
-            tolerance,
-            format!("above relative_floor, {floor}, and at most 10"),
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

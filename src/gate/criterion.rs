@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::config::Config;
 use super::decide::{Question, Values, decide};
-use super::verdict::{Report, Row, Tier, Verdict};
+use super::verdict::{Report, Row};
 use crate::error::{Error, Result};
 use crate::figures::Direction;
 use crate::files;
@@ -52,6 +52,11 @@ pub fn judge(folder: &Path, baseline: &str, candidate: &str, config: &Config) ->
             )));
         }
     }
+    let refusal = |name: &str, why| Row::incomparable(name, "time", why);
+    let missing = |name: &str, side: &str| {
+        let why = format!("baseline \"{side}\" has no such benchmark");
+        refusal(name, why)
+    };
     let mut rows = Vec::new();
     let mut asked = Vec::new();
     let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
@@ -84,35 +89,13 @@ fn question(name: &str, baseline: &[f64], candidate: &[f64], config: &Config) ->
         metric: "time".to_owned(),
         unit: "ns",
         direction: Direction::LowerIsBetter,
-        values: Values::TwoSample {
-            baseline: logs(baseline),
-            candidate: logs(candidate),
-        },
+        values: Values::TwoSample(logs(baseline), logs(candidate)),
         medians: [median(baseline), median(candidate)],
         reference: None,
         relative_floor: config.criterion.relative_floor,
         absolute_floor: 0.0,
         tolerance: config.criterion.tolerance,
         blocking: true,
-    }
-}
-
-fn missing(benchmark: &str, side: &str) -> Row {
-    refusal(
-        benchmark,
-        format!("baseline \"{side}\" has no such benchmark"),
-    )
-}
-
-fn refusal(benchmark: &str, sentence: String) -> Row {
-    Row {
-        tier: Tier::Identity,
-        arm: benchmark.to_owned(),
-        metric: "time".to_owned(),
-        verdict: Verdict::Incomparable,
-        blocking: true,
-        sentence,
-        figures: None,
     }
 }
 
@@ -185,12 +168,8 @@ fn batch(sample: &Sample, batches: usize) -> Option<Vec<f64>> {
     {
         return None;
     }
-    let per_iteration: Vec<f64> = sample
-        .times
-        .iter()
-        .zip(&sample.iters)
-        .map(|(time, iterations)| time / iterations)
-        .collect();
+    let pairs = sample.times.iter().zip(&sample.iters);
+    let per_iteration: Vec<f64> = pairs.map(|(time, iterations)| time / iterations).collect();
     // Far apart enough, two valid numbers have no valid quotient, nor mean.
     per_iteration.iter().all(valid).then_some(())?;
     (0..batches)
@@ -202,6 +181,7 @@ fn batch(sample: &Sample, batches: usize) -> Option<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::Verdict;
     use crate::stats::Random;
 
     /// A benchmark as criterion 0.8 leaves it.

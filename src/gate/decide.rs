@@ -27,13 +27,8 @@ const OWN_SHARE: f64 = 0.5;
 pub enum Values {
     /// Candidate over baseline, one value a block.
     Paired(Vec<f64>),
-    /// Two samples, one value a block of each run.
-    TwoSample {
-        /// Of the baseline.
-        baseline: Vec<f64>,
-        /// Of the candidate.
-        candidate: Vec<f64>,
-    },
+    /// Two samples, one value a block of each run: the baseline's, the candidate's.
+    TwoSample(Vec<f64>, Vec<f64>),
 }
 
 /// What a tax was taken against, and how that itself changed between two runs.
@@ -94,14 +89,14 @@ pub fn decide(
         |p: fn(&Permutation) -> f64| stats::holm(&tests.iter().map(p).collect::<Vec<_>>());
     let (worse, better) = (adjusted(|t| t.greater), adjusted(|t| t.less));
     let family = tests.len();
-    let mut rows = Vec::with_capacity(family);
-    for (index, completion) in open.iter().enumerate() {
-        rows.push(completion.row(worse[index], better[index], strictness));
+    let mut p = worse.into_iter().zip(better);
+    let mut rows = Vec::with_capacity(completions.len() + questions.len());
+    for (completion, (worse, better)) in open.iter().zip(p.by_ref()) {
+        rows.push(completion.row(worse, better, strictness));
     }
     rows.extend(settled.iter().map(|c| c.row(1.0, 1.0, strictness)));
-    for (question, index) in questions.iter().zip(open.len()..) {
-        let p = [worse[index], better[index]];
-        rows.push(question.row(p, family, strictness));
+    for (question, (worse, better)) in questions.iter().zip(p) {
+        rows.push(question.row([worse, better], family, strictness));
     }
     rows
 }
@@ -118,10 +113,7 @@ impl Question {
     fn test(&self) -> Permutation {
         let test = match &self.values {
             Values::Paired(values) => sign_flip(values),
-            Values::TwoSample {
-                baseline,
-                candidate,
-            } => two_sample(baseline, candidate),
+            Values::TwoSample(baseline, candidate) => two_sample(baseline, candidate),
         };
         match self.direction {
             Direction::LowerIsBetter => test,
@@ -135,20 +127,14 @@ impl Question {
     fn shift(&self, alpha: f64) -> Option<Shift> {
         match &self.values {
             Values::Paired(values) => paired_shift(values, alpha),
-            Values::TwoSample {
-                baseline,
-                candidate,
-            } => two_sample_shift(baseline, candidate, alpha),
+            Values::TwoSample(baseline, candidate) => two_sample_shift(baseline, candidate, alpha),
         }
     }
 
     fn noise(&self) -> f64 {
         match &self.values {
             Values::Paired(values) => robust_sd(values),
-            Values::TwoSample {
-                baseline,
-                candidate,
-            } => pooled_sd(baseline, candidate),
+            Values::TwoSample(baseline, candidate) => pooled_sd(baseline, candidate),
         }
         .unwrap_or(f64::INFINITY)
     }
@@ -156,10 +142,7 @@ impl Question {
     fn blocks(&self) -> [usize; 2] {
         match &self.values {
             Values::Paired(values) => [values.len(); 2],
-            Values::TwoSample {
-                baseline,
-                candidate,
-            } => [baseline.len(), candidate.len()],
+            Values::TwoSample(baseline, candidate) => [baseline.len(), candidate.len()],
         }
     }
 
@@ -202,11 +185,8 @@ impl Question {
 
     fn row(&self, [p_worse, p_better]: [f64; 2], family: usize, strictness: Strictness) -> Row {
         let Some(shift) = self.shift(1.0 - strictness.pass_confidence) else {
-            return self.as_row(
-                Verdict::Incomparable,
-                "no block has a value on both sides".to_owned(),
-                None,
-            );
+            let why = "no block has a value on both sides".to_owned();
+            return self.as_row(Verdict::Incomparable, why, None);
         };
         let sign = self.sign();
         let (rise, most) = if sign > 0.0 {
@@ -234,10 +214,8 @@ impl Question {
         let (verdict, sentence) = if p_worse <= alpha && rise >= self.floor() {
             self.when_worse(p_worse, rise, &figures)
         } else if p_better <= alpha && -rise >= self.floor() {
-            (
-                Verdict::Improved,
-                format!("{}, p {}", self.moved(&figures), probability(p_better)),
-            )
+            let sentence = format!("{}, p {}", self.moved(&figures), probability(p_better));
+            (Verdict::Improved, sentence)
         } else if self.can_alarm(family, strictness) && most <= libm::log1p(self.tolerance) {
             let surely = if p_worse <= alpha {
                 format!("a rise of {}, below the floor", percent(libm::expm1(rise)))
@@ -251,10 +229,8 @@ impl Question {
             };
             (Verdict::Pass, surely)
         } else {
-            (
-                Verdict::Inconclusive,
-                self.undecided(&figures, family, strictness),
-            )
+            let sentence = self.undecided(&figures, family, strictness);
+            (Verdict::Inconclusive, sentence)
         };
         self.as_row(verdict, sentence, Some(figures))
     }
@@ -281,10 +257,8 @@ impl Question {
                 );
             }
         }
-        (
-            Verdict::Regressed,
-            format!("{moved}, p {}", probability(p_worse)),
-        )
+        let sentence = format!("{moved}, p {}", probability(p_worse));
+        (Verdict::Regressed, sentence)
     }
 
     /// Blocks (of each side) that would decide the row.
@@ -370,13 +344,9 @@ impl Question {
 
     fn as_row(&self, verdict: Verdict, sentence: String, figures: Option<Figures>) -> Row {
         Row {
-            tier: Tier::Time,
-            arm: self.arm.clone(),
-            metric: self.metric.clone(),
-            verdict,
             blocking: self.blocking,
-            sentence,
             figures,
+            ..Row::new(Tier::Time, &self.arm, &self.metric, verdict, sentence)
         }
     }
 }

@@ -6,7 +6,7 @@
 
 mod each_once;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -99,40 +99,36 @@ impl Counts {
         }
     }
 
+    /// Every count with its name.
+    fn named(&self) -> impl Iterator<Item = (String, String)> {
+        let whole = |(what, count): (&str, String)| (what.to_owned(), count);
+        let ended = [
+            ("completed", self.completed.to_string()),
+            ("rounds", self.rounds.len().to_string()),
+        ];
+        let rounds = self.rounds.iter().enumerate().flat_map(|(i, round)| {
+            [
+                ("pages_sent", round.pages_sent),
+                ("zero_pages", round.zero_pages),
+                ("pages_dirtied", round.pages_dirtied),
+            ]
+            .map(|(what, count)| (format!("round {i} {what}"), count.to_string()))
+        });
+        let sent = [
+            ("payload_bytes", self.payload_bytes.to_string()),
+            ("records", self.records.to_string()),
+            ("bytes_on_wire", self.bytes_on_wire.to_string()),
+            ("source_hash", self.source_hash.clone()),
+            ("destination_hash", self.destination_hash.clone()),
+        ];
+        let ended = ended.map(whole).into_iter();
+        ended.chain(rounds).chain(sent.map(whole))
+    }
+
     /// The first count that differs, with both values.
     fn difference(&self, other: &Counts) -> Option<String> {
-        let differs = |what: &str, a: &dyn std::fmt::Display, b: &dyn std::fmt::Display| {
-            let (a, b) = (a.to_string(), b.to_string());
-            (a != b).then(|| format!("{what} {a} became {b}"))
-        };
-        differs("completed", &self.completed, &other.completed)
-            .or_else(|| differs("rounds", &self.rounds.len(), &other.rounds.len()))
-            .or_else(|| {
-                let pairs = self.rounds.iter().zip(&other.rounds).enumerate();
-                pairs.into_iter().find_map(|(i, (a, b))| {
-                    differs(
-                        &format!("round {i} pages_sent"),
-                        &a.pages_sent,
-                        &b.pages_sent,
-                    )
-                    .or_else(|| {
-                        let what = format!("round {i} zero_pages");
-                        differs(&what, &a.zero_pages, &b.zero_pages)
-                    })
-                    .or_else(|| {
-                        let what = format!("round {i} pages_dirtied");
-                        differs(&what, &a.pages_dirtied, &b.pages_dirtied)
-                    })
-                })
-            })
-            .or_else(|| differs("payload_bytes", &self.payload_bytes, &other.payload_bytes))
-            .or_else(|| differs("records", &self.records, &other.records))
-            .or_else(|| differs("bytes_on_wire", &self.bytes_on_wire, &other.bytes_on_wire))
-            .or_else(|| differs("source_hash", &self.source_hash, &other.source_hash))
-            .or_else(|| {
-                let (a, b) = (&self.destination_hash, &other.destination_hash);
-                differs("destination_hash", a, b)
-            })
+        let ((what, a), (_, b)) = self.named().zip(other.named()).find(|(a, b)| a != b)?;
+        Some(format!("{what} {a} became {b}"))
     }
 }
 
@@ -171,27 +167,18 @@ pub fn judge(baseline: &CountsByArm, candidate: &CountsByArm, arms: &[Arm]) -> V
                 format!("the baseline's counts are not deterministic: {why}"),
             ),
             (Some(Ok(a)), Some(Ok(b))) => match a.difference(b) {
-                None => (
-                    Verdict::Pass,
-                    format!(
-                        "{} rounds, {} records and hashes are equal",
-                        b.rounds.len(),
-                        b.records
-                    ),
-                ),
+                None => {
+                    let (rounds, records) = (b.rounds.len(), b.records);
+                    let equal = format!("{rounds} rounds, {records} records and hashes are equal");
+                    (Verdict::Pass, equal)
+                }
                 Some(why) => (
                     Verdict::Regressed,
                     format!("{why}; if that is meant, review it and run --update-exact"),
                 ),
             },
-            (None, _) => (
-                Verdict::Incomparable,
-                "no counts at the baseline".to_owned(),
-            ),
-            (_, None) => (
-                Verdict::Incomparable,
-                "no counts at the candidate".to_owned(),
-            ),
+            (None, _) => (Verdict::Incomparable, "no counts at the baseline".into()),
+            (_, None) => (Verdict::Incomparable, "no counts at the candidate".into()),
         };
         rows.push(row(arm.name(), verdict, sentence));
     }
@@ -200,15 +187,7 @@ pub fn judge(baseline: &CountsByArm, candidate: &CountsByArm, arms: &[Arm]) -> V
 }
 
 fn row(arm: &str, verdict: Verdict, sentence: String) -> Row {
-    Row {
-        tier: Tier::Exact,
-        arm: arm.to_owned(),
-        metric: "counts".to_owned(),
-        verdict,
-        blocking: true,
-        sentence,
-        figures: None,
-    }
+    Row::new(Tier::Exact, arm, "counts", verdict, sentence)
 }
 
 /// Rounds, pages and hashes must be equal across the arms of a run.
@@ -224,18 +203,14 @@ fn across_arms(run: &CountsByArm) -> Option<Row> {
     let (first, expected) = known.next()?;
     let differs = known.find_map(|(arm, counts)| {
         let why = expected.difference(&counts)?;
-        Some(format!(
-            "{first} and {arm} did not send the same pages: {why}"
-        ))
+        let sentence = format!("{first} and {arm} did not send the same pages: {why}");
+        Some((Verdict::Regressed, sentence))
     });
-    Some(match differs {
-        Some(why) => row("all arms", Verdict::Regressed, why),
-        None => row(
-            "all arms",
-            Verdict::Pass,
-            "every arm sent the same pages in the same rounds".to_owned(),
-        ),
-    })
+    let (verdict, sentence) = differs.unwrap_or_else(|| {
+        let equal = "every arm sent the same pages in the same rounds".to_owned();
+        (Verdict::Pass, equal)
+    });
+    Some(row("all arms", verdict, sentence))
 }
 
 /// Judges a run's counts against the reviewed file. Arms that this machine can't run are noted;
@@ -261,8 +236,7 @@ pub fn judge_against_file(file: &Path, run: &Results, candidate: String) -> Resu
     }
     let found = counts(run);
     let mut notes = Vec::new();
-    let mut arms: std::collections::BTreeSet<Arm> =
-        entry.arms.keys().chain(found.keys()).copied().collect();
+    let mut arms: BTreeSet<Arm> = entry.arms.keys().chain(found.keys()).copied().collect();
     for info in run.arms.iter().filter(|a| !a.supported) {
         if arms.remove(&info.name) {
             let reason = info.reason.clone().unwrap_or_default();
@@ -270,12 +244,8 @@ pub fn judge_against_file(file: &Path, run: &Results, candidate: String) -> Resu
         }
     }
     let arms: Vec<Arm> = arms.into_iter().collect();
-    let expected: CountsByArm = entry
-        .arms
-        .iter()
-        .map(|(a, c)| (*a, Ok(c.clone())))
-        .collect();
-    let rows = judge(&expected, &found, &arms);
+    let expected = entry.arms.iter().map(|(a, c)| (*a, Ok(c.clone())));
+    let rows = judge(&expected.collect(), &found, &arms);
     Ok(Report::of(name, candidate, rows, notes))
 }
 
@@ -311,15 +281,11 @@ pub fn update_file(file: &Path, run: &Results) -> Result<Vec<String>> {
             None => arms = old.arms.clone(),
         }
     }
-    if let Some(Row {
-        sentence,
-        verdict: Verdict::Regressed,
-        ..
-    }) = across_arms(&counts(run))
-    {
-        return Err(Error::Invalid(sentence));
+    let found = counts(run);
+    if let Some(row) = across_arms(&found).filter(|row| row.verdict == Verdict::Regressed) {
+        return Err(Error::Invalid(row.sentence));
     }
-    for (arm, counts) in counts(run) {
+    for (arm, counts) in found {
         let counts = counts.map_err(|why| Error::Invalid(format!("{arm}: {why}")))?;
         let change = match arms.get(&arm) {
             None => Some("new".to_owned()),

@@ -5,7 +5,7 @@
 //! Totals are divided by `plain`; the cipher stages, which are far steadier than anything that
 //! holds a socket call, by what one plain copy of the same pages cost the arm `copy`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::config::{Config, MetricLimits, Undecided};
 use super::decide::{Completion, Question, Reference, Values, decide};
@@ -14,7 +14,7 @@ use super::identity::{Comparable, comparable};
 use super::verdict::{Report, Row};
 use crate::arm::Arm;
 use crate::figures::{Metric, Over, completed};
-use crate::results::{ArmInfo, Migration, OutcomeStatus, Results};
+use crate::results::{Migration, OutcomeStatus, Results};
 use crate::scenario::ClockKind;
 use crate::stats;
 
@@ -47,18 +47,13 @@ pub fn judge_runs(
     }
     let arms = common_arms(baseline, candidate, &mut rows, &mut notes);
     if baseline.scenario.measure.clock == ClockKind::Virtual {
-        rows.extend(exact::judge(
-            &exact::counts(baseline),
-            &exact::counts(candidate),
-            &arms,
-        ));
+        let counts = [baseline, candidate].map(exact::counts);
+        rows.extend(exact::judge(&counts[0], &counts[1], &arms));
     }
     if !exact_only {
         let asked = questions(baseline, candidate, &arms, config, &mut rows, &mut notes);
-        let completions: Vec<Completion> = arms
-            .iter()
-            .map(|arm| completion(*arm, baseline, candidate))
-            .collect();
+        let completions = arms.iter().map(|arm| completion(*arm, baseline, candidate));
+        let completions: Vec<Completion> = completions.collect();
         rows.extend(decide(&asked, &completions, config.strictness()));
     }
     Report::of(base_name, cand_name, rows, notes)
@@ -66,21 +61,19 @@ pub fn judge_runs(
 
 /// The arms that both runs have and ran. An arm that only one has, or could run, is
 /// incomparable: leaving out a slow arm must not pass.
-fn common_arms(
-    baseline: &Results,
-    candidate: &Results,
+fn common_arms<'a>(
+    baseline: &'a Results,
+    candidate: &'a Results,
     rows: &mut Vec<Row>,
     notes: &mut Vec<String>,
 ) -> Vec<Arm> {
-    let by_name = |run: &'_ Results| -> BTreeMap<Arm, ArmInfo> {
-        run.arms.iter().map(|a| (a.name, a.clone())).collect()
-    };
-    let (before, now) = (by_name(baseline), by_name(candidate));
-    let names: BTreeSet<Arm> = before.keys().chain(now.keys()).copied().collect();
+    let names = baseline.arms.iter().chain(&candidate.arms);
+    let names: BTreeSet<Arm> = names.map(|info| info.name).collect();
+    let info = |run: &'a Results, arm| run.arms.iter().find(|info| info.name == arm);
     let ran = |run: &Results, arm| run.migrations.iter().any(|m| m.arm == arm);
     let mut common = Vec::new();
     for arm in names {
-        let refusal = match (before.get(&arm), now.get(&arm)) {
+        let refusal = match (info(baseline, arm), info(candidate, arm)) {
             (Some(_), None) => Some("the candidate has no such arm".to_owned()),
             (None, _) => Some("the baseline has no such arm".to_owned()),
             (Some(a), Some(b)) if a.supported != b.supported => {
@@ -102,10 +95,7 @@ fn common_arms(
                     None
                 }
                 (false, false) => {
-                    let reason = a
-                        .reason
-                        .clone()
-                        .unwrap_or_else(|| "it did not run".to_owned());
+                    let reason = a.reason.as_deref().unwrap_or("it did not run");
                     notes.push(format!("{arm} is in neither run: {reason}"));
                     None
                 }
@@ -207,10 +197,7 @@ fn question(
                     own,
                     own_noise: stats::pooled_sd(&before.own, &now.own).unwrap_or(f64::INFINITY),
                 }),
-                values: Values::TwoSample {
-                    baseline: before.taxes,
-                    candidate: now.taxes,
-                },
+                values: Values::TwoSample(before.taxes, now.taxes),
                 relative_floor: limits.relative_floor,
                 absolute_floor: limits.absolute_floor,
                 tolerance: limits.tolerance,

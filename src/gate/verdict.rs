@@ -74,17 +74,22 @@ pub struct Row {
 }
 
 impl Row {
-    /// Two sides that may not be compared in this metric of this arm, and why.
-    pub fn incomparable(arm: &str, metric: &str, why: String) -> Row {
+    /// A row without figures whose answer counts.
+    pub fn new(tier: Tier, arm: &str, metric: &str, verdict: Verdict, sentence: String) -> Row {
         Row {
-            tier: Tier::Identity,
+            tier,
             arm: arm.to_owned(),
             metric: metric.to_owned(),
-            verdict: Verdict::Incomparable,
+            verdict,
             blocking: true,
-            sentence: why,
+            sentence,
             figures: None,
         }
+    }
+
+    /// Two sides that may not be compared in this metric of this arm, and why.
+    pub fn incomparable(arm: &str, metric: &str, why: String) -> Row {
+        Row::new(Tier::Identity, arm, metric, Verdict::Incomparable, why)
     }
 }
 
@@ -142,48 +147,34 @@ impl Report {
     /// Sums up rows. Where something may not be compared, that stands first: a regression seen
     /// among the rest is still in its row. No row at all is incomparable, never a pass.
     pub fn of(baseline: String, candidate: String, rows: Vec<Row>, notes: Vec<String>) -> Report {
-        let count = |verdict| rows.iter().filter(|r| r.verdict == verdict).count();
-        let first = |verdict: Verdict, blocking: bool| {
-            rows.iter()
-                .find(|r| r.verdict == verdict && (r.blocking || !blocking))
-                .map(|r| format!("{} {}: {}", r.arm, r.metric, r.sentence))
-        };
+        let of = |verdict| rows.iter().filter(move |row| row.verdict == verdict);
+        let told = |row: &Row| format!("{} {}: {}", row.arm, row.metric, row.sentence);
         let of_all = |n: usize| format!("{n} of {} metrics", rows.len());
+        let first = |verdict| of(verdict).next().map(told);
+        let blocking = || of(Verdict::Inconclusive).filter(|row| row.blocking);
+        let noted = match of(Verdict::Inconclusive).count() {
+            0 => String::new(),
+            n => format!("; {n} could not be decided and are noted only"),
+        };
         let (verdict, sentence) = if rows.is_empty() {
-            (
-                Verdict::Incomparable,
-                "there is nothing that both sides have".to_owned(),
-            )
-        } else if let Some(text) = first(Verdict::Incomparable, false) {
+            let nothing = "there is nothing that both sides have".to_owned();
+            (Verdict::Incomparable, nothing)
+        } else if let Some(text) = first(Verdict::Incomparable) {
             (Verdict::Incomparable, text)
-        } else if let Some(text) = first(Verdict::Regressed, false) {
-            let n = of_all(count(Verdict::Regressed));
+        } else if let Some(text) = first(Verdict::Regressed) {
+            let n = of_all(of(Verdict::Regressed).count());
             (Verdict::Regressed, format!("{n} regressed; first, {text}"))
-        } else if let Some(text) = first(Verdict::Inconclusive, true) {
-            let n = rows
-                .iter()
-                .filter(|r| r.verdict == Verdict::Inconclusive && r.blocking)
-                .count();
-            let n = of_all(n);
-            (
-                Verdict::Inconclusive,
-                format!("{n} could not be decided; first, {text}"),
-            )
+        } else if let Some(text) = blocking().next().map(told) {
+            let n = of_all(blocking().count());
+            let sentence = format!("{n} could not be decided; first, {text}");
+            (Verdict::Inconclusive, sentence)
+        } else if let Some(text) = first(Verdict::Improved) {
+            let n = of_all(of(Verdict::Improved).count());
+            let sentence = format!("{n} improved, none regressed; first, {text}{noted}");
+            (Verdict::Improved, sentence)
         } else {
-            let noted = match count(Verdict::Inconclusive) {
-                0 => String::new(),
-                n => format!("; {n} could not be decided and are noted only"),
-            };
-            if let Some(text) = first(Verdict::Improved, false) {
-                let n = of_all(count(Verdict::Improved));
-                (
-                    Verdict::Improved,
-                    format!("{n} improved, none regressed; first, {text}{noted}"),
-                )
-            } else {
-                let n = of_all(count(Verdict::Pass));
-                (Verdict::Pass, format!("{n} passed{noted}"))
-            }
+            let n = of_all(of(Verdict::Pass).count());
+            (Verdict::Pass, format!("{n} passed{noted}"))
         };
         Report {
             verdict,
@@ -207,14 +198,10 @@ mod tests {
     use super::*;
 
     fn row(verdict: Verdict, blocking: bool) -> Row {
+        let sentence = "because".to_owned();
         Row {
-            tier: Tier::Time,
-            arm: "aws-lc".to_owned(),
-            metric: "seal_cpu_per_gib".to_owned(),
-            verdict,
             blocking,
-            sentence: "because".to_owned(),
-            figures: None,
+            ..Row::new(Tier::Time, "aws-lc", "seal_cpu_per_gib", verdict, sentence)
         }
     }
 

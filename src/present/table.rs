@@ -1,7 +1,7 @@
 //! Tables as data, written for pages, Markdown and terminals alike, so that all show the same
 //! figures.
 
-use std::fmt::Write as _;
+mod terminal;
 
 use maud::{Markup, html};
 
@@ -37,18 +37,16 @@ impl Cell {
     /// An arm's name with its colour.
     pub fn arm(arm: Arm) -> Self {
         Cell {
-            text: arm.name().to_owned(),
             arm: Some(arm),
-            ..Cell::default()
+            ..Cell::text(arm.name())
         }
     }
 
     /// A figure as written, with its exact value.
     pub fn figure(text: impl Into<String>, value: f64) -> Self {
         Cell {
-            text: text.into(),
             value: Some(value).filter(|v| v.is_finite()),
-            ..Cell::default()
+            ..Cell::text(text)
         }
     }
 
@@ -132,11 +130,9 @@ impl Column {
     /// A column of figures.
     pub fn figures(name: impl Into<String>, unit: impl Into<String>) -> Self {
         Column {
-            name: name.into(),
             unit: unit.into(),
-            definition: None,
             figures: true,
-            place: Place::Beside,
+            ..Column::text(name)
         }
     }
 
@@ -167,9 +163,6 @@ pub struct Table {
     /// Its rows, each as long as `columns`.
     pub rows: Vec<Vec<Cell>>,
 }
-
-/// What stands before a sentence under a row of a terminal.
-const INDENT: &str = "    ";
 
 impl Table {
     /// A table.
@@ -222,14 +215,14 @@ impl Table {
     pub fn html(&self) -> Markup {
         let class = |column: &Column| column.figures.then_some("num");
         let content = |cell: &Cell, column: &Column| {
-            let small: Vec<String> = match column.figures {
-                true => self
-                    .small(cell)
-                    .iter()
-                    .map(|part| part.replace(' ', "\u{a0}"))
-                    .collect(),
-                false => self.small(cell).into_iter().map(str::to_owned).collect(),
-            };
+            let small = self
+                .small(cell)
+                .into_iter()
+                .map(|part| match column.figures {
+                    true => part.replace(' ', "\u{a0}"),
+                    false => part.to_owned(),
+                });
+            let small: Vec<String> = small.collect();
             html! {
                 @if let Some(arm) = cell.arm { i class={ "arm " (arm.name()) } {} }
                 (cell.text)
@@ -286,27 +279,14 @@ impl Table {
             title if title.is_empty() => title,
             title => format!("{}\n\n", escape::markdown(&title)),
         };
-        let mut line = |cells: Vec<String>| {
-            let _ = writeln!(out, "| {} |", cells.join(" | "));
-        };
         let columns = self.columns.iter();
-        line(
-            columns
-                .clone()
-                .map(|c| escape::markdown(&c.heading()))
-                .collect(),
-        );
-        line(
-            columns
-                .map(|c| if c.figures { "---:" } else { "---" }.to_owned())
-                .collect(),
-        );
-        for row in &self.rows {
-            line(
-                row.iter()
-                    .map(|cell| escape::markdown(&self.line(cell)))
-                    .collect(),
-            );
+        let names = columns.clone().map(|c| escape::markdown(&c.heading()));
+        let rule = columns.map(|c| if c.figures { "---:" } else { "---" }.to_owned());
+        let cell = |cell| escape::markdown(&self.line(cell));
+        let rows = self.rows.iter().map(|row| row.iter().map(cell).collect());
+        let lines: [Vec<String>; 2] = [names.collect(), rule.collect()];
+        for line in lines.into_iter().chain(rows) {
+            out.push_str(&format!("| {} |\n", line.join(" | ")));
         }
         out
     }
@@ -317,70 +297,6 @@ impl Table {
             small if small.is_empty() => cell.text.clone(),
             small => format!("{} ({small})", cell.text),
         }
-    }
-
-    /// The table for a terminal: the caption, the headings, the units where there are any, the
-    /// rows; columns as wide as their widest cell. What is empty is left out: a table without
-    /// caption and headings is its rows. Ends with a line break.
-    pub fn terminal(&self) -> String {
-        let headings = |text: fn(&Column) -> &str| -> Vec<String> {
-            self.columns
-                .iter()
-                .map(|column| match column.place {
-                    Place::Beside => escape::terminal(text(column)),
-                    Place::Above | Place::Below => String::new(),
-                })
-                .collect()
-        };
-        let heads = [headings(|c| &c.name), headings(|c| &c.unit)];
-        let rows = self.rows.iter().map(|row| {
-            let cell = |cell: &Cell| escape::terminal(&self.line(cell));
-            row.iter().map(cell).collect::<Vec<_>>()
-        });
-        let lines: Vec<Vec<String>> = heads
-            .into_iter()
-            .filter(|head| head.iter().any(|text| !text.is_empty()))
-            .chain(rows)
-            .collect();
-        let width = |index: usize| {
-            let cells = lines.iter().filter_map(|line| line.get(index));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
-        // Figures line up at their last digit, unless their doubts stand there.
-        let right: Vec<bool> = (self.columns.iter().enumerate())
-            .map(|(index, column)| {
-                let mut cells = self.rows.iter().filter_map(|row| row.get(index));
-                column.figures && cells.all(|cell| self.small(cell).is_empty())
-            })
-            .collect();
-        let mut out = String::new();
-        let title = escape::terminal(&self.title());
-        if !title.is_empty() {
-            let _ = writeln!(out, "{title}");
-        }
-        let mut group = String::new();
-        for line in lines {
-            let mut beside = String::new();
-            let mut below = String::new();
-            for (index, cell) in line.into_iter().enumerate().take(widths.len()) {
-                let width = widths[index];
-                let _ = match (self.columns[index].place, right[index]) {
-                    (Place::Beside, true) => write!(beside, "{cell:>width$}  "),
-                    (Place::Beside, false) => write!(beside, "{cell:width$}  "),
-                    (Place::Above, _) if cell != group => {
-                        group = cell;
-                        writeln!(out, "{group}")
-                    }
-                    (Place::Below, _) if !cell.is_empty() => writeln!(below, "{INDENT}{cell}"),
-                    (Place::Above | Place::Below, _) => Ok(()),
-                };
-            }
-            out.push_str(beside.trim_end());
-            out.push('\n');
-            out.push_str(&below);
-        }
-        out
     }
 }
 

@@ -163,6 +163,11 @@ pub fn level(level: f64) -> String {
     format!("{}%", text.strip_suffix(".0").unwrap_or(&text))
 }
 
+/// What an interval rests on: `level 95.9%, n 20`.
+pub fn basis(level: f64, n: impl std::fmt::Display) -> String {
+    format!("level {}, n {n}", self::level(level))
+}
+
 /// The shortest text that reads back as the same number, for machines; empty if not finite.
 pub fn exact(value: f64) -> String {
     if value.is_finite() {
@@ -170,6 +175,11 @@ pub fn exact(value: f64) -> String {
     } else {
         String::new()
     }
+}
+
+/// `yes` or `no`.
+pub fn yes(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
 }
 
 /// The first letter in upper case.

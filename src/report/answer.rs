@@ -5,29 +5,17 @@ use crate::arm::Arm;
 use crate::figures::Metric;
 use crate::present::text;
 use crate::results::{Comparison, OutcomeStatus, Results};
-use crate::stats::Interval;
 
 /// VMware's old reservation for vMotion, which cores per 10 Gb/s stand beside.
-pub const VMWARE_RULE: &str = "VMware's old rule reserves 1 per 10 GbE";
+const VMWARE_RULE: &str = "VMware's old rule reserves 1 per 10 GbE";
 
 /// A tax in the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// What of: `CPU on the source`.
     pub noun: &'static str,
-    /// Its metric.
-    pub metric: Metric,
-    /// The comparison, where there is one.
-    pub tax: Option<Comparison>,
-}
-
-/// Cores busy at 10 Gb/s of page payload, median and interval on one side.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Cores {
-    /// `source` or `destination`.
-    pub side: &'static str,
-    /// Median, interval, level and n.
-    pub median: Interval,
+    /// The comparison.
+    pub tax: Comparison,
 }
 
 /// The answer for one arm.
@@ -41,14 +29,23 @@ pub struct Answer {
     pub verdict: String,
     /// How its migrations ended, in a sentence, with reasons.
     pub outcome: String,
-    /// Whether there are taxes at all.
-    pub measured: bool,
-    /// The metrics that the headline speaks of.
+    /// The taxes that the headline speaks of, where there are any.
     pub parts: Vec<Part>,
-    /// Cores per 10 Gb/s on each side; of migrations that did not converge if none did.
-    pub cores: Vec<Cores>,
-    /// Whether `cores` come from migrations that did not converge.
-    pub cores_unfinished: bool,
+    /// Cores per 10 Gb/s on each side, in words; of migrations that did not converge if none did.
+    /// `None` without figures.
+    pub cores: Option<String>,
+}
+
+impl Answer {
+    /// Its taxes in a list, in the writing of `ratio`, each with its interval, level and n.
+    pub fn taxes(&self, ratio: fn(f64) -> String) -> String {
+        let part = |part: &Part| {
+            let (tax, doubt) = (ratio(part.tax.ratio), view::doubt(&part.tax));
+            format!("{tax} {} ({doubt})", part.noun)
+        };
+        let parts: Vec<String> = self.parts.iter().map(part).collect();
+        list(&parts)
+    }
 }
 
 /// The answers, best hardware first.
@@ -62,38 +59,24 @@ pub fn answers(results: &Results) -> Vec<Answer> {
 }
 
 fn answer(results: &Results, arm: &ArmView<'_>) -> Answer {
-    let parts: Vec<Part> = Metric::all()
-        .filter_map(|metric| {
-            Some(Part {
-                noun: metric.row().headline?,
-                metric,
-                tax: view::tax(results, arm.arm(), metric).cloned(),
-            })
+    let parts = Metric::all().filter_map(|metric| {
+        Some(Part {
+            noun: metric.row().headline?,
+            tax: view::tax(results, arm.arm(), metric)?.clone(),
         })
-        .collect();
-    let cores = [Metric::SOURCE_CORES, Metric::DESTINATION_CORES]
-        .into_iter()
-        .filter_map(|metric| {
-            Some(Cores {
-                side: metric.label(),
-                median: arm.metric(metric)?,
-            })
-        })
-        .collect();
+    });
     Answer {
         arm: arm.arm(),
         name: arm.arm().row().short,
         verdict: arm.outcome(),
         outcome: outcome_sentence(arm),
-        measured: parts.iter().any(|part| part.tax.is_some()),
-        parts,
-        cores,
-        cores_unfinished: arm.basis == Basis::NotConverged,
+        parts: parts.collect(),
+        cores: cores(arm),
     }
 }
 
 /// How an arm's migrations ended: whether it converged is part of the answer.
-pub fn outcome_sentence(arm: &ArmView<'_>) -> String {
+fn outcome_sentence(arm: &ArmView<'_>) -> String {
     let n = arm.migrations.len();
     let because = |reason: Option<&str>| reason.map_or(String::new(), |r| format!(": {r}"));
     if n == 0 {
@@ -121,14 +104,6 @@ pub fn outcome_sentence(arm: &ArmView<'_>) -> String {
     sentences.join(" ")
 }
 
-/// A tax in words, without its interval: `28% more CPU on the source`; or, where the interval
-/// holds no difference, that there is none to be seen.
-pub fn part_words(part: &Part) -> Option<String> {
-    let tax = part.tax.as_ref()?;
-    let words = text::tax_words(tax.ratio);
-    Some(format!("{words} {}", part.noun))
-}
-
 /// Whether a comparison's interval holds 1: no difference that this run can show.
 pub fn undecided(tax: &Comparison) -> bool {
     tax.ci_low <= 1.0 && tax.ci_high >= 1.0
@@ -137,10 +112,8 @@ pub fn undecided(tax: &Comparison) -> bool {
 /// The answer that the report opens with: the first arm of the ladder that has figures, else the
 /// first.
 pub fn best(answers: &[Answer]) -> Option<&Answer> {
-    answers
-        .iter()
-        .find(|answer| answer.measured)
-        .or(answers.first())
+    let measured = answers.iter().find(|answer| !answer.parts.is_empty());
+    measured.or(answers.first())
 }
 
 /// The one-line answer, every ratio with its interval, level and n.
@@ -149,30 +122,17 @@ pub fn headline(results: &Results) -> String {
     let Some(best) = best(&answers) else {
         return "No encrypted arm was asked for.".to_owned();
     };
-    if !best.measured {
+    if best.parts.is_empty() {
         return format!("Encrypted with {}: {}", best.arm, best.outcome);
     }
-    let parts: Vec<String> = best
-        .parts
-        .iter()
-        .filter_map(|part| {
-            let tax = part.tax.as_ref()?;
-            Some(format!(
-                "{} {} ({})",
-                text::tax(tax.ratio),
-                part.noun,
-                view::doubt(tax)
-            ))
-        })
-        .collect();
-    format!("{OPENING} {} ({}).", list(&parts), best.name)
+    format!("{OPENING} {} ({}).", best.taxes(text::tax), best.name)
 }
 
 /// How the answer begins.
 pub const OPENING: &str = "On this host, encrypting migrations costs";
 
 /// `a, b and c`.
-pub fn list(parts: &[String]) -> String {
+fn list(parts: &[String]) -> String {
     match parts {
         [] => String::new(),
         [one] => one.clone(),
@@ -180,27 +140,21 @@ pub fn list(parts: &[String]) -> String {
     }
 }
 
-/// Cores per 10 Gb/s in words; `None` without figures.
-pub fn cores_words(answer: &Answer) -> Option<String> {
-    let sides: Vec<String> = answer
-        .cores
-        .iter()
-        .map(|cores| {
-            format!(
-                "{} on the {} ({})",
-                text::sig3(cores.median.median),
-                cores.side,
-                view::median_doubt(&cores.median, text::sig3).join(", ")
-            )
-        })
-        .collect();
+fn cores(arm: &ArmView<'_>) -> Option<String> {
+    let side = |metric: Metric| {
+        let cores = arm.metric(metric)?;
+        let doubt = view::median_doubt(&cores, text::sig3).join(", ");
+        let (cores, side) = (text::sig3(cores.median), metric.label());
+        Some(format!("{cores} on the {side} ({doubt})"))
+    };
+    let sides = [Metric::SOURCE_CORES, Metric::DESTINATION_CORES];
+    let sides: Vec<String> = sides.into_iter().filter_map(side).collect();
     if sides.is_empty() {
         return None;
     }
-    let from = if answer.cores_unfinished {
-        ", of unfinished migrations"
-    } else {
-        ""
+    let from = match arm.basis {
+        Basis::NotConverged => ", of unfinished migrations",
+        _ => "",
     };
     Some(format!(
         "Cores per 10 Gb/s{from} ({VMWARE_RULE}): {}",

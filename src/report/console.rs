@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::cells;
 use super::view::{self, ArmView, Basis};
 use crate::figures::Metric;
 use crate::present::escape::terminal;
@@ -22,19 +23,16 @@ pub fn console_table(points: &[&Results]) -> String {
         [run] => run.scenario.title(),
         _ => format!("{}: {} points", first.scenario.name, points.len()),
     };
-    let interrupted = points.iter().any(|point| point.interrupted);
+    let interrupted = points.iter().find(|point| point.interrupted);
+    let blocks = points.iter().map(|point| view::blocks(point));
     let _ = writeln!(
         out,
         "{}: {} guest, {} arms x {} blocks{} on {}\n",
         terminal(&what),
         first.scenario.guest.memory,
         first.arms.len(),
-        points
-            .iter()
-            .map(|point| view::blocks(point))
-            .max()
-            .unwrap_or(0),
-        if interrupted { " (interrupted)" } else { "" },
+        blocks.max().unwrap_or(0),
+        interrupted.map_or("", |point| view::interrupted(point)),
         terminal(&first.host.cpu_model),
     );
     match points {
@@ -50,10 +48,6 @@ pub fn console_table(points: &[&Results]) -> String {
 fn one_run(out: &mut String, run: &Results) {
     let arms = view::arms(run);
     let row = |arm: &ArmView<'_>| {
-        let star = match arm.basis {
-            Basis::NotConverged => "*",
-            _ => "",
-        };
         let figure = |metric, written: fn(f64) -> String| {
             arm.metric(metric).map_or_else(Cell::none, |median| {
                 Cell::figure(written(median.median), median.median)
@@ -61,8 +55,8 @@ fn one_run(out: &mut String, run: &Results) {
         };
         let cpu = |metric| {
             let mut cell = figure(metric, text::sig3);
-            if cell.value.is_some() {
-                cell.text.push_str(star);
+            if cell.value.is_some() && arm.basis == Basis::NotConverged {
+                cell.text.push('*');
             }
             cell
         };
@@ -122,8 +116,8 @@ fn taxes(run: &Results, arms: &[ArmView<'_>]) -> Table {
         let same = bases().all(|other| other == (level.clone(), n));
         let mut row = vec![Cell::arm(arm.arm())];
         row.extend(taxes.map(|tax| match tax {
-            Some(c) if same => Cell::figure(text::tax(c.ratio), c.ratio).under(view::interval(c)),
-            Some(c) => Cell::figure(text::tax(c.ratio), c.ratio).under(view::doubt(c)),
+            Some(c) if same => cells::tax(c).resting_on(""),
+            Some(c) => cells::tax(c).resting_on("").under(view::doubt(c)),
             None => Cell::none(),
         }));
         row.extend(match same {
@@ -151,9 +145,7 @@ fn matrix(points: &[&Results]) -> Table {
     ];
     let row = |point: &Results, arm: &ArmView<'_>| {
         let tax = |metric| match view::tax(point, arm.arm(), metric) {
-            Some(c) => Cell::figure(text::tax(c.ratio), c.ratio)
-                .under(view::interval(c))
-                .resting_on(view::basis(c)),
+            Some(c) => cells::tax(c),
             None if arm.arm() == view::BASELINE => Cell::text(""),
             None => Cell::none(),
         };
@@ -216,13 +208,12 @@ fn notes(out: &mut String, points: &[&Results]) {
 
 fn reasons(run: &Results) -> Vec<String> {
     let arms = view::arms(run);
-    let of_arm = |arm: &ArmView<'_>| -> Vec<String> {
+    let reasons = |arm: &ArmView<'_>| {
+        let name = arm.arm();
         let reasons = arm.reasons().into_iter();
-        reasons
-            .map(|reason| terminal(&format!("{}: {reason}", arm.arm())))
-            .collect()
+        reasons.map(move |reason| terminal(&format!("{name}: {reason}")))
     };
-    arms.iter().flat_map(of_arm).collect()
+    arms.iter().flat_map(reasons).collect()
 }
 
 fn sides(run: &Results) -> Vec<String> {

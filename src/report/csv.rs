@@ -7,7 +7,7 @@
 use crate::figures::Metric;
 use crate::present::escape;
 use crate::present::text;
-use crate::results::{Migration, OutcomeStatus, Results};
+use crate::results::{Latency, Migration, OutcomeStatus, Results};
 use Column::{Derived, Recorded};
 
 /// A column.
@@ -50,30 +50,32 @@ fn columns() -> impl Iterator<Item = Column> {
 
 /// A value that only a migration which moved pages has.
 fn ran(migration: &Migration, value: impl ToString) -> String {
-    if migration.outcome.status == OutcomeStatus::Failed && migration.rounds.is_empty() {
-        String::new()
-    } else {
-        Some(value.to_string())
-            .filter(|text| !matches!(text.as_str(), "NaN" | "inf" | "-inf"))
-            .unwrap_or_default()
+    let sent_nothing = migration.rounds.is_empty();
+    match value.to_string() {
+        _ if sent_nothing && migration.outcome.status == OutcomeStatus::Failed => String::new(),
+        text if matches!(text.as_str(), "NaN" | "inf" | "-inf") => String::new(),
+        text => text,
     }
 }
 
 /// A value that only a completed migration has.
-fn done(migration: &Migration, value: f64) -> String {
-    if migration.outcome.status == OutcomeStatus::Completed {
-        text::exact(value)
-    } else {
-        String::new()
+fn done(migration: &Migration, value: impl FnOnce() -> String) -> String {
+    match migration.outcome.status {
+        OutcomeStatus::Completed => value(),
+        _ => String::new(),
     }
 }
 
+/// Seconds that only a completed migration has.
+fn seconds(migration: &Migration, value: f64) -> String {
+    done(migration, || text::exact(value))
+}
+
 /// A percentile that only a histogram with values has.
-fn latency(latency: &crate::results::Latency, value: u64) -> String {
-    if latency.count == 0 {
-        String::new()
-    } else {
-        value.to_string()
+fn latency(latency: &Latency, percentile: fn(&Latency) -> u64) -> String {
+    match latency.count {
+        0 => String::new(),
+        _ => percentile(latency).to_string(),
     }
 }
 
@@ -86,14 +88,14 @@ const LISTED: &[Column] = &[
     Recorded("reason", |m| {
         escape::csv(m.outcome.reason.as_deref().unwrap_or_default())
     }),
-    Recorded("total_time_s", |m| done(m, m.total_time_s)),
+    Recorded("total_time_s", |m| seconds(m, m.total_time_s)),
     Recorded("setup_time_s", |m| ran(m, m.setup_time_s)),
-    Recorded("downtime_s", |m| done(m, m.downtime.total_s)),
-    Recorded("downtime_pause_s", |m| done(m, m.downtime.pause_s)),
-    Recorded("downtime_harvest_s", |m| done(m, m.downtime.harvest_s)),
-    Recorded("downtime_transfer_s", |m| done(m, m.downtime.transfer_s)),
+    Recorded("downtime_s", |m| seconds(m, m.downtime.total_s)),
+    Recorded("downtime_pause_s", |m| seconds(m, m.downtime.pause_s)),
+    Recorded("downtime_harvest_s", |m| seconds(m, m.downtime.harvest_s)),
+    Recorded("downtime_transfer_s", |m| seconds(m, m.downtime.transfer_s)),
     Recorded("downtime_switchover_s", |m| {
-        done(m, m.downtime.switchover_s)
+        seconds(m, m.downtime.switchover_s)
     }),
     Recorded("rounds", |m| m.rounds.len().to_string()),
     Recorded("pages_sent", |m| ran(m, m.pages_sent)),
@@ -122,7 +124,9 @@ const LISTED: &[Column] = &[
     Recorded("destination_resident_bytes", |m| {
         ran(m, m.destination_resident_bytes)
     }),
-    Recorded("verified_equal", done_flag),
+    Recorded("verified_equal", |m| {
+        done(m, || m.verified.equal.to_string())
+    }),
     Recorded("guest_writes", |m| ran(m, m.guest.writes)),
     Recorded("guest_schedule_kept", |m| ran(m, m.guest.schedule_kept)),
     Recorded("guest_writes_verified", |m| {
@@ -131,50 +135,31 @@ const LISTED: &[Column] = &[
             .map_or(String::new(), |kept| kept.to_string())
     }),
     Recorded("write_latency_before_p50_ns", |m| {
-        latency(
-            &m.guest.write_latency_before_ns,
-            m.guest.write_latency_before_ns.p50,
-        )
+        latency(&m.guest.write_latency_before_ns, |l| l.p50)
     }),
     Recorded("write_latency_before_p999_ns", |m| {
-        latency(
-            &m.guest.write_latency_before_ns,
-            m.guest.write_latency_before_ns.p999,
-        )
+        latency(&m.guest.write_latency_before_ns, |l| l.p999)
     }),
     Recorded("write_latency_p50_ns", |m| {
-        latency(&m.guest.write_latency_ns, m.guest.write_latency_ns.p50)
+        latency(&m.guest.write_latency_ns, |l| l.p50)
     }),
     Recorded("write_latency_p99_ns", |m| {
-        latency(&m.guest.write_latency_ns, m.guest.write_latency_ns.p99)
+        latency(&m.guest.write_latency_ns, |l| l.p99)
     }),
     Recorded("write_latency_p999_ns", |m| {
-        latency(&m.guest.write_latency_ns, m.guest.write_latency_ns.p999)
+        latency(&m.guest.write_latency_ns, |l| l.p999)
     }),
     Recorded("write_latency_max_ns", |m| {
-        latency(&m.guest.write_latency_ns, m.guest.write_latency_ns.max)
+        latency(&m.guest.write_latency_ns, |l| l.max)
     }),
 ];
 
-fn done_flag(migration: &Migration) -> String {
-    if migration.outcome.status == OutcomeStatus::Completed {
-        migration.verified.equal.to_string()
-    } else {
-        String::new()
-    }
-}
-
 /// The file's text.
 pub fn migrations_csv(results: &Results) -> String {
-    let lines = std::iter::once(columns().map(|c| c.name().to_owned()).collect()).chain(
-        results
-            .migrations
-            .iter()
-            .map(|m| columns().map(|c| c.value(m)).collect()),
-    );
-    lines
-        .map(|fields: Vec<String>| format!("{}\r\n", fields.join(",")))
-        .collect()
+    let header: Vec<String> = columns().map(|c| c.name().to_owned()).collect();
+    let line = |m: &Migration| columns().map(|c| c.value(m)).collect();
+    let lines = std::iter::once(header).chain(results.migrations.iter().map(line));
+    lines.map(|fields| fields.join(",") + "\r\n").collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::answer;
 use super::page::tables;
 use super::view;
-use crate::present::escape;
+use crate::present::{escape, text};
 use crate::results::Results;
 
 /// The summary's text.
@@ -19,11 +19,7 @@ pub fn summary(results: &Results) -> String {
         md(&results.scenario.title()),
         results.scenario.guest.memory,
         view::blocks(results),
-        if results.interrupted {
-            " (interrupted)"
-        } else {
-            ""
-        },
+        view::interrupted(results),
         md(&results.host.cpu_model),
         results.host.cores,
         md(&results.host.kernel),
@@ -56,25 +52,13 @@ pub fn summary(results: &Results) -> String {
 
 /// An answer as one Markdown sentence, every ratio with its interval, level and n.
 fn sentence(answer: &answer::Answer) -> String {
-    let parts: Vec<String> = answer
-        .parts
-        .iter()
-        .filter_map(|part| {
-            let tax = part.tax.as_ref()?;
-            Some(format!(
-                "{} ({})",
-                answer::part_words(part)?,
-                view::doubt(tax)
-            ))
-        })
-        .collect();
-    let mut out = escape::markdown(&answer::list(&parts));
+    let mut out = escape::markdown(&answer.taxes(text::tax_words));
     if !out.is_empty() {
         out.push_str(". ");
     }
     out.push_str(&escape::markdown(&answer.outcome));
-    if let Some(cores) = answer::cores_words(answer) {
-        let _ = write!(out, " {}.", escape::markdown(&cores));
+    if let Some(cores) = &answer.cores {
+        let _ = write!(out, " {}.", escape::markdown(cores));
     }
     out
 }

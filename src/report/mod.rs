@@ -49,17 +49,11 @@ pub fn write(results: &Results, folder: &Path) -> Result<Vec<PathBuf>> {
 pub fn files(results: &Results) -> Result<Vec<File>> {
     let charts = chart::of_run(results);
     let mut files = chart::pngs(&charts)?;
-    files.push((
-        "migrations.csv".to_owned(),
-        csv::migrations_csv(results).into_bytes(),
-    ));
-    files.push((
-        "summary.md".to_owned(),
-        markdown::summary(results).into_bytes(),
-    ));
-    files.push((
-        "index.html".to_owned(),
-        page::render(results, &charts)?.into_bytes(),
-    ));
+    let texts = [
+        ("migrations.csv", csv::migrations_csv(results)),
+        ("summary.md", markdown::summary(results)),
+        ("index.html", page::render(results, &charts)?),
+    ];
+    files.extend(texts.map(|(name, text)| (name.to_owned(), text.into_bytes())));
     Ok(files)
 }

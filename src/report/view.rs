@@ -1,6 +1,8 @@
 //! What a report says about an arm, before it is laid out: outcomes in words, which migrations
 //! its figures come from, and its taxes.
 
+use std::collections::BTreeSet;
+
 use strum::IntoEnumIterator as _;
 
 use crate::arm::{Arm, Rung};
@@ -61,11 +63,8 @@ impl<'a> ArmView<'a> {
             .filter(|migration| migration.arm == info.name)
             .collect();
         let with = |status| -> Vec<&'a Migration> {
-            migrations
-                .iter()
-                .copied()
-                .filter(|m| m.outcome.status == status)
-                .collect()
+            let all = migrations.iter().copied();
+            all.filter(|m| m.outcome.status == status).collect()
         };
         let completed = with(OutcomeStatus::Completed);
         let stalled = with(OutcomeStatus::NotConverged);
@@ -117,12 +116,9 @@ impl<'a> ArmView<'a> {
             .to_owned();
         }
         let n = self.migrations.len();
-        let parts: Vec<String> = OutcomeStatus::iter()
-            .filter_map(|status| match self.count(status) {
-                0 => None,
-                k => Some(format!("{status} {k} of {n}")),
-            })
-            .collect();
+        let parts = OutcomeStatus::iter().map(|status| (status, self.count(status)));
+        let parts = parts.filter(|(_, k)| *k > 0);
+        let parts: Vec<String> = parts.map(|(s, k)| format!("{s} {k} of {n}")).collect();
         parts.join(", ")
     }
 
@@ -215,8 +211,7 @@ pub fn doubt(comparison: &Comparison) -> String {
 
 /// What a comparison's interval rests on: `level 95.9%, n 20`.
 pub fn basis(comparison: &Comparison) -> String {
-    let level = text::level(comparison.level);
-    format!("level {level}, n {}", comparison.blocks)
+    text::basis(comparison.level, comparison.blocks)
 }
 
 /// A median's interval, `0.17 to 0.20` in the writing of `figure`, and what it rests on, `level
@@ -226,14 +221,19 @@ pub fn median_doubt(median: &Interval, figure: impl Fn(f64) -> String) -> [Strin
         return ["no interval".to_owned(), format!("n {}", median.n)];
     }
     let interval = format!("{} to {}", figure(median.low), figure(median.high));
-    let level = text::level(median.level);
-    [interval, format!("level {level}, n {}", median.n)]
+    [interval, text::basis(median.level, median.n)]
+}
+
+/// What follows the blocks of a run that was interrupted.
+pub fn interrupted(results: &Results) -> &'static str {
+    match results.interrupted {
+        true => " (interrupted)",
+        false => "",
+    }
 }
 
 /// Blocks of the run: the number of different blocks that any migration belongs to.
 pub fn blocks(results: &Results) -> usize {
-    let mut blocks: Vec<u32> = results.migrations.iter().map(|m| m.block).collect();
-    blocks.sort_unstable();
-    blocks.dedup();
+    let blocks: BTreeSet<u32> = results.migrations.iter().map(|m| m.block).collect();
     blocks.len()
 }

@@ -258,7 +258,9 @@ fn the_page_loads_nothing_and_stays_small() {
 
 /// The colours of a PNG, and whether every pixel is inside.
 fn colours(png: &[u8]) -> HashSet<(u8, u8, u8)> {
-    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+    let mut reader = png::Decoder::new(std::io::Cursor::new(png))
+        .read_info()
+        .unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut pixels).unwrap();
     assert!(

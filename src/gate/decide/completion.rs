@@ -28,31 +28,18 @@ impl Completion {
         let ([a, of_a], [b, of_b]) = (self.baseline, self.candidate);
         let counts = format!("{a} of {of_a} migrations completed before, {b} of {of_b} now");
         let (verdict, sentence) = if worse <= strictness.alpha {
-            (
-                Verdict::Regressed,
-                format!("{counts}, p {}", probability(worse)),
-            )
+            let sentence = format!("{counts}, p {}", probability(worse));
+            (Verdict::Regressed, sentence)
         } else if better <= strictness.alpha {
-            (
-                Verdict::Improved,
-                format!("{counts}, p {}", probability(better)),
-            )
+            let sentence = format!("{counts}, p {}", probability(better));
+            (Verdict::Improved, sentence)
         } else if b * of_a >= a * of_b {
             (Verdict::Pass, counts)
         } else {
-            (
-                Verdict::Inconclusive,
-                format!("{counts}: too few to tell from chance; run both with more blocks"),
-            )
+            let sentence =
+                format!("{counts}: too few to tell from chance; run both with more blocks");
+            (Verdict::Inconclusive, sentence)
         };
-        Row {
-            tier: Tier::Outcome,
-            arm: self.arm.clone(),
-            metric: "completed".to_owned(),
-            verdict,
-            blocking: true,
-            sentence,
-            figures: None,
-        }
+        Row::new(Tier::Outcome, &self.arm, "completed", verdict, sentence)
     }
 }

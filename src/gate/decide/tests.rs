@@ -64,10 +64,7 @@ fn verdicts_follow_effect_noise_and_blocks() {
 
 #[test]
 fn a_tax_that_rose_because_plain_got_faster_is_inconclusive() {
-    let values = Values::TwoSample {
-        baseline: noisy(12, 0.0, 0.01),
-        candidate: noisy(13, 0.10, 0.01),
-    };
+    let values = Values::TwoSample(noisy(12, 0.0, 0.01), noisy(13, 0.10, 0.01));
     let mut asked = question(values, Direction::LowerIsBetter);
     for (shift, expected) in [
         (0.0, Verdict::Regressed),

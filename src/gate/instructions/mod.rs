@@ -16,6 +16,9 @@ use crate::present::text::fine_percent;
 
 pub use file::{Case, Counts, Function, Host, SCHEMA_VERSION};
 
+/// What rows are of.
+const METRIC: &str = "instructions";
+
 /// Judges the counts in one file against those in another.
 ///
 /// # Errors
@@ -23,12 +26,8 @@ pub use file::{Case, Counts, Function, Host, SCHEMA_VERSION};
 pub fn judge_files(baseline: &Path, candidate: &Path, config: &Config) -> Result<Report> {
     let names = [baseline, candidate].map(|file| file.display().to_string());
     let [baseline, candidate] = [Counts::read(baseline)?, Counts::read(candidate)?];
-    Ok(judge(
-        &baseline,
-        &candidate,
-        config.instructions.threshold,
-        names,
-    ))
+    let threshold = config.instructions.threshold;
+    Ok(judge(&baseline, &candidate, threshold, names))
 }
 
 /// Judges counts; a relative change up to `threshold` is neither for the worse nor for the better.
@@ -47,17 +46,18 @@ pub fn judge(
             cases.entry(&case.name).or_default()[side] = Some(case);
         }
     }
-    let rows = cases
-        .into_iter()
-        .map(|(name, sides)| match sides {
+    let rows = cases.into_iter().map(|(name, sides)| {
+        let why = match sides {
             [Some(a), Some(b)] => match other_case(a, b) {
-                Some(why) => refusal(name, why),
-                None => decide(a, b, threshold),
+                Some(why) => why,
+                None => return decide(a, b, threshold),
             },
-            [None, _] => refusal(name, format!("{from} has no such case")),
-            [_, None] => refusal(name, format!("{to} has no such case")),
-        })
-        .collect();
+            [None, _] => format!("{from} has no such case"),
+            [_, None] => format!("{to} has no such case"),
+        };
+        Row::incomparable(name, METRIC, why)
+    });
+    let rows = rows.collect();
     Report::of(from, to, rows, notes(baseline, candidate))
 }
 
@@ -120,6 +120,7 @@ fn decide(a: &Case, b: &Case, threshold: f64) -> Row {
         Verdict::Pass => format!("{}; {limit}", moved(a, b, change)),
         _ => format!("{}; {limit}{}", moved(a, b, change), where_to(a, b)),
     };
+    let row = Row::new(Tier::Instructions, &b.name, METRIC, verdict, sentence);
     Row {
         figures: Some(Figures {
             baseline: a.instructions as f64,
@@ -134,7 +135,7 @@ fn decide(a: &Case, b: &Case, threshold: f64) -> Row {
             blocks: [a.runs.len(), b.runs.len()],
             blocks_needed: None,
         }),
-        ..row(&b.name, Tier::Instructions, verdict, sentence)
+        ..row
     }
 }
 
@@ -167,28 +168,12 @@ fn where_to(a: &Case, b: &Case) -> String {
         })
 }
 
-fn refusal(case: &str, sentence: String) -> Row {
-    row(case, Tier::Identity, Verdict::Incomparable, sentence)
-}
-
-fn row(case: &str, tier: Tier, verdict: Verdict, sentence: String) -> Row {
-    Row {
-        tier,
-        arm: case.to_owned(),
-        metric: "instructions".to_owned(),
-        verdict,
-        blocking: true,
-        sentence,
-        figures: None,
-    }
-}
-
 fn notes(baseline: &Counts, candidate: &Counts) -> Vec<String> {
     let mut notes = vec![
         "instructions of user space, not time: caches, memory and the kernel are not in them"
             .to_owned(),
+        candidate.code_path(),
     ];
-    notes.push(candidate.code_path());
     let mut differs = |what: &str, a: &str, b: &str| {
         if a != b {
             notes.push(format!(

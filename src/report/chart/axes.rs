@@ -1,17 +1,12 @@
 //! What charts share: axes, grids, legends and rows of arms.
 
 use super::palette::Ink;
-use super::picture::{Anchor, Picture};
+use super::picture::{Anchor, LABEL, Picture, Point, SMALL};
 use super::scale::Scale;
+use crate::arm::Arm;
 
 /// Width of every chart, units.
 pub const WIDTH: f64 = 800.0;
-/// Em of labels.
-pub const LABEL: f64 = 12.0;
-/// Em of tick labels and notes.
-pub const SMALL: f64 = 11.0;
-/// Em of a chart's title.
-pub const TITLE: f64 = 15.0;
 /// Height that a title with its note takes.
 pub const HEAD: f64 = 48.0;
 
@@ -30,8 +25,8 @@ pub struct Plot {
 
 /// A chart's title and the note under it.
 pub fn head(picture: &mut Picture, title: &str, note: &str) {
-    picture.bold((0.0, 16.0), TITLE, Anchor::Start, Ink::Text, title);
-    picture.text((0.0, 34.0), SMALL, Anchor::Start, Ink::Muted, note);
+    picture.bold((0.0, 16.0), 15.0, title);
+    picture.note((0.0, 34.0), Anchor::Start, note);
 }
 
 /// Vertical grid lines with their ticks under the plot, and the axis title below.
@@ -46,29 +41,21 @@ pub fn x_axis(
     for tick in scale.ticks(wanted) {
         let x = scale.at(tick);
         picture.line((x, plot.top), (x, plot.bottom), 1.0, Ink::Grid);
-        picture.text(
-            (x, plot.bottom + 14.0),
-            SMALL,
-            Anchor::Middle,
-            Ink::Muted,
-            &text(tick),
-        );
+        picture.note((x, plot.bottom + 14.0), Anchor::Middle, &text(tick));
     }
-    picture.line(
-        (plot.left, plot.bottom),
-        (plot.right, plot.bottom),
-        1.0,
-        Ink::Muted,
-    );
-    if !title.is_empty() {
-        picture.text(
-            (plot.right, plot.bottom + 28.0),
-            SMALL,
-            Anchor::End,
-            Ink::Muted,
-            title,
-        );
-    }
+    base(picture, plot);
+    x_title(picture, plot, title);
+}
+
+/// The line that a plot stands on.
+pub fn base(picture: &mut Picture, plot: &Plot) {
+    let ends = [plot.left, plot.right].map(|x| (x, plot.bottom));
+    picture.line(ends[0], ends[1], 1.0, Ink::Muted);
+}
+
+/// The title of a horizontal axis.
+pub fn x_title(picture: &mut Picture, plot: &Plot, title: &str) {
+    picture.note((plot.right, plot.bottom + 28.0), Anchor::End, title);
 }
 
 /// Horizontal grid lines with their ticks left of the plot, and the axis title above.
@@ -83,21 +70,15 @@ pub fn y_axis(
     for tick in scale.ticks(wanted) {
         let y = scale.at(tick);
         picture.line((plot.left, y), (plot.right, y), 1.0, Ink::Grid);
-        picture.text(
-            (plot.left - 5.0, y + 4.0),
-            SMALL,
-            Anchor::End,
-            Ink::Muted,
-            &text(tick),
-        );
+        picture.note((plot.left - 5.0, y + 4.0), Anchor::End, &text(tick));
     }
-    picture.text(
-        (plot.left, plot.top - 6.0),
-        SMALL,
-        Anchor::Start,
-        Ink::Muted,
-        title,
-    );
+    picture.note((plot.left, plot.top - 6.0), Anchor::Start, title);
+}
+
+/// An arm's name left of its row, with its doubt under it.
+pub fn row(picture: &mut Picture, (x, y): Point, arm: Arm, doubt: &str) {
+    picture.text((x, y + 1.0), LABEL, Anchor::End, Ink::Text, arm.name());
+    picture.text((x, y + 12.0), 9.5, Anchor::End, Ink::Muted, doubt);
 }
 
 /// Swatches with their names, from `at` to the right.
@@ -105,7 +86,7 @@ pub fn legend(picture: &mut Picture, at: (f64, f64), entries: &[(Ink, &str)]) {
     let mut x = at.0;
     for (ink, name) in entries {
         picture.rect((x, at.1 - 9.0), (10.0, 10.0), *ink, 1.0);
-        picture.text((x + 14.0, at.1), SMALL, Anchor::Start, Ink::Muted, name);
+        picture.note((x + 14.0, at.1), Anchor::Start, name);
         x += 14.0 + text_width(name, SMALL) + 16.0;
     }
 }

@@ -1,8 +1,8 @@
 //! Stacked bars, one row per arm: parts as segments, every repetition's total as a dot.
 
-use super::axes::{self, HEAD, LABEL, Plot, SMALL, WIDTH};
+use super::axes::{self, HEAD, Plot, WIDTH};
 use super::palette::Ink;
-use super::picture::{Anchor, Picture};
+use super::picture::{Anchor, LABEL, Picture};
 use super::scale::Scale;
 use crate::arm::Arm;
 use crate::present::text;
@@ -47,8 +47,6 @@ pub struct Chart {
     pub legend: Vec<(Ink, &'static str)>,
     /// Side by side.
     pub panels: Vec<Panel>,
-    /// How a total is written at a bar's end.
-    pub figure: fn(f64) -> String,
 }
 
 const ROW: f64 = 30.0;
@@ -94,10 +92,8 @@ impl Chart {
             return None;
         }
         let groups = groups(&self.panels);
-        let height: f64 = groups
-            .iter()
-            .map(|rows| rows.len() as f64 * ROW + 66.0)
-            .sum();
+        let heights = groups.iter().map(|rows| rows.len() as f64 * ROW + 66.0);
+        let height: f64 = heights.sum();
         let mut picture = Picture::new(WIDTH, HEAD + 18.0 + height, self.title);
         axes::head(&mut picture, self.title, self.note);
         axes::legend(&mut picture, (0.0, HEAD + 6.0), &self.legend);
@@ -109,14 +105,12 @@ impl Chart {
             for (line, row) in rows.iter().enumerate() {
                 let y = top + (line as f64 + 0.5) * ROW;
                 let (x, bar) = (NAMES - 8.0, &self.panels[0].bars[*row]);
-                picture.text((x, y + 1.0), LABEL, Anchor::End, Ink::Text, bar.arm.name());
-                if let Some(total) = &bar.total {
-                    let doubt = match bar.note.as_str() {
-                        "" => format!("level {}, n {}", text::level(total.level), total.n),
-                        note => format!("{note}, n {}", total.n),
-                    };
-                    picture.text((x, y + 12.0), 9.5, Anchor::End, Ink::Muted, &doubt);
-                }
+                let doubt = match (&bar.total, bar.note.as_str()) {
+                    (None, _) => String::new(),
+                    (Some(total), "") => text::basis(total.level, total.n),
+                    (Some(total), note) => format!("{note}, n {}", total.n),
+                };
+                axes::row(&mut picture, (x, y), bar.arm, &doubt);
             }
             for (column, panel) in self.panels.iter().enumerate() {
                 let left = NAMES + column as f64 * (width + GAP);
@@ -131,7 +125,7 @@ impl Chart {
                 } else {
                     format!("{}, software AES (another scale)", panel.title)
                 };
-                picture.bold((left, top - 8.0), LABEL, Anchor::Start, Ink::Text, &title);
+                picture.bold((left, top - 8.0), LABEL, &title);
                 self.draw_panel(&mut picture, panel, rows, &plot);
             }
             top = bottom + 66.0;
@@ -153,8 +147,7 @@ impl Chart {
             let x = scale.at(*value);
             picture.dashes((x, plot.top), (x, plot.bottom), 1.5, Ink::Text);
             let name = format!("dashes: {name}");
-            let above = (plot.right, plot.top - 8.0);
-            picture.text(above, SMALL, Anchor::End, Ink::Muted, &name);
+            picture.note((plot.right, plot.top - 8.0), Anchor::End, &name);
         }
     }
 
@@ -163,7 +156,7 @@ impl Chart {
         let top = y - 9.0;
         let Some(total) = &bar.total else {
             let x = scale.at(0.0) + 6.0;
-            picture.text((x, y + 3.0), SMALL, Anchor::Start, Ink::Muted, &bar.note);
+            picture.note((x, y + 3.0), Anchor::Start, &bar.note);
             return;
         };
         let mut from = 0.0;
@@ -173,11 +166,8 @@ impl Chart {
             if from > 0.0 && end - x > 1.5 {
                 picture.rect((x - 0.5, top), (1.0, THICK), Ink::Paper, 1.0);
             }
-            picture.tip(
-                (x, top),
-                (end - x, THICK),
-                format!("{}, {name}: {}", bar.arm, (self.figure)(*value)),
-            );
+            let tip = format!("{}, {name}: {}", bar.arm, text::sig3(*value));
+            picture.tip((x, top), (end - x, THICK), tip);
             from += value;
         }
         if total.n > 1 {
@@ -189,12 +179,10 @@ impl Chart {
             picture.dot((x, y + 8.0), 1.8, Ink::Arm(bar.arm), 0.7);
             picture.tip((x - 3.0, y + 5.0), (6.0, 6.0), tip.as_str());
         }
-        let end = bar
-            .dots
-            .iter()
-            .fold(scale.at(from), |end, dot| end.max(scale.at(dot.0)));
-        let figure = (self.figure)(total.median);
+        let dots = bar.dots.iter().map(|dot| scale.at(dot.0));
+        let end = dots.fold(scale.at(from), f64::max);
+        let figure = text::sig3(total.median);
         let x = (end + 6.0).min(right + 6.0);
-        picture.bold((x, y + 3.0), LABEL, Anchor::Start, Ink::Text, &figure);
+        picture.bold((x, y + 3.0), LABEL, &figure);
     }
 }

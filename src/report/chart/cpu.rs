@@ -101,7 +101,6 @@ pub fn draw(results: &Results) -> Option<Picture> {
             panel("source", &SOURCE, Metric::SOURCE_CPU_PER_GIB),
             panel("destination", &DESTINATION, Metric::DESTINATION_CPU_PER_GIB),
         ],
-        figure: text::sig3,
     }
     .draw()
 }

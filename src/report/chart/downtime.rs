@@ -93,7 +93,6 @@ pub fn draw(results: &Results) -> Option<Picture> {
             bars: view::arms(results).iter().map(bar).collect(),
             limit: Some((limit.as_secs_f64() * 1e3, format!("downtime limit {limit}"))),
         }],
-        figure: text::sig3,
     }
     .draw()
 }

@@ -1,9 +1,9 @@
 //! Guest write latency by percentile, before, during and after the migration, one panel per arm.
 
-use super::axes::{self, Plot, SMALL};
+use super::axes::{self, Plot};
 use super::multiples::Sheet;
 use super::palette::Ink;
-use super::picture::{Anchor, Picture};
+use super::picture::{Anchor, Picture, Point, SMALL};
 use super::scale::{Scale, Spread};
 use crate::arm::Arm;
 use crate::figures;
@@ -108,12 +108,8 @@ fn percentile_text(nines: f64) -> String {
 }
 
 fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64) {
-    let worst = figures::median(
-        arm.measured
-            .iter()
-            .filter(|m| DURING(m).count > 0)
-            .map(|m| DURING(m).max as f64 / 1e9),
-    );
+    let written = arm.measured.iter().filter(|m| DURING(m).count > 0);
+    let worst = figures::median(written.map(|m| DURING(m).max as f64 / 1e9));
     let note = worst.map_or(String::new(), |worst| {
         format!(
             "max during {} (median, n {})",
@@ -133,36 +129,23 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64
         picture.line((at, plot.top), (at, plot.bottom), 1.0, Ink::Grid);
         let text = percentile_text(f64::from(tick));
         let half = axes::text_width(&text, SMALL) / 2.0;
-        let (place, anchor) = if at + half > plot.right {
-            (plot.right, Anchor::End)
+        let (place, anchor, first) = if at + half > plot.right {
+            (plot.right, Anchor::End, plot.right - 2.0 * half)
         } else {
-            (at, Anchor::Middle)
-        };
-        let first = match anchor {
-            Anchor::End => place - 2.0 * half,
-            _ => place - half,
+            (at, Anchor::Middle, at - half)
         };
         if first > free {
-            let below = (place, plot.bottom + 14.0);
-            picture.text(below, SMALL, anchor, Ink::Muted, &text);
+            picture.note((place, plot.bottom + 14.0), anchor, &text);
             free = first + 2.0 * half + 6.0;
         }
     }
-    picture.line(
-        (plot.left, plot.bottom),
-        (plot.right, plot.bottom),
-        1.0,
-        Ink::Muted,
-    );
-    let below = (plot.right, plot.bottom + 28.0);
-    picture.text(
-        below,
-        SMALL,
-        Anchor::End,
-        Ink::Muted,
-        "percentile of writes",
-    );
+    axes::base(picture, &plot);
+    axes::x_title(picture, &plot, "percentile of writes");
     let ink = Ink::Arm(arm.arm());
+    let placed = |points: Vec<Point>| -> Vec<Point> {
+        let points = points.into_iter();
+        points.map(|(at, value)| (x.at(at), y.at(value))).collect()
+    };
     for migration in &arm.measured {
         let latency = DURING(migration);
         let points = latency
@@ -171,39 +154,15 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64
             .map(|(percentile, value)| (nines(*percentile), *value as f64))
             .filter(|(at, _)| *at <= (latency.count as f64).log10())
             .collect();
-        line(picture, &x, &y, points, (0.8, ink, 0.3));
+        picture.path(placed(points), 0.8, ink, 0.3);
     }
-    line(
-        picture,
-        &x,
-        &y,
-        median_curve(&arm.measured, AFTER),
-        (2.0, Ink::Stage(1), 1.0),
-    );
-    line(
-        picture,
-        &x,
-        &y,
-        median_curve(&arm.measured, BEFORE),
-        (2.0, Ink::Stage(0), 1.0),
-    );
+    for (window, grey) in [(AFTER, Ink::Stage(1)), (BEFORE, Ink::Stage(0))] {
+        let curve = median_curve(&arm.measured, window);
+        picture.path(placed(curve), 2.0, grey, 1.0);
+    }
     let during = median_curve(&arm.measured, DURING);
     tips(picture, arm.arm(), &plot, &x, &during);
-    line(picture, &x, &y, during, (2.5, ink, 1.0));
-}
-
-fn line(
-    picture: &mut Picture,
-    x: &Scale,
-    y: &Scale,
-    points: Vec<(f64, f64)>,
-    (width, ink, alpha): (f64, Ink, f64),
-) {
-    let points = points
-        .into_iter()
-        .map(|(at, value)| (x.at(at), y.at(value)))
-        .collect();
-    picture.path(points, width, ink, alpha);
+    picture.path(placed(during), 2.5, ink, 1.0);
 }
 
 /// A tip at each whole nine.

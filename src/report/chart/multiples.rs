@@ -1,8 +1,8 @@
 //! Small multiples: one panel per arm, two beside each other.
 
-use super::axes::{self, HEAD, LABEL, Plot, SMALL, WIDTH};
+use super::axes::{self, HEAD, Plot, WIDTH};
 use super::palette::Ink;
-use super::picture::{Anchor, Picture};
+use super::picture::{Anchor, LABEL, Picture};
 
 /// Panels beside each other at most.
 const COLUMNS: usize = 2;
@@ -55,11 +55,9 @@ impl Sheet {
         let left = (self.used % self.columns) as f64 * (width + GAP);
         let top = HEAD + 26.0 + (self.used / self.columns) as f64 * (self.height + ABOVE + BELOW);
         self.used += 1;
-        self.picture
-            .bold((left, top + 10.0), LABEL, Anchor::Start, Ink::Text, title);
+        self.picture.bold((left, top + 10.0), LABEL, title);
         let beside = left + axes::text_width(title, LABEL) * 1.12 + 10.0;
-        self.picture
-            .text((beside, top + 10.0), SMALL, Anchor::Start, Ink::Muted, note);
+        self.picture.note((beside, top + 10.0), Anchor::Start, note);
         Plot {
             left: left + AXIS,
             right: left + width,

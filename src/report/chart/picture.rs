@@ -14,33 +14,36 @@ pub enum Anchor {
     End,
 }
 
-/// A element. Lengths in units, `alpha` from 0 to 1.
+/// Across and down, in units.
+pub type Point = (f64, f64);
+
+/// Em of labels.
+pub const LABEL: f64 = 12.0;
+/// Em of tick labels and notes.
+pub const SMALL: f64 = 11.0;
+
+/// A shape in an ink, `alpha` from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Element {
-    Rect {
-        at: (f64, f64),
-        size: (f64, f64),
-        ink: Ink,
-        alpha: f64,
-    },
-    Path {
-        points: Vec<(f64, f64)>,
-        width: f64,
-        ink: Ink,
-        alpha: f64,
-    },
-    Dot {
-        at: (f64, f64),
-        radius: f64,
-        ink: Ink,
-        alpha: f64,
-    },
+pub(super) struct Element {
+    pub(super) shape: Shape,
+    pub(super) ink: Ink,
+    pub(super) alpha: f64,
+}
+
+/// What an element is. Lengths in units.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Shape {
+    /// Corner and size.
+    Rect(Point, Point),
+    /// Points and width.
+    Path(Vec<Point>, f64),
+    /// Centre and radius.
+    Dot(Point, f64),
     Text {
-        at: (f64, f64),
+        at: Point,
         size: f64,
         anchor: Anchor,
         bold: bool,
-        ink: Ink,
         text: String,
     },
 }
@@ -48,8 +51,8 @@ pub(super) enum Element {
 /// A place that tells its figures when a pointer rests on it (in a page).
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tip {
-    pub(super) at: (f64, f64),
-    pub(super) size: (f64, f64),
+    pub(super) at: Point,
+    pub(super) size: Point,
     pub(super) text: String,
 }
 
@@ -78,25 +81,24 @@ impl Picture {
         }
     }
 
+    fn push(&mut self, shape: Shape, ink: Ink, alpha: f64) {
+        self.elements.push(Element { shape, ink, alpha });
+    }
+
     /// A filled rectangle; nothing if a side isn't positive.
-    pub fn rect(&mut self, at: (f64, f64), size: (f64, f64), ink: Ink, alpha: f64) {
+    pub fn rect(&mut self, at: Point, size: Point, ink: Ink, alpha: f64) {
         if size.0 > 0.0 && size.1 > 0.0 && all_finite(&[at, size]) {
-            self.elements.push(Element::Rect {
-                at,
-                size,
-                ink,
-                alpha,
-            });
+            self.push(Shape::Rect(at, size), ink, alpha);
         }
     }
 
     /// A straight line.
-    pub fn line(&mut self, from: (f64, f64), to: (f64, f64), width: f64, ink: Ink) {
+    pub fn line(&mut self, from: Point, to: Point, width: f64, ink: Ink) {
         self.path(vec![from, to], width, ink, 1.0);
     }
 
     /// A dashed vertical or horizontal line.
-    pub fn dashes(&mut self, from: (f64, f64), to: (f64, f64), width: f64, ink: Ink) {
+    pub fn dashes(&mut self, from: Point, to: Point, width: f64, ink: Ink) {
         const DASH: f64 = 4.0;
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
         let length = dx.hypot(dy);
@@ -109,65 +111,56 @@ impl Picture {
     }
 
     /// A line through points.
-    pub fn path(&mut self, points: Vec<(f64, f64)>, width: f64, ink: Ink, alpha: f64) {
+    pub fn path(&mut self, points: Vec<Point>, width: f64, ink: Ink, alpha: f64) {
         if points.len() > 1 && all_finite(&points) {
-            self.elements.push(Element::Path {
-                points,
-                width,
-                ink,
-                alpha,
-            });
+            self.push(Shape::Path(points, width), ink, alpha);
         }
     }
 
     /// A filled circle.
-    pub fn dot(&mut self, at: (f64, f64), radius: f64, ink: Ink, alpha: f64) {
+    pub fn dot(&mut self, at: Point, radius: f64, ink: Ink, alpha: f64) {
         if all_finite(&[at]) {
-            self.elements.push(Element::Dot {
-                at,
-                radius,
-                ink,
-                alpha,
-            });
+            self.push(Shape::Dot(at, radius), ink, alpha);
         }
     }
 
     /// A text whose baseline is at `at`; `size` is its em.
-    pub fn text(&mut self, at: (f64, f64), size: f64, anchor: Anchor, ink: Ink, text: &str) {
+    pub fn text(&mut self, at: Point, size: f64, anchor: Anchor, ink: Ink, text: &str) {
         self.write(at, size, anchor, false, ink, text);
     }
 
-    /// A bold [`Picture::text`].
-    pub fn bold(&mut self, at: (f64, f64), size: f64, anchor: Anchor, ink: Ink, text: &str) {
-        self.write(at, size, anchor, true, ink, text);
+    /// A small muted text: of a tick, an axis, a note.
+    pub fn note(&mut self, at: Point, anchor: Anchor, text: &str) {
+        self.text(at, SMALL, anchor, Ink::Muted, text);
     }
 
-    fn write(&mut self, at: (f64, f64), size: f64, anchor: Anchor, bold: bool, ink: Ink, t: &str) {
-        if all_finite(&[at]) && !t.is_empty() {
-            let text = t.to_owned();
-            self.elements.push(Element::Text {
+    /// A bold text of a size.
+    pub fn bold(&mut self, at: Point, size: f64, text: &str) {
+        self.write(at, size, Anchor::Start, true, Ink::Text, text);
+    }
+
+    fn write(&mut self, at: Point, size: f64, anchor: Anchor, bold: bool, ink: Ink, text: &str) {
+        if all_finite(&[at]) && !text.is_empty() {
+            let shape = Shape::Text {
                 at,
                 size,
                 anchor,
                 bold,
-                ink,
-                text,
-            });
+                text: text.to_owned(),
+            };
+            self.push(shape, ink, 1.0);
         }
     }
 
     /// A tip over a rectangle.
-    pub fn tip(&mut self, at: (f64, f64), size: (f64, f64), text: impl Into<String>) {
+    pub fn tip(&mut self, at: Point, size: Point, text: impl Into<String>) {
         if all_finite(&[at, size]) {
-            self.tips.push(Tip {
-                at,
-                size,
-                text: text.into(),
-            });
+            let text = text.into();
+            self.tips.push(Tip { at, size, text });
         }
     }
 }
 
-fn all_finite(points: &[(f64, f64)]) -> bool {
+fn all_finite(points: &[Point]) -> bool {
     points.iter().all(|(x, y)| x.is_finite() && y.is_finite())
 }

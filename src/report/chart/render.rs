@@ -9,7 +9,7 @@ use plotters::style::{
 };
 
 use super::palette::{self, Ink};
-use super::picture::{Anchor, Element, Picture, Tip};
+use super::picture::{Anchor, Element, Picture, Shape, Tip};
 use crate::error::{Error, Result};
 
 /// How a backend's coordinates and text differ from the picture's.
@@ -156,12 +156,9 @@ pub(crate) fn fonts() -> Result<()> {
         register_font(FAMILY, FontStyle::Normal, dejavu::sans::regular()).is_ok()
             && register_font(FAMILY, FontStyle::Bold, dejavu::sans::bold()).is_ok()
     });
-    if *ready {
-        Ok(())
-    } else {
-        Err(Error::CannotRun(
-            "cannot draw a chart: its font is damaged".to_owned(),
-        ))
+    match ready {
+        true => Ok(()),
+        false => Err(cannot_draw(&"its font is damaged")),
     }
 }
 
@@ -171,45 +168,27 @@ fn draw<DB: DrawingBackend>(backend: &mut DB, target: &Target, element: &Element
         let pixel = |units: f64| ((units + PAD) * target.scale).round() as i32;
         (pixel(x), pixel(y))
     };
-    let rgb = |ink: Ink| {
-        let (r, g, b) = ink.rgb();
-        RGBColor(r, g, b)
-    };
-    let drawn = match element {
-        Element::Rect {
-            at: corner,
-            size,
-            ink,
-            alpha,
-        } => {
+    let (r, g, b) = element.ink.rgb();
+    let colour = RGBColor(r, g, b).mix(element.alpha);
+    let drawn = match &element.shape {
+        Shape::Rect(corner, size) => {
             let end = (corner.0 + size.0, corner.1 + size.1);
-            backend.draw_rect(at(*corner), at(end), &rgb(*ink).mix(*alpha).filled(), true)
+            backend.draw_rect(at(*corner), at(end), &colour.filled(), true)
         }
-        Element::Path {
-            points,
-            width,
-            ink,
-            alpha,
-        } => {
+        Shape::Path(points, width) => {
             let width = (width * target.scale).round().max(1.0) as u32;
-            let style: ShapeStyle = rgb(*ink).mix(*alpha).stroke_width(width);
+            let style: ShapeStyle = colour.stroke_width(width);
             backend.draw_path(points.iter().map(|point| at(*point)), &style)
         }
-        Element::Dot {
-            at: centre,
-            radius,
-            ink,
-            alpha,
-        } => {
+        Shape::Dot(centre, radius) => {
             let radius = (radius * target.scale).round().max(1.0) as u32;
-            backend.draw_circle(at(*centre), radius, &rgb(*ink).mix(*alpha).filled(), true)
+            backend.draw_circle(at(*centre), radius, &colour.filled(), true)
         }
-        Element::Text {
+        Shape::Text {
             at: place,
             size,
             anchor,
             bold,
-            ink,
             text,
         } => {
             let points = size * target.scale * target.size_per_em;
@@ -226,7 +205,6 @@ fn draw<DB: DrawingBackend>(backend: &mut DB, target: &Target, element: &Element
             };
             // `FontDesc::style` would keep the regular face's outlines.
             let font = FontDesc::new(FontFamily::SansSerif, points, style);
-            let colour = rgb(*ink);
             let style = TextStyle::from(font)
                 .color(&colour)
                 .pos(Pos::new(horizontal, VPos::Top));
@@ -265,7 +243,7 @@ mod tests {
         let mut picture = Picture::new(60.0, 20.0, "a <label>");
         picture.rect((0.0, 0.0), (30.0, 20.0), Ink::Arm(Arm::COPY), 1.0);
         picture.line((30.0, 10.0), (60.0, 10.0), 2.0, Ink::Text);
-        picture.bold((30.0, 18.0), 8.0, Anchor::Start, Ink::Muted, "a & b");
+        picture.text((30.0, 18.0), 8.0, Anchor::Start, Ink::Muted, "a & b");
         picture.tip((0.0, 0.0), (30.0, 20.0), "1 < 2");
         // What has no place is not drawn.
         picture.dot((f64::NAN, 0.0), 3.0, Ink::Arm(Arm::foremost()), 1.0);
@@ -293,7 +271,9 @@ mod tests {
     #[test]
     fn a_png_has_two_pixels_a_unit() {
         let png = picture().png().unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(png))
+            .read_info()
+            .unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut pixels).unwrap();
         assert_eq!((info.width, info.height), (144, 64));

@@ -102,12 +102,7 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, migration: &Migration, most: f64)
     for round in rounds {
         draw_round(picture, &pages, (&x, &y), round, Ink::Arm(arm.arm()));
     }
-    picture.line(
-        (pages.left, pages.bottom),
-        (pages.right, pages.bottom),
-        1.0,
-        Ink::Muted,
-    );
+    axes::base(picture, &pages);
 
     let fastest = rounds.iter().map(bandwidth).fold(0.0, f64::max);
     let scale = Scale::from_zero(fastest, (rate.bottom, rate.top));

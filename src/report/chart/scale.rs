@@ -26,33 +26,16 @@ pub struct Scale {
 impl Scale {
     /// An axis of `spread`. An empty or reversed range is widened, so that a place always exists.
     pub fn new(spread: Spread, low: f64, high: f64, (from, to): (f64, f64)) -> Self {
-        let (low, high) = match spread {
-            Spread::Log => {
-                let low = if low > 0.0 && low.is_finite() {
-                    low
-                } else {
-                    1e-9
-                };
-                (
-                    low,
-                    if high > low && high.is_finite() {
-                        high
-                    } else {
-                        low * 10.0
-                    },
-                )
-            }
-            Spread::Linear | Spread::LogFromZero => {
-                let low = if low.is_finite() { low } else { 0.0 };
-                (
-                    low,
-                    if high > low && high.is_finite() {
-                        high
-                    } else {
-                        low + 1.0
-                    },
-                )
-            }
+        // What stands for a low end that is none, and the high end above a low one.
+        let (valid, least) = match spread {
+            Spread::Log => (low > 0.0, 1e-9),
+            Spread::Linear | Spread::LogFromZero => (true, 0.0),
+        };
+        let low = if valid && low.is_finite() { low } else { least };
+        let high = match spread {
+            _ if high > low && high.is_finite() => high,
+            Spread::Log => low * 10.0,
+            Spread::Linear | Spread::LogFromZero => low + 1.0,
         };
         Scale {
             spread,

@@ -1,8 +1,8 @@
 //! Tax per arm: every block's ratio to `plain` as a dot, the median and its interval over them.
 
-use super::axes::{self, HEAD, LABEL, Plot, SMALL, WIDTH};
+use super::axes::{self, HEAD, Plot, WIDTH};
 use super::palette::Ink;
-use super::picture::{Anchor, Picture};
+use super::picture::{Anchor, LABEL, Picture};
 use super::scale::{Scale, Spread};
 use crate::figures::{self, Metric};
 use crate::present::text;
@@ -64,23 +64,9 @@ pub fn draw(results: &Results) -> Option<Picture> {
         for (index, arm) in arms.iter().enumerate() {
             let y = top + (index as f64 + 0.5) * ROW;
             let x = NAMES - 10.0;
-            picture.text(
-                (x, y + 1.0),
-                LABEL,
-                Anchor::End,
-                Ink::Text,
-                arm.arm().name(),
-            );
-            let doubt = metrics.iter().find_map(|metric| {
-                let tax = view::tax(results, arm.arm(), *metric)?;
-                Some(format!(
-                    "level {}, n {}",
-                    text::level(tax.level),
-                    tax.blocks
-                ))
-            });
-            let doubt = doubt.unwrap_or_default();
-            picture.text((x, y + 12.0), 9.5, Anchor::End, Ink::Muted, &doubt);
+            let mut taxes = (metrics.iter()).filter_map(|m| view::tax(results, arm.arm(), *m));
+            let doubt = taxes.next().map(view::basis).unwrap_or_default();
+            axes::row(&mut picture, (x, y), arm.arm(), &doubt);
         }
         for (column, metric) in metrics.iter().enumerate() {
             let left = NAMES + column as f64 * (width + GAP);
@@ -105,13 +91,7 @@ fn draw_panel(
     range: (f64, f64),
 ) {
     let scale = Scale::new(Spread::Log, range.0, range.1, (plot.left, plot.right));
-    picture.bold(
-        (plot.left, plot.top - 8.0),
-        LABEL,
-        Anchor::Start,
-        Ink::Text,
-        &title(metric),
-    );
+    picture.bold((plot.left, plot.top - 8.0), LABEL, &title(metric));
     axes::x_axis(picture, plot, &scale, 5, "", |tick| {
         format!("×{}", text::tick(tick))
     });
@@ -120,13 +100,7 @@ fn draw_panel(
     for (index, arm) in arms.iter().enumerate() {
         let y = plot.top + (index as f64 + 0.5) * ROW;
         let Some(tax) = view::tax(results, arm.arm(), metric) else {
-            picture.text(
-                (one + 6.0, y + 4.0),
-                SMALL,
-                Anchor::Start,
-                Ink::Muted,
-                &arm.outcome(),
-            );
+            picture.note((one + 6.0, y + 4.0), Anchor::Start, &arm.outcome());
             continue;
         };
         let ink = Ink::Arm(arm.arm());
@@ -134,33 +108,16 @@ fn draw_panel(
         for (block, ratio) in &ratios {
             let x = scale.at(*ratio);
             picture.dot((x, y + 6.0), 2.0, ink, 0.55);
-            picture.tip(
-                (x - 3.0, y + 3.0),
-                (6.0, 6.0),
-                format!("{}, block {block}: {}", arm.arm(), text::tax(*ratio)),
-            );
+            let tip = format!("{}, block {block}: {}", arm.arm(), text::tax(*ratio));
+            picture.tip((x - 3.0, y + 3.0), (6.0, 6.0), tip);
         }
         let (x_low, x_high) = (scale.at(tax.ci_low), scale.at(tax.ci_high));
         let middle = scale.at(tax.ratio);
         picture.rect((x_low, y - 4.0), (x_high - x_low, 4.0), ink, 0.55);
         picture.dot((middle, y - 2.0), 4.5, ink, 1.0);
-        picture.tip(
-            (x_low - 4.0, y - 7.0),
-            (x_high - x_low + 8.0, 9.0),
-            format!(
-                "{} {}: {} ({})",
-                arm.arm(),
-                title(metric),
-                text::tax(tax.ratio),
-                view::doubt(tax)
-            ),
-        );
-        picture.bold(
-            (plot.right + 6.0, y + 4.0),
-            LABEL,
-            Anchor::Start,
-            Ink::Text,
-            &text::tax(tax.ratio),
-        );
+        let (name, shown) = (arm.arm(), text::tax(tax.ratio));
+        let tip = format!("{name} {}: {shown} ({})", title(metric), view::doubt(tax));
+        picture.tip((x_low - 4.0, y - 7.0), (x_high - x_low + 8.0, 9.0), tip);
+        picture.bold((plot.right + 6.0, y + 4.0), LABEL, &shown);
     }
 }

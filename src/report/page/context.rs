@@ -6,21 +6,16 @@ use crate::present::table::{Cell, Column, Table};
 use crate::present::text;
 use crate::results::Results;
 
-fn pairs(id: &str, caption: &str, rows: Vec<(String, String)>) -> Table {
-    Table {
-        id: id.to_owned(),
-        caption: caption.to_owned(),
-        columns: vec![Column::text("field"), Column::text("value")],
-        rows: rows
-            .into_iter()
-            .map(|(name, value)| vec![Cell::text(name), Cell::text(value)])
-            .collect(),
-    }
+fn pairs<'a>(id: &str, caption: &str, rows: impl Iterator<Item = (&'a str, String)>) -> Table {
+    let columns = ["field", "value"].map(Column::text).to_vec();
+    let rows = rows.map(|(name, value)| vec![Cell::text(name), Cell::text(value)]);
+    Table::new(id, caption, columns, rows.collect())
 }
 
 /// What ran in each arm, as the host processes reported it.
 pub fn arms(results: &Results) -> Table {
     let names = [
+        "arm",
         "stands for",
         "backend",
         "version",
@@ -28,16 +23,13 @@ pub fn arms(results: &Results) -> Table {
         "policy",
         "supported",
     ];
-    let mut columns = vec![Column::text("arm")];
-    columns.extend(names.map(Column::text));
     let rows = results
         .arms
         .iter()
         .map(|arm| {
-            let features = if arm.engaged_features.is_empty() {
-                "none".to_owned()
-            } else {
-                arm.engaged_features.join(" ")
+            let features = match arm.engaged_features.join(" ") {
+                none if none.is_empty() => "none".to_owned(),
+                features => features,
             };
             vec![
                 Cell::arm(arm.name),
@@ -46,79 +38,68 @@ pub fn arms(results: &Results) -> Table {
                 Cell::text(arm.backend_version.clone()),
                 Cell::text(features),
                 Cell::text(arm.policy_decision.to_string()),
-                Cell::text(if arm.supported { "yes" } else { "no" })
-                    .under(arm.reason.clone().unwrap_or_default()),
+                Cell::text(text::yes(arm.supported)).under(arm.reason.clone().unwrap_or_default()),
             ]
         })
         .collect();
-    Table {
-        id: "arm-table".to_owned(),
-        caption: "What ran: library and CPU features that each arm's host processes engaged"
-            .to_owned(),
-        columns,
-        rows,
-    }
+    let caption = "What ran: library and CPU features that each arm's host processes engaged";
+    let columns = names.map(Column::text).to_vec();
+    Table::new("arm-table", caption, columns, rows)
 }
 
 /// The machine.
 pub fn host(results: &Results) -> Table {
     let host = &results.host;
-    let mut rows = vec![
-        ("CPU".to_owned(), host.cpu_model.clone()),
-        ("CPU features".to_owned(), host.cpu_features.join(" ")),
-        ("cores".to_owned(), host.cores.to_string()),
-        ("memory".to_owned(), text::bytes(host.memory_bytes as f64)),
-        ("kernel".to_owned(), host.kernel.clone()),
-        ("CPU accounting".to_owned(), host.cpu_accounting.clone()),
+    let percent = |share: f64| format!("{}%", text::sig3(share * 100.0));
+    let unreadable = || "not readable".to_owned();
+    let frequency = host
+        .frequency_mhz
+        .map(|mhz| format!("{} MHz", text::sig3(mhz)));
+    let clock_read = format!("{} ns", text::sig3(host.thread_clock_read_ns));
+    let rows = [
+        ("CPU", host.cpu_model.clone()),
+        ("CPU features", host.cpu_features.join(" ")),
+        ("cores", host.cores.to_string()),
+        ("memory", text::bytes(host.memory_bytes as f64)),
+        ("kernel", host.kernel.clone()),
+        ("CPU accounting", host.cpu_accounting.clone()),
         (
-            "frequency governor".to_owned(),
-            host.governor
-                .clone()
-                .unwrap_or_else(|| "not readable".to_owned()),
+            "frequency governor",
+            host.governor.clone().unwrap_or_else(unreadable),
+        ),
+        ("virtual machine", text::yes(host.hypervisor).to_owned()),
+        ("load before the run", text::sig3(host.load_before)),
+        ("CPU time stolen during the run", percent(host.steal_share)),
+        (
+            "CPU time of other processes during the run",
+            percent(host.other_cpu_share),
         ),
         (
-            "virtual machine".to_owned(),
-            if host.hypervisor { "yes" } else { "no" }.to_owned(),
+            "spread of a fixed spin loop before the run",
+            percent(host.spin_spread),
         ),
         (
-            "load before the run".to_owned(),
-            text::sig3(host.load_before),
+            "CPU frequency when the run began",
+            frequency.unwrap_or_else(unreadable),
         ),
-        (
-            "CPU time stolen during the run".to_owned(),
-            format!("{}%", text::sig3(host.steal_share * 100.0)),
-        ),
-        (
-            "CPU time of other processes during the run".to_owned(),
-            format!("{}%", text::sig3(host.other_cpu_share * 100.0)),
-        ),
-        (
-            "spread of a fixed spin loop before the run".to_owned(),
-            format!("{}%", text::sig3(host.spin_spread * 100.0)),
-        ),
-        (
-            "CPU frequency when the run began".to_owned(),
-            host.frequency_mhz.map_or_else(
-                || "not readable".to_owned(),
-                |mhz| format!("{} MHz", text::sig3(mhz)),
-            ),
-        ),
-        ("dirty tracker".to_owned(), host.tracker.clone()),
-        (
-            "cost of a thread CPU clock read".to_owned(),
-            format!("{} ns", text::sig3(host.thread_clock_read_ns)),
-        ),
-        ("migtax".to_owned(), results.migtax_version.clone()),
-        (
-            "results.json schema".to_owned(),
-            results.schema_version.to_string(),
-        ),
-        ("started".to_owned(), results.started_at.clone()),
+        ("dirty tracker", host.tracker.clone()),
+        ("cost of a thread CPU clock read", clock_read),
+        ("migtax", results.migtax_version.clone()),
+        ("results.json schema", results.schema_version.to_string()),
+        ("started", results.started_at.clone()),
     ];
-    for (name, version) in &host.versions {
-        rows.push((format!("{name} version"), version.clone()));
-    }
-    pairs("host-table", "Host and versions", rows)
+    let versions = host.versions.iter();
+    let versions: Vec<(String, String)> = versions
+        .map(|(name, version)| (format!("{name} version"), version.clone()))
+        .collect();
+    let versions = versions
+        .iter()
+        .map(|(name, version)| (name.as_str(), version.clone()));
+    pairs(
+        "host-table",
+        "Host and versions",
+        rows.into_iter().chain(versions),
+    )
 }
 
 /// Every value of the scenario, as resolved.
@@ -131,6 +112,9 @@ pub fn scenario(results: &Results) -> Table {
             }
         }
     }
+    let rows = rows
+        .iter()
+        .map(|(path, value)| (path.as_str(), value.clone()));
     pairs("scenario-table", "Scenario, every value as resolved", rows)
 }
 

@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use crate::present::text;
-use crate::report::answer::{self, Answer};
+use crate::report::answer::{self, Answer, Part};
 use crate::report::view;
 use crate::results::Results;
 
@@ -21,8 +21,7 @@ pub fn screen(results: &Results) -> Markup {
                 (results.host.cpu_model) ", " (results.host.cores) " cores, kernel "
                 (results.host.kernel) "; " (results.scenario.guest.memory.to_string()) " guest, "
                 (view::blocks(results)) " blocks"
-                @if results.interrupted { " (interrupted)" }
-                ", " (results.started_at)
+                (view::interrupted(results)) ", " (results.started_at)
             }
         }
         "\n"
@@ -42,24 +41,19 @@ pub fn screen(results: &Results) -> Markup {
 /// The answer as a heading: figures large, their doubts smaller.
 fn headline(results: &Results) -> Markup {
     let answers = answer::answers(results);
-    let Some(best) = answer::best(&answers).filter(|best| best.measured) else {
+    let Some(best) = answer::best(&answers).filter(|best| !best.parts.is_empty()) else {
         return html! { (answer::headline(results)) };
     };
-    let taxes: Vec<_> = best
-        .parts
-        .iter()
-        .filter_map(|p| Some((p, p.tax.as_ref()?)))
-        .collect();
+    let taxes = best.parts.iter().map(|part| &part.tax);
     let mut doubts: Vec<String> = taxes
-        .iter()
-        .map(|(_, tax)| format!("level {}, {} blocks", text::level(tax.level), tax.blocks))
+        .map(|tax| format!("level {}, {} blocks", text::level(tax.level), tax.blocks))
         .collect();
     doubts.dedup();
     html! {
         (answer::OPENING) " "
-        @for (index, (part, tax)) in taxes.iter().enumerate() {
-            @if index > 0 { (if index + 1 == taxes.len() { " and " } else { ", " }) }
-            (text::tax(tax.ratio)) "\u{a0}" (part.noun) " "
+        @for (index, Part { noun, tax }) in best.parts.iter().enumerate() {
+            @if index > 0 { (if index + 1 == best.parts.len() { " and " } else { ", " }) }
+            (text::tax(tax.ratio)) "\u{a0}" (noun) " "
             span class="of" { "(" (view::interval(tax)) ")" }
         }
         " " span class="of" { "with " (best.name) "; " (doubts.join(" / ")) }
@@ -71,28 +65,26 @@ fn card(answer: &Answer) -> Markup {
     html! {
         article class=(name) {
             h2 { (text::sentence(answer.name)) " " code { (name) } }
-            @if answer.measured {
+            @if !answer.parts.is_empty() {
                 p class="taxes" { @for part in &answer.parts { (tax(part)) " " } }
             } @else {
                 p class="verdict" { (text::sentence(&answer.verdict)) ": no ratio" }
             }
             p class="outcome" { (answer.outcome) }
-            @if let Some(cores) = answer::cores_words(answer) { p class="cores" { (cores) } }
+            @if let Some(cores) = &answer.cores { p class="cores" { (cores) } }
         }
     }
 }
 
-fn tax(part: &answer::Part) -> Markup {
+fn tax(Part { noun, tax }: &Part) -> Markup {
     html! {
-        @if let Some(tax) = &part.tax {
-            span class="tax" data-value=(text::exact(tax.ratio)) {
-                b { (text::tax(tax.ratio)) } " "
-                span {
-                    (part.noun) " "
-                    small {
-                        (view::doubt(tax))
-                        @if answer::undecided(tax) { "; no difference can be told" }
-                    }
+        span class="tax" data-value=(text::exact(tax.ratio)) {
+            b { (text::tax(tax.ratio)) } " "
+            span {
+                (noun) " "
+                small {
+                    (view::doubt(tax))
+                    @if answer::undecided(tax) { "; no difference can be told" }
                 }
             }
         }
@@ -102,11 +94,8 @@ fn tax(part: &answer::Part) -> Markup {
 /// How the arms without a card ended.
 fn others(results: &Results) -> Markup {
     let shown = view::headline_arms(results);
-    let arms = view::arms(results);
-    let others: Vec<_> = arms
-        .iter()
-        .filter(|arm| !shown.contains(&arm.arm()))
-        .collect();
+    let mut others = view::arms(results);
+    others.retain(|arm| !shown.contains(&arm.arm()));
     html! {
         @if !others.is_empty() {
             p class="others" {

@@ -1,6 +1,6 @@
 //! Which runs may be compared, and in what they differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -77,13 +77,11 @@ impl<'a> RunView<'a> {
     /// Paths of conditions in which two runs differ, those of one model together.
     pub fn differing(&self, other: &RunView<'_>) -> Vec<String> {
         let paths = self.conditions.keys().chain(other.conditions.keys());
-        let mut differing: Vec<String> = paths
+        let differing: BTreeSet<String> = paths
             .filter(|path| self.conditions.get(*path) != other.conditions.get(*path))
             .map(|path| model(path).to_owned())
             .collect();
-        differing.sort();
-        differing.dedup();
-        differing
+        differing.into_iter().collect()
     }
 }
 
@@ -96,6 +94,7 @@ pub fn model(path: &str) -> &str {
 }
 
 fn machine(host: &MachineInfo) -> BTreeMap<String, String> {
+    let or = |none: &str, value: &Option<String>| value.as_deref().unwrap_or(none).to_owned();
     [
         ("memory", text::bytes(host.memory_bytes as f64)),
         ("CPU", host.cpu_model.clone()),
@@ -103,22 +102,9 @@ fn machine(host: &MachineInfo) -> BTreeMap<String, String> {
         ("cores", host.cores.to_string()),
         ("kernel", host.kernel.clone()),
         ("CPU accounting", host.cpu_accounting.clone()),
-        (
-            "governor",
-            host.governor
-                .clone()
-                .unwrap_or_else(|| "not readable".to_owned()),
-        ),
-        (
-            "destination",
-            host.destination
-                .clone()
-                .unwrap_or_else(|| "this machine".to_owned()),
-        ),
-        (
-            "virtual machine",
-            if host.hypervisor { "yes" } else { "no" }.to_owned(),
-        ),
+        ("governor", or("not readable", &host.governor)),
+        ("destination", or("this machine", &host.destination)),
+        ("virtual machine", text::yes(host.hypervisor).to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
@@ -205,11 +191,10 @@ const SWEPT: [Swept; 4] = [
 fn peak_to_mean(arrival: &Value) -> Option<f64> {
     match arrival.get("model")?.as_str()? {
         "constant" | "poisson" => Some(1.0),
-        "on-off" => arrival
-            .get("duty")?
-            .as_f64()
-            .filter(|duty| *duty > 0.0)
-            .map(|duty| 1.0 / duty),
+        "on-off" => {
+            let duty = arrival.get("duty")?.as_f64()?;
+            (duty > 0.0).then(|| 1.0 / duty)
+        }
         _ => None,
     }
 }
@@ -217,17 +202,15 @@ fn peak_to_mean(arrival: &Value) -> Option<f64> {
 /// Every sweep among the runs.
 pub fn sweeps<'r, 'a>(runs: &'r [RunView<'a>]) -> Vec<Sweep<'r, 'a>> {
     let mut sweeps = Vec::new();
-    let mut varying: Vec<&String> = runs
+    let differs = |path: &str, value: &String| {
+        let mut values = runs.iter().map(|run| run.conditions.get(path));
+        values.any(|other| other != Some(value))
+    };
+    let varying: BTreeSet<&String> = runs
         .iter()
         .flat_map(|run| &run.conditions)
-        .filter(|(path, value)| {
-            runs.iter()
-                .any(|run| run.conditions.get(*path) != Some(*value))
-        })
-        .map(|(path, _)| path)
+        .filter_map(|(path, value)| differs(path, value).then_some(path))
         .collect();
-    varying.sort();
-    varying.dedup();
     for (path, value) in SWEPT {
         let mut groups: Vec<Vec<(f64, &RunView<'_>)>> = Vec::new();
         for run in runs {
@@ -249,15 +232,14 @@ pub fn sweeps<'r, 'a>(runs: &'r [RunView<'a>]) -> Vec<Sweep<'r, 'a>> {
                 continue;
             }
             let others = varying.iter().filter(|other| model(other) != path);
-            let fixed = others
-                .filter_map(|other| {
-                    Some(((*other).clone(), group[0].1.conditions.get(*other)?.clone()))
-                })
-                .collect();
+            let conditions = &group[0].1.conditions;
+            let fixed = others.filter_map(|other| conditions.get_key_value(*other));
             sweeps.push(Sweep {
                 path,
+                fixed: fixed
+                    .map(|(path, value)| (path.clone(), value.clone()))
+                    .collect(),
                 runs: group,
-                fixed,
             });
         }
     }

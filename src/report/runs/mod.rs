@@ -6,6 +6,7 @@ pub mod tables;
 pub mod trend;
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -64,27 +65,19 @@ fn numbered(runs: &[(PathBuf, Results)]) -> Vec<RunView<'_>> {
 }
 
 fn folder_name(results_file: &Path) -> String {
-    results_file
-        .parent()
-        .and_then(Path::file_name)
-        .or(results_file.file_stem())
-        .map_or_else(
-            || "run".to_owned(),
-            |name| name.to_string_lossy().into_owned(),
-        )
+    let folder = results_file.parent().and_then(Path::file_name);
+    let name = folder.or(results_file.file_stem());
+    name.map_or("run".into(), OsStr::to_string_lossy)
+        .into_owned()
 }
 
 fn charts(runs: &[RunView<'_>]) -> Vec<Figure> {
     let mut charts = Vec::new();
     let mut add = |name: &str, caption: String, picture| {
-        let n = charts
-            .iter()
-            .filter(|chart: &&Figure| chart.name.starts_with(name))
-            .count();
-        let name = if n == 0 {
-            name.to_owned()
-        } else {
-            format!("{name}-{}", n + 1)
+        let like = |chart: &&Figure| chart.name.starts_with(name);
+        let name = match charts.iter().filter(like).count() {
+            0 => name.to_owned(),
+            n => format!("{name}-{}", n + 1),
         };
         charts.push(Figure {
             name,
@@ -152,10 +145,8 @@ fn headline(runs: &[RunView<'_>]) -> String {
 fn page(runs: &[RunView<'_>], charts: &[Figure]) -> Result<String> {
     let differences = tables::differences(runs);
     let taxes = tables::taxes(runs);
-    let sides: BTreeSet<&str> = runs
-        .iter()
-        .map(|run| view::sides_note(run.results))
-        .collect();
+    let sides = runs.iter().map(|run| view::sides_note(run.results));
+    let sides: BTreeSet<&str> = sides.collect();
     let anchor = |metric: Metric| metric.label().replace(' ', "-");
     let body = html! {
         header { p class="kicker" { "Runs side by side" } h1 { (headline(runs)) } }

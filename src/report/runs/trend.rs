@@ -5,10 +5,10 @@ use super::tables;
 use crate::arm::Arm;
 use crate::figures::{self, Metric};
 use crate::present::text;
-use crate::report::chart::axes::{self, Plot, SMALL};
+use crate::report::chart::axes::{self, Plot};
 use crate::report::chart::multiples::Sheet;
 use crate::report::chart::palette::Ink;
-use crate::report::chart::picture::{Anchor, Picture};
+use crate::report::chart::picture::{Anchor, Picture, SMALL};
 use crate::report::chart::scale::{Scale, Spread};
 use crate::report::view;
 
@@ -32,68 +32,51 @@ const TAXED: [Metric; 4] = [
     Metric::DOWNTIME,
 ];
 
-fn tax_lines(runs: &[(f64, &RunView<'_>)], metric: Metric) -> Vec<Line> {
+/// The marks that arms have in some run.
+fn lines(
+    runs: &[(f64, &RunView<'_>)],
+    mark: impl Fn(f64, &RunView<'_>, Arm) -> Option<Mark>,
+) -> Vec<Line> {
     let line = |arm: Arm| {
-        let points = runs
-            .iter()
-            .filter_map(|(at, run)| {
-                let tax = view::tax(run.results, arm, metric)?;
-                Some(Mark {
-                    at: *at,
-                    value: tax.ratio,
-                    interval: (tax.ci_low, tax.ci_high),
-                    dots: Vec::new(),
-                    tip: format!(
-                        "{arm}, run {}: {} ({})",
-                        run.label(),
-                        text::tax(tax.ratio),
-                        view::doubt(tax)
-                    ),
-                })
-            })
-            .collect::<Vec<_>>();
-        (arm, points)
+        let marks = runs.iter().filter_map(|(at, run)| mark(*at, run, arm));
+        (arm, marks.collect())
     };
     Arm::all()
-        .filter(|arm| *arm != view::BASELINE)
         .map(line)
-        .filter(|(_, points)| !points.is_empty())
+        .filter(|(_, marks): &Line| !marks.is_empty())
         .collect()
+}
+
+fn tax_lines(runs: &[(f64, &RunView<'_>)], metric: Metric) -> Vec<Line> {
+    lines(runs, |at, run, arm| {
+        let tax = view::tax(run.results, arm, metric)?;
+        let (shown, doubt) = (text::tax(tax.ratio), view::doubt(tax));
+        Some(Mark {
+            at,
+            value: tax.ratio,
+            interval: (tax.ci_low, tax.ci_high),
+            dots: Vec::new(),
+            tip: format!("{arm}, run {}: {shown} ({doubt})", run.label()),
+        })
+    })
 }
 
 fn throughput_lines(runs: &[(f64, &RunView<'_>)]) -> Vec<Line> {
     let metric = Metric::THROUGHPUT;
-    let line = |arm: Arm| {
-        let points = runs
-            .iter()
-            .filter_map(|(at, run)| {
-                let (values, median) = tables::values(run, arm, metric);
-                let median = median?;
-                let figure = |value| view::figure(metric, value);
-                Some(Mark {
-                    at: *at,
-                    value: metric.shown(median.median),
-                    interval: (metric.shown(median.low), metric.shown(median.high)),
-                    dots: values
-                        .into_iter()
-                        .map(|value| metric.shown(value))
-                        .collect(),
-                    tip: format!(
-                        "{arm}, run {}: {} {} ({})",
-                        run.label(),
-                        figure(median.median),
-                        metric.row().shown_unit,
-                        view::median_doubt(&median, figure).join(", ")
-                    ),
-                })
-            })
-            .collect::<Vec<_>>();
-        (arm, points)
-    };
-    Arm::all()
-        .map(line)
-        .filter(|(_, points)| !points.is_empty())
-        .collect()
+    let figure = |value| view::figure(metric, value);
+    lines(runs, |at, run, arm| {
+        let (values, median) = tables::values(run, arm, metric);
+        let median = median?;
+        let (shown, unit) = (figure(median.median), metric.row().shown_unit);
+        let doubt = view::median_doubt(&median, figure).join(", ");
+        Some(Mark {
+            at,
+            value: metric.shown(median.median),
+            interval: (metric.shown(median.low), metric.shown(median.high)),
+            dots: values.into_iter().map(|v| metric.shown(v)).collect(),
+            tip: format!("{arm}, run {}: {shown} {unit} ({doubt})", run.label()),
+        })
+    })
 }
 
 /// Taxes over runs of one scenario, in order of their start.
@@ -104,12 +87,8 @@ pub fn trend(runs: &[&RunView<'_>]) -> Option<Picture> {
 
 /// Taxes of runs that differ in more than one value, of the arms that more than one run measured.
 pub fn side_by_side(runs: &[&RunView<'_>]) -> Option<Picture> {
-    taxes(
-        runs,
-        "Taxes side by side, each within its own run",
-        "run",
-        false,
-    )
+    let title = "Taxes side by side, each within its own run";
+    taxes(runs, title, "run", false)
 }
 
 fn taxes(runs: &[&RunView<'_>], title: &str, axis: &str, joined: bool) -> Option<Picture> {
@@ -158,16 +137,11 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
         .iter()
         .map(|(path, value)| format!("{path} {value}"))
         .collect();
-    let (what, axis, throughput): (&str, &str, bool) = match sweep.path {
-        "migration.record" => ("record size", "record, KiB", true),
-        "migration.streams" => ("streams", "streams", true),
-        "workload.rate" => ("dirty rate", "dirty rate, MiB/s", false),
-        _ => ("burstiness", "peak over mean arrival rate", false),
-    };
-    let unit = match sweep.path {
-        "migration.record" => 1024.0,
-        "workload.rate" => 1024.0 * 1024.0,
-        _ => 1.0,
+    let (what, axis, unit, throughput): (&str, &str, f64, bool) = match sweep.path {
+        "migration.record" => ("record size", "record, KiB", 1024.0, true),
+        "migration.streams" => ("streams", "streams", 1.0, true),
+        "workload.rate" => ("dirty rate", "dirty rate, MiB/s", 1024.0 * 1024.0, false),
+        _ => ("burstiness", "peak over mean arrival rate", 1.0, false),
     };
     let runs: Vec<(f64, &RunView<'_>)> = sweep
         .runs
@@ -238,14 +212,9 @@ fn sheet(
     if panels.is_empty() {
         return None;
     }
-    let legend: Vec<(Ink, &str)> = Arm::all()
-        .filter(|arm| {
-            panels
-                .iter()
-                .any(|(_, lines)| lines.iter().any(|line| line.0 == *arm))
-        })
-        .map(|arm| (Ink::Arm(arm), arm.name()))
-        .collect();
+    let lines = || panels.iter().flat_map(|(_, lines)| lines);
+    let drawn = Arm::all().filter(|arm| lines().any(|line| line.0 == *arm));
+    let legend: Vec<(Ink, &str)> = drawn.map(|arm| (Ink::Arm(arm), arm.name())).collect();
     let mut sheet = Sheet::new(title, note, &legend, panels.len(), 190.0);
     for (name, lines) in panels {
         let unit = if ratio {
@@ -265,15 +234,10 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
     let high = points()
         .flat_map(|p| p.dots.iter().copied().chain([p.interval.1]))
         .fold(if ratio { 1.0 } else { 0.0 }, f64::max);
-    let y = if ratio {
-        Scale::new(
-            Spread::Log,
-            low / 1.1,
-            (high * 1.1).max(1.6),
-            (plot.bottom, plot.top),
-        )
-    } else {
-        Scale::from_zero(high, (plot.bottom, plot.top))
+    let places = (plot.bottom, plot.top);
+    let y = match ratio {
+        true => Scale::new(Spread::Log, low / 1.1, (high * 1.1).max(1.6), places),
+        false => Scale::from_zero(high, places),
     };
     axes::y_axis(picture, plot, &y, 5, "", |tick| {
         format!("{}{}", if ratio { "×" } else { "" }, text::tick(tick))
@@ -289,28 +253,16 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
         picture.line((place, plot.top), (place, plot.bottom), 1.0, Ink::Grid);
         // A label that would touch the one before is left out; its line stays.
         if place - half > free {
-            picture.text(
-                (place, plot.bottom + 14.0),
-                SMALL,
-                Anchor::Middle,
-                Ink::Muted,
-                text,
-            );
+            picture.note((place, plot.bottom + 14.0), Anchor::Middle, text);
             free = place + half + 4.0;
         }
     }
-    let below = (plot.right, plot.bottom + 28.0);
-    picture.text(below, SMALL, Anchor::End, Ink::Muted, axis.title);
+    axes::x_title(picture, plot, axis.title);
     if ratio {
         let one = y.at(1.0);
         picture.line((plot.left, one), (plot.right, one), 1.5, Ink::Muted);
     } else {
-        picture.line(
-            (plot.left, plot.bottom),
-            (plot.right, plot.bottom),
-            1.0,
-            Ink::Muted,
-        );
+        axes::base(picture, plot);
     }
     // Arms side by side within a value, so that their intervals don't hide each other.
     let apart = 4.0;
@@ -337,11 +289,8 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
                 picture.dot((left + 3.5, y.at(*dot)), 1.4, ink, 0.6);
             }
             picture.dot((left, y.at(point.value)), 3.5, ink, 1.0);
-            picture.tip(
-                (left - 4.0, top - 4.0),
-                (8.0, bottom - top + 8.0),
-                point.tip.as_str(),
-            );
+            let size = (8.0, bottom - top + 8.0);
+            picture.tip((left - 4.0, top - 4.0), size, point.tip.as_str());
         }
     }
 }
