@@ -205,7 +205,7 @@ impl StreamThread {
                 Err(RecordError::Transport(TransportError::Silent { limit, .. }))
                     if self.connection.received() == had
                         && (self.switchover.has_received_within(limit)
-                            || silent + limit < self.switchover.silence()) =>
+                            || silent + limit < self.switchover.silence) =>
                 {
                     silent += limit;
                 }

@@ -23,7 +23,8 @@ pub struct Switchover {
     device_state: Mutex<Vec<u8>>,
     most_device_state: usize,
     sockets: Mutex<Vec<TcpStream>>,
-    silence: Duration,
+    /// How long a stream may be silent between records, if that is more than its peer timeout.
+    pub(super) silence: Duration,
     decision: AtomicU8,
     /// CPU time of the process when the guest was switched over, nanoseconds.
     decided_cpu_ns: AtomicU64,
@@ -43,11 +44,6 @@ impl Switchover {
             decision: AtomicU8::new(UNDECIDED),
             decided_cpu_ns: AtomicU64::new(0),
         }
-    }
-
-    /// How long a stream may be silent between records, if that is more than its peer timeout.
-    pub fn silence(&self) -> Duration {
-        self.silence
     }
 
     /// Adds a stream's socket, to be shut down when the migration ends.

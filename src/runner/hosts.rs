@@ -11,8 +11,10 @@ use crate::runner::process::{Launcher, Role};
 
 /// The hosts of a run.
 pub struct Hosts<'a> {
-    launcher: &'a Launcher,
-    machine: MachineInfo,
+    /// How they are started.
+    pub(super) launcher: &'a Launcher,
+    /// This machine, before the run.
+    pub(super) machine: MachineInfo,
     told: BTreeMap<Arm, [Capabilities; 2]>,
 }
 
@@ -31,16 +33,6 @@ impl<'a> Hosts<'a> {
             },
             told: BTreeMap::new(),
         }
-    }
-
-    /// How they are started.
-    pub fn launcher(&self) -> &'a Launcher {
-        self.launcher
-    }
-
-    /// This machine, before the run.
-    pub fn machine(&self) -> &MachineInfo {
-        &self.machine
     }
 
     /// What source and destination can do for an arm.

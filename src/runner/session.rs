@@ -71,7 +71,7 @@ impl<'a> Session<'a> {
             // Until the end: a coordinator that is killed leaves it so.
             interrupted: true,
             command: options.command.clone(),
-            host: hosts.machine().clone(),
+            host: hosts.machine.clone(),
             scenario: scenario.clone(),
             arms: Vec::new(),
             migrations: Vec::new(),
@@ -111,7 +111,7 @@ impl<'a> Session<'a> {
         Ok(Session {
             scenario,
             options,
-            launcher: hosts.launcher(),
+            launcher: hosts.launcher,
             folder: folder.to_owned(),
             results,
             runnable,

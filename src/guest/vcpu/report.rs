@@ -17,15 +17,10 @@ pub enum Phase {
     After,
 }
 
-impl Phase {
-    /// In the order in which they come.
-    pub const ALL: [Phase; 3] = [Phase::Before, Phase::During, Phase::After];
-}
-
 /// What all vCPUs of a guest did.
 #[derive(Debug, Clone, Default)]
 pub struct VcpuReport {
-    /// By phase, in the order of [`Phase::ALL`].
+    /// By phase, in the order in which they come.
     pub phases: [PhaseReport; 3],
     /// Wall-clock time in [`Phase::During`] while the vCPUs were not paused, seconds.
     pub running_s: f64,
