@@ -1,6 +1,5 @@
 //! What is gated and how sure the gate must be: `datasets/gate.toml`.
 
-use std::fmt::Display;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -162,19 +161,19 @@ impl Config {
         ];
         for (field, value, below) in shares {
             let allowed = format!("above 0, below {below}");
-            within(value > 0.0 && value < below, field, value, allowed)?;
+            Error::unless(value > 0.0 && value < below, field, value, allowed)?;
         }
         let confidence = self.pass_confidence;
-        within(
+        Error::unless(
             confidence >= 0.5,
             "pass_confidence",
             confidence,
             "at least 0.5",
         )?;
-        within(self.power >= 0.5, "power", self.power, "at least 0.5")?;
+        Error::unless(self.power >= 0.5, "power", self.power, "at least 0.5")?;
         let criterion = self.criterion;
         let batches = criterion.batches;
-        within(
+        Error::unless(
             (4..=50).contains(&batches),
             "criterion.batches",
             batches,
@@ -183,7 +182,7 @@ impl Config {
         limits("criterion", criterion.relative_floor, criterion.tolerance)?;
         let threshold = self.instructions.threshold;
         let valid = threshold > 0.0 && threshold < 1.0;
-        within(
+        Error::unless(
             valid,
             "instructions.threshold",
             threshold,
@@ -192,7 +191,7 @@ impl Config {
         for (index, metric) in self.metrics.iter().enumerate() {
             let field = format!("metric {}", metric.name.name());
             let [direction, own] = [metric.direction, metric.name.row().direction];
-            within(
+            Error::unless(
                 direction == own,
                 format!("{field} direction"),
                 <&str>::from(direction),
@@ -200,7 +199,7 @@ impl Config {
             )?;
             let floor = metric.absolute_floor;
             let valid = floor.is_finite() && floor >= 0.0;
-            within(
+            Error::unless(
                 valid,
                 format!("{field} absolute_floor"),
                 floor,
@@ -220,22 +219,10 @@ impl Config {
 
 fn limits(field: &str, floor: f64, tolerance: f64) -> Result<()> {
     let valid = (0.0..10.0).contains(&floor);
-    within(valid, format!("{field} relative_floor"), floor, "0 to 10")?;
+    Error::unless(valid, format!("{field} relative_floor"), floor, "0 to 10")?;
     let valid = tolerance > floor && tolerance <= 10.0;
     let allowed = format!("above relative_floor, {floor}, and at most 10");
-    within(valid, format!("{field} tolerance"), tolerance, allowed)
-}
-
-fn within(
-    valid: bool,
-    field: impl Display,
-    value: impl Display,
-    allowed: impl Display,
-) -> Result<()> {
-    match valid {
-        true => Ok(()),
-        false => Err(Error::invalid(field, value, allowed)),
-    }
+    Error::unless(valid, format!("{field} tolerance"), tolerance, allowed)
 }
 
 #[cfg(test)]
