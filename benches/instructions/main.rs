@@ -76,7 +76,7 @@ fn child(name: &str) -> ExitCode {
     let library = case.arm().map(|arm| crypto::implementation(arm.backend()));
     let engaged = library.map(crypto::Implementation::engaged);
     let seen = Seen {
-        cpu_features: owned(migtax::machine::cpu::features()),
+        cpu_features: owned(migtax::machine::cpu::seen()),
         backend_version: library.map_or(String::new(), crypto::Implementation::version),
         implementation: engaged
             .as_ref()

@@ -12,10 +12,14 @@ use std::fs;
 pub fn features() -> Vec<&'static str> {
     let kernel = kernel_flags();
     let told = KERNELS.iter().copied();
-    detected()
-        .into_iter()
-        .filter_map(|(name, present)| present.then_some(name))
-        .chain(told.filter(|name| kernel.iter().any(|flag| flag == name)))
+    let told = told.filter(|name| kernel.iter().any(|flag| flag == name));
+    seen().into_iter().chain(told).collect()
+}
+
+/// Those that this process sees of the CPU, which an emulator such as valgrind narrows.
+pub fn seen() -> Vec<&'static str> {
+    let all = detected().into_iter();
+    all.filter_map(|(name, present)| present.then_some(name))
         .collect()
 }
 
