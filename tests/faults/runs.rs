@@ -94,14 +94,14 @@ pub struct Ended {
     _folder: tempfile::TempDir,
 }
 
-/// Does all of the work, four pieces at once: most of a piece is waiting.
+/// Does all of the work, eight pieces at once: most of a piece is waiting.
 pub fn several_at_once<T: Send>(work: impl IntoIterator<Item = T>, each: impl Fn(T) + Sync) {
     let mut work: Vec<T> = work.into_iter().collect();
     work.reverse();
     let work = Mutex::new(work);
     let next = || work.lock().unwrap().pop();
     std::thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..8 {
             scope.spawn(|| {
                 while let Some(piece) = next() {
                     each(piece);
