@@ -161,7 +161,7 @@ fn measure(cases: &[Case], options: &Options) -> Result<(), String> {
         libc_version: libc_version(),
         host: Host {
             cpu_model: migtax::machine::cpu::model().unwrap_or_default(),
-            cpu_features: owned(migtax::machine::cpu::features()),
+            cpu_features: owned(migtax::machine::cpu::seen()),
         },
         cpu_features_seen,
         injected_seal_slowdown: injected_seal_slowdown(),
