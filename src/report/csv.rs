@@ -132,7 +132,7 @@ const LISTED: &[Column] = &[
     Recorded("guest_writes_verified", |m| {
         m.guest
             .writes_verified
-            .map_or(String::new(), |kept| kept.to_string())
+            .map_or(String::new(), |verified| verified.to_string())
     }),
     Recorded("write_latency_before_p50_ns", |m| {
         latency(&m.guest.write_latency_before_ns, |l| l.p50)

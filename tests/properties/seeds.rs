@@ -1,7 +1,7 @@
 //! The first inputs of each corpus, made from the formats' own writers and the committed data sets.
 //!
 //! They are written once, and again when a format changes:
-//! `cargo test --test properties -- --ignored seeds`.
+//! `MIGTAX_UPDATE_SEEDS=1 cargo test --test properties seeds`.
 
 use std::fs;
 use std::path::Path;
