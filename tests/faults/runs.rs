@@ -63,15 +63,22 @@ pub fn names(arms: &[Arm]) -> String {
     names.join(",")
 }
 
-/// An address at which nobody listens; a port given out once is not given out again for a while.
+/// An address at which nobody listens, of a port given out once. It lies below those that the
+/// kernel gives to connections by itself: else one of another run's could take it before a
+/// destination listens there, or between two migrations.
 pub fn free_address() -> SocketAddr {
-    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let ephemeral: u32 = range.split_whitespace().next().unwrap().parse().unwrap();
+    let lowest = 1024;
+    assert!(ephemeral > lowest, "no port is left to tests: {range}");
+    // Processes that test at the same time begin far from each other.
+    let begin = std::process::id().wrapping_mul(7919);
     loop {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut given = GIVEN.lock().unwrap();
-        if !given.contains(&address.port()) {
-            given.push(address.port());
+        let number = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = lowest + number % (ephemeral - lowest);
+        let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()));
+        if TcpListener::bind(address).is_ok() {
             return address;
         }
     }
