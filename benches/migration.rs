@@ -22,7 +22,7 @@ fn main() {
     plotters::style::register_font("sans-serif", plotters::style::FontStyle::Normal, font)
         .unwrap_or_else(|_| panic!("the font that the crate carries is a font"));
     let mut criterion = Criterion::default().configure_from_args();
-    let mut scenario: Scenario = migtax::scenario::load(None).expect("the default is embedded");
+    let mut scenario: Scenario = migtax::scenario::load(Some("loopback")).expect("it is embedded");
     scenario.guest.memory = Size(64 << 20);
     scenario.workload.rate = Rate(0);
     scenario.measure.window = Span(Duration::ZERO);

@@ -25,6 +25,7 @@ macro_rules! embed {
 /// The embedded scenarios: every file of `datasets/scenarios`, by name.
 pub const EMBEDDED: &[(&str, &str)] = embed![
     "default",
+    "loopback",
     "10g",
     "idle",
     "steady",
