@@ -50,6 +50,7 @@ fn main() {
             arm,
             sealed: arm.is_encrypted(),
             block: 0,
+            stream_seed: scenario.guest.seed,
             start_offset_ns: 0,
             pin: (&[], &[]),
             route: &route,

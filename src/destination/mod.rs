@@ -234,7 +234,7 @@ fn run_on(
     let positions = guest_state::unpack_positions(state, scenario.guest.vcpus)
         .ok_or_else(|| Error::CannotRun("the device state lacks the vCPUs".into()))?;
     let streams = (0..scenario.guest.vcpus)
-        .map(|vcpu| WriteStream::new(&scenario.stream_spec(), vcpu))
+        .map(|vcpu| WriteStream::new(&spec.stream_spec(), vcpu))
         .collect::<Result<Vec<_>>>()?;
     let mut vcpus = Vcpus::spawn(
         memory.clone(),

@@ -249,6 +249,7 @@ fn migration(
         warnings: Vec::new(),
         arm,
         block,
+        stream_seed: Some(GuestSpec::default().seed + u64::from(block)),
         outcome: Outcome {
             status: OutcomeStatus::Completed,
             reason: None,

@@ -34,9 +34,10 @@ use crate::results::{
     DestinationCpu, Downtime, Guest, Latency, Outcome, Round, SourceCpu, Warning,
 };
 use crate::scenario::{ClockKind, Scenario};
+use crate::workload::StreamSpec;
 
 /// Version of this protocol; both sides must have the same.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// See [`HostSpec::silence_between_records`].
 const VIRTUAL_SILENCE: Duration = Duration::from_secs(600);
@@ -56,6 +57,8 @@ pub struct HostSpec {
     pub scenario: Scenario,
     /// 128 random bits in hexadecimal, which name the migration.
     pub migration_id: String,
+    /// Seed of the dirty-page stream in this block; memory content keeps the guest's own.
+    pub stream_seed: u64,
     /// Where in the dirty-page stream this block starts, nanoseconds.
     pub start_offset_ns: u64,
     /// Destination: the address to listen at, port 0 for any.
@@ -74,6 +77,14 @@ impl HostSpec {
             Backend::None
         } else {
             self.arm.backend()
+        }
+    }
+
+    /// The dirty-page stream of this block.
+    pub fn stream_spec(&self) -> StreamSpec {
+        StreamSpec {
+            seed: self.stream_seed,
+            ..self.scenario.stream_spec()
         }
     }
 

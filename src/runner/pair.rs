@@ -34,6 +34,8 @@ pub struct Task<'a> {
     pub sealed: bool,
     /// The block that it counts in.
     pub block: u32,
+    /// Seed of the block's dirty-page stream.
+    pub stream_seed: u64,
     /// Where in the dirty-page stream the block starts.
     pub start_offset_ns: u64,
     /// CPUs to keep the source and the destination to.
@@ -84,6 +86,7 @@ pub fn migrate(
         sealed: task.sealed,
         scenario: task.scenario.clone(),
         migration_id: format!("{:032x}", u128::from_le_bytes(id)),
+        stream_seed: task.stream_seed,
         start_offset_ns: task.start_offset_ns,
         listen: task.route.listen.clone(),
         pin: pin.to_vec(),
@@ -117,7 +120,8 @@ pub fn migrate(
     exchange.run()?;
     let memory = task.scenario.guest.memory.0;
     let told = exchange.told;
-    let migration = told.migration(task.arm, task.block, memory, task.sealed);
+    let block = (task.block, task.stream_seed);
+    let migration = told.migration(task.arm, block, memory, task.sealed);
     Ok((migration, exchange.seen.tracker))
 }
 
