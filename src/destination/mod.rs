@@ -94,6 +94,9 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         failure = failure.or(Some("the streams ended without a final record".into()));
     }
     report.failure = failure.map(|reason| format!("destination: {reason}"));
+    // Giving memory back takes time too.
+    drop(guest_memory);
+    report.process_cpu_s = process_cpu_ns() as f64 / 1e9;
     emit(&Event::Destination(Box::new(report)));
     Ok(())
 }

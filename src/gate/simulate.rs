@@ -148,6 +148,7 @@ fn host() -> MachineInfo {
         spin_spread: 0.01,
         frequency_mhz: None,
         destination: None,
+        destination_on_this_machine: false,
         tracker: "userfaultfd".to_owned(),
         thread_clock_read_ns: 400.0,
         destination_thread_clock_read_ns: None,

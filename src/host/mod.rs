@@ -130,6 +130,9 @@ pub struct Capabilities {
     pub arm: Arm,
     /// Version of the library that the arm seals with.
     pub backend_version: String,
+    /// Tells whether another process runs on the same machine: [`machine::boot_mark`].
+    #[serde(default)] // as below
+    pub boot_mark: Option<String>,
     /// CPU features of the machine.
     pub cpu_features: Vec<String>,
     /// CPU features that the library engages in this process.
@@ -228,6 +231,8 @@ pub struct DestinationReport {
     pub write_latency_after_ns: Latency,
     /// Resident memory beyond guest memory at the end, bytes.
     pub resident_beyond_guest_bytes: u64,
+    /// CPU time of the whole process until this report, filling and hashing included, seconds.
+    pub process_cpu_s: f64,
 }
 
 /// What this process can do and engages, for `arm`; with `hide_aes` as a host that lacks what the
@@ -247,6 +252,7 @@ pub fn capabilities(arm: Arm, hide_aes: bool) -> Capabilities {
         migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
         arm,
         backend_version: crypto::implementation(backend).version(),
+        boot_mark: machine::boot_mark(),
         cpu_features: machine::cpu::features()
             .into_iter()
             .filter(|feature| !is_hidden(feature))

@@ -17,6 +17,7 @@ use crate::runner::options::{Observer, Options};
 use crate::runner::pair::{self, NotMade, Task};
 use crate::runner::policy::{self, Rules};
 use crate::runner::process::{Launcher, Mailbox};
+use crate::runner::room;
 use crate::scenario::Scenario;
 use crate::stats;
 
@@ -78,7 +79,9 @@ impl<'a> Session<'a> {
             extra.extend(differing(arm, &source, &destination));
             versions.extend(source.versions);
             if results.host.destination.is_some() {
-                // That of another machine: measured there, once for all arms.
+                let same = source.boot_mark.is_some() && source.boot_mark == destination.boot_mark;
+                results.host.destination_on_this_machine = same;
+                // As a rule that of another machine: measured there, once for all arms.
                 let cost = &mut results.host.destination_thread_clock_read_ns;
                 cost.get_or_insert(destination.thread_clock_read_ns);
             }
@@ -92,6 +95,9 @@ impl<'a> Session<'a> {
                 reason,
                 policy_decision: decision,
             });
+        }
+        if results.host.destination_on_this_machine {
+            room::check_both(scenario)?;
         }
         results.host.versions = versions;
         let runnable = results.arms.iter().filter_map(runs).collect();
@@ -171,28 +177,31 @@ impl<'a> Session<'a> {
         observer: &mut dyn Observer,
     ) -> Result<(), NotMade> {
         let seed = self.scenario.guest.seed;
-        let made = self.schedule[index];
-        let block = made.counted;
-        for (arm, sealed) in stats::shuffled(&self.runnable, seed, made.number) {
+        let planned = self.schedule[index];
+        let block = planned.counted;
+        for (arm, sealed) in stats::shuffled(&self.runnable, seed, planned.number) {
             observer.begins(arm, block);
             let task = Task {
                 scenario: self.scenario,
                 arm,
                 sealed,
                 block: block.unwrap_or(0),
-                stream_seed: made.stream_seed(self.scenario),
-                start_offset_ns: made.start_offset_ns(self.scenario),
+                stream_seed: planned.stream_seed(self.scenario),
+                start_offset_ns: planned.start_offset_ns(self.scenario),
                 pin: (&self.options.pin_source, &self.options.pin_destination),
                 route: &self.options.route,
                 machine: &self.results.host,
             };
-            let (migration, tracker) = pair::migrate(self.launcher, &task, mailbox)?;
-            observer.made(&migration);
+            let made = pair::migrate(self.launcher, &task, mailbox)?;
+            if self.results.host.destination_on_this_machine {
+                self.monitor.leave_out(made.unseen_cpu_s);
+            }
+            observer.made(&made.migration);
             if block.is_some() {
-                if let Some(tracker) = tracker {
+                if let Some(tracker) = made.tracker {
                     self.results.host.tracker = tracker;
                 }
-                self.results.migrations.push(migration);
+                self.results.migrations.push(made.migration);
                 self.save()?;
             }
         }
