@@ -50,6 +50,7 @@ fn main() {
             arm,
             sealed: arm.is_encrypted(),
             block: 0,
+            stream_seed: scenario.guest.seed,
             start_offset_ns: 0,
             pin: (&[], &[]),
             route: &route,
@@ -61,7 +62,7 @@ fn main() {
                     .map(|_| {
                         let made = migrate(&launcher, &task, &mailbox)
                             .unwrap_or_else(|error| panic!("{arm}: {error:?}"));
-                        let (migration, _) = made;
+                        let migration = made.migration;
                         let outcome = &migration.outcome;
                         assert_eq!(outcome.status, OutcomeStatus::Completed, "{outcome:?}");
                         Duration::from_secs_f64(migration.total_time_s)

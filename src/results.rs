@@ -136,6 +136,10 @@ pub struct Migration {
     pub arm: Arm,
     /// Which block of interleaved arms, from 0.
     pub block: u32,
+    /// Seed of the dirty-page stream that all arms of the block met: `migtax workload --seed` shows
+    /// it. None in runs of earlier builds, all of whose blocks met the scenario's seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_seed: Option<u64>,
     /// How it ended.
     pub outcome: Outcome,
     /// From the first harvest to the switchover acknowledgement.

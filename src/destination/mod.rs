@@ -94,6 +94,9 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         failure = failure.or(Some("the streams ended without a final record".into()));
     }
     report.failure = failure.map(|reason| format!("destination: {reason}"));
+    // Giving memory back takes time too.
+    drop(guest_memory);
+    report.process_cpu_s = process_cpu_ns() as f64 / 1e9;
     emit(&Event::Destination(Box::new(report)));
     Ok(())
 }
@@ -234,7 +237,7 @@ fn run_on(
     let positions = guest_state::unpack_positions(state, scenario.guest.vcpus)
         .ok_or_else(|| Error::CannotRun("the device state lacks the vCPUs".into()))?;
     let streams = (0..scenario.guest.vcpus)
-        .map(|vcpu| WriteStream::new(&scenario.stream_spec(), vcpu))
+        .map(|vcpu| WriteStream::new(&spec.stream_spec(), vcpu))
         .collect::<Result<Vec<_>>>()?;
     let mut vcpus = Vcpus::spawn(
         memory.clone(),

@@ -148,6 +148,7 @@ fn host() -> MachineInfo {
         spin_spread: 0.01,
         frequency_mhz: None,
         destination: None,
+        destination_on_this_machine: false,
         tracker: "userfaultfd".to_owned(),
         thread_clock_read_ns: 400.0,
         destination_thread_clock_read_ns: None,
@@ -249,6 +250,7 @@ fn migration(
         warnings: Vec::new(),
         arm,
         block,
+        stream_seed: Some(GuestSpec::default().seed + u64::from(block)),
         outcome: Outcome {
             status: OutcomeStatus::Completed,
             reason: None,

@@ -34,9 +34,10 @@ use crate::results::{
     DestinationCpu, Downtime, Guest, Latency, Outcome, Round, SourceCpu, Warning,
 };
 use crate::scenario::{ClockKind, Scenario};
+use crate::workload::StreamSpec;
 
 /// Version of this protocol; both sides must have the same.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// See [`HostSpec::silence_between_records`].
 const VIRTUAL_SILENCE: Duration = Duration::from_secs(600);
@@ -56,6 +57,8 @@ pub struct HostSpec {
     pub scenario: Scenario,
     /// 128 random bits in hexadecimal, which name the migration.
     pub migration_id: String,
+    /// Seed of the dirty-page stream in this block; memory content keeps the guest's own.
+    pub stream_seed: u64,
     /// Where in the dirty-page stream this block starts, nanoseconds.
     pub start_offset_ns: u64,
     /// Destination: the address to listen at, port 0 for any.
@@ -74,6 +77,14 @@ impl HostSpec {
             Backend::None
         } else {
             self.arm.backend()
+        }
+    }
+
+    /// The dirty-page stream of this block.
+    pub fn stream_spec(&self) -> StreamSpec {
+        StreamSpec {
+            seed: self.stream_seed,
+            ..self.scenario.stream_spec()
         }
     }
 
@@ -119,6 +130,9 @@ pub struct Capabilities {
     pub arm: Arm,
     /// Version of the library that the arm seals with.
     pub backend_version: String,
+    /// Tells whether another process runs on the same machine: [`machine::boot_mark`].
+    #[serde(default)] // as below
+    pub boot_mark: Option<String>,
     /// CPU features of the machine.
     pub cpu_features: Vec<String>,
     /// CPU features that the library engages in this process.
@@ -217,6 +231,8 @@ pub struct DestinationReport {
     pub write_latency_after_ns: Latency,
     /// Resident memory beyond guest memory at the end, bytes.
     pub resident_beyond_guest_bytes: u64,
+    /// CPU time of the whole process until this report, filling and hashing included, seconds.
+    pub process_cpu_s: f64,
 }
 
 /// What this process can do and engages, for `arm`; with `hide_aes` as a host that lacks what the
@@ -236,6 +252,7 @@ pub fn capabilities(arm: Arm, hide_aes: bool) -> Capabilities {
         migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
         arm,
         backend_version: crypto::implementation(backend).version(),
+        boot_mark: machine::boot_mark(),
         cpu_features: machine::cpu::features()
             .into_iter()
             .filter(|feature| !is_hidden(feature))

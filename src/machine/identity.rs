@@ -49,10 +49,13 @@ pub struct MachineInfo {
     /// What a destination on a machine of its own subtracted instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_thread_clock_read_ns: Option<f64>,
-    /// The command that started the destination on a machine of its own; none where both hosts
-    /// ran on this one.
+    /// The command that started the destination, as a rule on a machine of its own; none where the
+    /// coordinator started it itself, on this one.
     #[serde(default)]
     pub destination: Option<String>,
+    /// Whether that command, too, started it on this machine: under the same boot of one kernel.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub destination_on_this_machine: bool,
     /// The dirty tracker that the migrations used; empty before the first.
     #[serde(default)]
     pub tracker: String,
@@ -61,6 +64,11 @@ pub struct MachineInfo {
 }
 
 impl MachineInfo {
+    /// Whether both hosts ran on this machine, however the destination was started.
+    pub fn is_shared(&self) -> bool {
+        self.destination.is_none() || self.destination_on_this_machine
+    }
+
     /// What a read of the thread CPU clock costs where the destination runs, nanoseconds.
     pub fn destination_clock_read_ns(&self) -> f64 {
         self.destination_thread_clock_read_ns
@@ -86,6 +94,7 @@ pub fn describe() -> MachineInfo {
         hypervisor: cpu::is_virtual(),
         load_before,
         destination: None,
+        destination_on_this_machine: false,
         tracker: String::new(),
         steal_share: 0.0,
         other_cpu_share: 0.0,
@@ -95,6 +104,24 @@ pub fn describe() -> MachineInfo {
         destination_thread_clock_read_ns: None,
         versions: versions::of_data_path(),
     }
+}
+
+/// What tells whether two processes run under the same boot of one kernel, whatever their network
+/// and their names for it: a hash of the kernel's random boot id under a key of its own, so that it
+/// leads back to no machine. `None` where the kernel does not say. Virtual machines that share
+/// hardware have different ones.
+pub fn boot_mark() -> Option<String> {
+    let id = trimmed("/proc/sys/kernel/random/boot_id")?;
+    let mark = blake3::derive_key(
+        "migtax 2026 whether two hosts are one machine",
+        id.as_bytes(),
+    );
+    Some(
+        mark[..16]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+    )
 }
 
 /// Memory that guests leave to the rest of the machine, bytes.
@@ -205,6 +232,14 @@ mod tests {
         assert!(host.thread_clock_read_ns > 0.0);
         assert!(host.spin_spread >= 0.0 && host.spin_spread.is_finite());
         assert_eq!(same_machine(&host, &host.clone()), None);
+    }
+
+    #[test]
+    fn the_mark_of_a_boot_repeats_and_is_not_the_boot_id() {
+        let mark = boot_mark().unwrap();
+        assert_eq!(boot_mark().unwrap(), mark);
+        let id = trimmed("/proc/sys/kernel/random/boot_id").unwrap();
+        assert!(mark.len() == 32 && !id.replace('-', "").contains(&mark[..8]));
     }
 
     #[test]

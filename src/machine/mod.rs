@@ -8,5 +8,7 @@ mod monitor;
 mod noise;
 pub mod versions;
 
-pub use identity::{MachineInfo, RESERVE_BYTES, available_memory, describe, same_machine};
-pub use monitor::{Monitor, Observed};
+pub use identity::{
+    MachineInfo, RESERVE_BYTES, available_memory, boot_mark, describe, same_machine,
+};
+pub use monitor::{Monitor, Observed, children_cpu_s};

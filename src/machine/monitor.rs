@@ -8,6 +8,8 @@ use std::mem::MaybeUninit;
 pub struct Monitor {
     machine: CpuTimes,
     own_s: f64,
+    /// CPU seconds of this run that no process told of by the kernel as its own took.
+    elsewhere_s: f64,
 }
 
 /// What the machine did between a monitor's start and its finish.
@@ -15,7 +17,8 @@ pub struct Monitor {
 pub struct Observed {
     /// Share of CPU time stolen by the hypervisor, 0 to 1.
     pub steal_share: f64,
-    /// Share of CPU time that neither this process nor its ended children took, 0 to 1.
+    /// Share of CPU time that neither this process nor its ended children took, nor what
+    /// [`Monitor::leave_out`] was told of, 0 to 1.
     pub other_cpu_share: f64,
     /// One-minute load average now.
     pub load_after: f64,
@@ -35,7 +38,14 @@ impl Monitor {
         Monitor {
             machine: read_cpu_times(),
             own_s: own_cpu_s(),
+            elsewhere_s: 0.0,
         }
+    }
+
+    /// Counts CPU seconds of this machine as the run's own that none of its children took: those of
+    /// a host that another program started, as sshd does.
+    pub fn leave_out(&mut self, cpu_s: f64) {
+        self.elsewhere_s += cpu_s;
     }
 
     /// What happened since the start. Children count as own once they have been waited for.
@@ -43,7 +53,7 @@ impl Monitor {
         observed(
             self.machine,
             read_cpu_times(),
-            own_cpu_s() - self.own_s,
+            own_cpu_s() - self.own_s + self.elsewhere_s,
             rustix::param::clock_ticks_per_second() as f64,
             load_average(),
         )
@@ -101,19 +111,23 @@ fn parse_cpu_times(stat: &str) -> Option<CpuTimes> {
 
 /// CPU seconds of this process and of its ended children.
 fn own_cpu_s() -> f64 {
-    [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN]
-        .into_iter()
-        .map(|who| {
-            let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-            // SAFETY: the pointer is to a whole rusage, zeroed, which the call only fills in.
-            let usage = unsafe {
-                libc::getrusage(who, usage.as_mut_ptr());
-                usage.assume_init()
-            };
-            let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
-            seconds(usage.ru_utime) + seconds(usage.ru_stime)
-        })
-        .sum()
+    usage_s(libc::RUSAGE_SELF) + children_cpu_s()
+}
+
+/// CPU seconds of this process's children that have ended and been waited for, and of theirs.
+pub fn children_cpu_s() -> f64 {
+    usage_s(libc::RUSAGE_CHILDREN)
+}
+
+fn usage_s(who: libc::c_int) -> f64 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is to a whole rusage, zeroed, which the call only fills in.
+    let usage = unsafe {
+        libc::getrusage(who, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
 #[cfg(test)]
@@ -140,6 +154,15 @@ mod tests {
         assert!((got.steal_share - 0.05).abs() < 1e-12, "{got:?}");
         assert!((got.other_cpu_share - 0.1).abs() < 1e-12, "{got:?}");
         assert_eq!(parse_cpu_times("intr 5"), None);
+    }
+
+    #[test]
+    fn what_another_program_started_for_the_run_is_not_counted_as_others() {
+        let whole_s = |monitor: &Monitor| own_cpu_s() - monitor.own_s + monitor.elsewhere_s;
+        let mut monitor = Monitor::start();
+        monitor.leave_out(2.5);
+        monitor.leave_out(0.5);
+        assert!((3.0..3.0 + 60.0).contains(&whole_s(&monitor)));
     }
 
     #[test]

@@ -82,6 +82,9 @@ fn latency(latency: &Latency, percentile: fn(&Latency) -> u64) -> String {
 const LISTED: &[Column] = &[
     Recorded("arm", |m| m.arm.name().to_owned()),
     Recorded("block", |m| m.block.to_string()),
+    Recorded("stream_seed", |m| {
+        m.stream_seed.map_or(String::new(), |seed| seed.to_string())
+    }),
     Recorded("status", |m| {
         escape::csv(&m.outcome.status.to_string().replace(' ', "_"))
     }),

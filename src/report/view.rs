@@ -25,9 +25,9 @@ and the two sides may differ in more than their work.";
 
 /// What must be known to read CPU by side.
 pub fn sides_note(results: &Results) -> &'static str {
-    match results.host.destination {
-        None => LOOPBACK_NOTE,
-        Some(_) => APART_NOTE,
+    match results.host.is_shared() {
+        true => LOOPBACK_NOTE,
+        false => APART_NOTE,
     }
 }
 

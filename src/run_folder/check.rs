@@ -3,7 +3,7 @@
 //! A file that fails here was edited, damaged, or written by a build with a fault; no figure in
 //! it can be trusted, so nothing is read from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use crate::error::{Error, Result};
@@ -30,11 +30,19 @@ pub fn check(results: &Results) -> Result<()> {
         return Err(Error::Invalid("arms: at least one is needed".to_owned()));
     }
     let mut seen = BTreeSet::new();
+    let mut seeds = BTreeMap::new();
     for (index, migration) in results.migrations.iter().enumerate() {
         let checker = Checker { index, migration };
         let block = (migration.arm, migration.block);
         checker.hold(arms.contains(&migration.arm), "arm: not among arms[]")?;
         checker.hold(seen.insert(block), "block: a block holds each arm once")?;
+        let met = *seeds
+            .entry(migration.block)
+            .or_insert(migration.stream_seed);
+        checker.hold(
+            met == migration.stream_seed,
+            "stream_seed: not that of the block's other arms",
+        )?;
         checker.check(results)?;
     }
     check_comparisons(results)

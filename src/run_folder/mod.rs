@@ -149,6 +149,7 @@ mod tests {
         let run = results(&Simulation::default());
         let edits: &[(&str, Edit)] = &[
             ("payload_bytes", |r| r.migrations[3].payload_bytes += 4096),
+            ("stream_seed", |r| r.migrations[3].stream_seed = Some(99)),
             ("pages_sent", |r| r.migrations[3].pages_sent -= 1),
             ("zero_pages", |r| r.migrations[3].zero_pages += 1),
             ("rounds[].payload_bytes", |r| {

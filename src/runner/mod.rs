@@ -1,5 +1,6 @@
 //! The coordinator: policy, one-time keys, arms and repetitions in interleaved blocks.
 
+mod blocks;
 mod hosts;
 mod options;
 mod outcome;

@@ -22,7 +22,7 @@ impl Told {
     pub(super) fn migration(
         self,
         arm: Arm,
-        block: u32,
+        (block, stream_seed): (u32, u64),
         memory_bytes: u64,
         sealed: bool,
     ) -> Migration {
@@ -47,6 +47,7 @@ impl Told {
         let mut migration = Migration {
             arm,
             block,
+            stream_seed: Some(stream_seed),
             outcome: judge(source.outcome, &verified, self.failure, destination.failure),
             total_time_s: source.total_time_s,
             setup_time_s: self.starting_s + source.connect_s,

@@ -34,6 +34,8 @@ pub struct Task<'a> {
     pub sealed: bool,
     /// The block that it counts in.
     pub block: u32,
+    /// Seed of the block's dirty-page stream.
+    pub stream_seed: u64,
     /// Where in the dirty-page stream the block starts.
     pub start_offset_ns: u64,
     /// CPUs to keep the source and the destination to.
@@ -59,7 +61,19 @@ impl From<Error> for NotMade {
     }
 }
 
-/// Makes one migration: as it goes into the results; and the tracker that was used, if it is known.
+/// A migration that was made.
+#[derive(Debug)]
+pub struct Made {
+    /// As it goes into the results.
+    pub migration: Migration,
+    /// The tracker that was used, if it is known.
+    pub tracker: Option<String>,
+    /// CPU seconds of the destination's process, wherever it ran, that are not among those of this
+    /// process's ended children.
+    pub unseen_cpu_s: f64,
+}
+
+/// Makes one migration.
 ///
 /// # Errors
 /// If it was interrupted or hosts can't be started. Whatever else goes wrong is an outcome.
@@ -67,7 +81,7 @@ pub fn migrate(
     launcher: &Launcher,
     task: &Task<'_>,
     mailbox: &Mailbox<'_>,
-) -> Result<(Migration, Option<String>), NotMade> {
+) -> Result<Made, NotMade> {
     let began = Instant::now();
     let secret = if task.sealed {
         crypto::guard_stack();
@@ -84,6 +98,7 @@ pub fn migrate(
         sealed: task.sealed,
         scenario: task.scenario.clone(),
         migration_id: format!("{:032x}", u128::from_le_bytes(id)),
+        stream_seed: task.stream_seed,
         start_offset_ns: task.start_offset_ns,
         listen: task.route.listen.clone(),
         pin: pin.to_vec(),
@@ -117,8 +132,15 @@ pub fn migrate(
     exchange.run()?;
     let memory = task.scenario.guest.memory.0;
     let told = exchange.told;
-    let migration = told.migration(task.arm, task.block, memory, task.sealed);
-    Ok((migration, exchange.seen.tracker))
+    let of_process = told.destination.as_ref().map_or(0.0, |d| d.process_cpu_s);
+    let unseen_cpu_s = exchange.destination.unseen_cpu_s(of_process);
+    let block = (task.block, task.stream_seed);
+    let migration = told.migration(task.arm, block, memory, task.sealed);
+    Ok(Made {
+        migration,
+        tracker: exchange.seen.tracker,
+        unseen_cpu_s,
+    })
 }
 
 /// How far the exchange has come, beside what the hosts told of the migration.

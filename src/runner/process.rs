@@ -12,6 +12,7 @@ use crate::crypto::MigrationSecret;
 use crate::error::{Error, Result};
 use crate::host::control::next_line;
 use crate::host::{Capabilities, Event, HostSpec, PROTOCOL};
+use crate::machine;
 
 /// Which role a host plays; its name is also an argument of `migtax host`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::AsRefStr)]
@@ -182,6 +183,7 @@ impl Launcher {
             child,
             stdin,
             remote: self.remote && role == Role::Destination,
+            cpu_s: 0.0,
         };
         let inbox = inbox.clone();
         std::thread::spawn(move || {
@@ -227,6 +229,8 @@ pub struct HostProcess {
     child: Child,
     stdin: Option<ChildStdin>,
     remote: bool,
+    /// CPU seconds of the child that was started, and of what it waited for, once it has ended.
+    cpu_s: f64,
 }
 
 impl HostProcess {
@@ -248,9 +252,29 @@ impl HostProcess {
         }
     }
 
+    /// Waits for the child in some way. The kernel tells the CPU time of all ended children together,
+    /// and nothing else waits for one meanwhile.
+    fn reap<T>(&mut self, wait: impl FnOnce(&mut Child) -> T) -> T {
+        let before = machine::children_cpu_s();
+        let waited = wait(&mut self.child);
+        self.cpu_s += machine::children_cpu_s() - before;
+        waited
+    }
+
+    /// Of the CPU seconds that the host, which has ended, says its process took: those that the
+    /// kernel does not count among this process's children. All of them where another program than
+    /// the child runs it (as sshd does for ssh), none where it is the child or the child's own.
+    pub fn unseen_cpu_s(&self, told_s: f64) -> f64 {
+        // What it takes to end comes on top of what a host tells.
+        match self.cpu_s >= told_s {
+            true => 0.0,
+            false => told_s,
+        }
+    }
+
     /// Its output has ended, so it is ending: waits for it, and says how it ended, in words.
     pub fn epitaph(&mut self) -> String {
-        match self.child.wait() {
+        match self.reap(Child::wait) {
             Ok(status) => format!("the {} host process ended: {status}", self.role),
             Err(error) => format!("the {} host process is lost: {error}", self.role),
         }
@@ -258,7 +282,7 @@ impl HostProcess {
 
     /// How it ended, in words, if it has.
     pub fn ended_by_itself(&mut self) -> Option<String> {
-        let ended = matches!(self.child.try_wait(), Ok(Some(_)));
+        let ended = matches!(self.reap(Child::try_wait), Ok(Some(_)));
         ended.then(|| self.epitaph())
     }
 
@@ -269,7 +293,7 @@ impl HostProcess {
         self.stdin = None;
         let deadline = Instant::now() + limit;
         while self.remote {
-            match self.child.try_wait() {
+            match self.reap(Child::try_wait) {
                 // ssh's own code for a connection that failed, and a signal, say nothing about
                 // the host.
                 Ok(Some(status)) => return !matches!(status.code(), None | Some(255)),
@@ -287,7 +311,7 @@ impl HostProcess {
     pub fn end(&mut self) {
         // Killed first: a host that saw its input end would say so on standard error.
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.reap(Child::wait);
         self.stdin = None;
     }
 }
@@ -304,6 +328,29 @@ mod tests {
     use std::io::Read;
 
     use super::*;
+
+    #[test]
+    fn cpu_that_is_no_childs_is_told_apart_from_a_childs() {
+        let burn = "x=0; while [ $x -lt 20000 ]; do x=$((x+1)); done";
+        let host = |script: &str| {
+            let mut host = HostProcess {
+                role: Role::Destination,
+                child: Command::new("sh").args(["-c", script]).spawn().unwrap(),
+                stdin: None,
+                remote: true,
+                cpu_s: 0.0,
+            };
+            host.epitaph();
+            host
+        };
+        // The child itself, and one that the child waits for.
+        for script in [burn.to_owned(), format!("sh -c '{burn}'; true")] {
+            let own = host(&script);
+            assert!(own.cpu_s > 0.0);
+            assert_eq!(own.unseen_cpu_s(own.cpu_s * 0.9), 0.0);
+        }
+        assert_eq!(host("true").unseen_cpu_s(100.0), 100.0);
+    }
 
     #[test]
     fn what_is_no_event_fails_the_migration_and_does_not_end_the_host() {

@@ -17,6 +17,15 @@ pub fn check(scenario: &Scenario, options: &Options) -> Result<()> {
     check_link(scenario)
 }
 
+/// Refuses a scenario that this machine is too small for with both hosts on it, as turns out once
+/// the hosts have said where they are.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn check_both(scenario: &Scenario) -> Result<()> {
+    check_memory(scenario, 2)
+}
+
 fn check_memory(scenario: &Scenario, guests: u64) -> Result<()> {
     let memory = scenario.guest.memory.0.saturating_mul(guests);
     let need = memory.saturating_add(machine::RESERVE_BYTES);

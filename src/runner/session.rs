@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::{Rng, SeedableRng};
-
 use crate::arm::Arm;
 use crate::error::{Error, Result};
 use crate::figures::{self, Metric};
@@ -14,17 +11,15 @@ use crate::machine::{self, Monitor};
 use crate::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
 use crate::results::{ArmInfo, PolicyDecision, Results, SCHEMA_VERSION, Warning};
 use crate::run_folder;
+use crate::runner::blocks::{Block, schedule};
 use crate::runner::hosts::Hosts;
 use crate::runner::options::{Observer, Options};
 use crate::runner::pair::{self, NotMade, Task};
 use crate::runner::policy::{self, Rules};
 use crate::runner::process::{Launcher, Mailbox};
-use crate::scenario::{ClockKind, Scenario};
+use crate::runner::room;
+use crate::scenario::Scenario;
 use crate::stats;
-
-/// Each block starts somewhere in the first seconds of the stream, so that a run does not always
-/// meet the same burst. In nanoseconds.
-const LATEST_START_NS: u64 = 4_000_000_000;
 
 /// A scenario being run.
 pub struct Session<'a> {
@@ -35,20 +30,13 @@ pub struct Session<'a> {
     results: Results,
     /// The arms that run, and whether they are sealed.
     runnable: Vec<(Arm, bool)>,
-    /// Blocks to make: their numbers, which fix order and start offset, and what they are counted
-    /// as; warm-up is not counted.
-    schedule: Vec<(u32, Option<u32>)>,
+    /// Blocks to make.
+    schedule: Vec<Block>,
     /// How many of them are made.
     made: usize,
     /// Warnings that don't follow from the results themselves.
     extra: Vec<Warning>,
     monitor: Monitor,
-}
-
-/// Where block `number` (warm-up included) starts in the stream, nanoseconds.
-fn start_offset_ns(seed: u64, number: u32) -> u64 {
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ u64::from(number).rotate_left(32));
-    random.next_u64() % LATEST_START_NS
 }
 
 impl<'a> Session<'a> {
@@ -91,7 +79,9 @@ impl<'a> Session<'a> {
             extra.extend(differing(arm, &source, &destination));
             versions.extend(source.versions);
             if results.host.destination.is_some() {
-                // That of another machine: measured there, once for all arms.
+                let same = source.boot_mark.is_some() && source.boot_mark == destination.boot_mark;
+                results.host.destination_on_this_machine = same;
+                // As a rule that of another machine: measured there, once for all arms.
                 let cost = &mut results.host.destination_thread_clock_read_ns;
                 cost.get_or_insert(destination.thread_clock_read_ns);
             }
@@ -105,6 +95,9 @@ impl<'a> Session<'a> {
                 reason,
                 policy_decision: decision,
             });
+        }
+        if results.host.destination_on_this_machine {
+            room::check_both(scenario)?;
         }
         results.host.versions = versions;
         let runnable = results.arms.iter().filter_map(runs).collect();
@@ -184,31 +177,31 @@ impl<'a> Session<'a> {
         observer: &mut dyn Observer,
     ) -> Result<(), NotMade> {
         let seed = self.scenario.guest.seed;
-        let (number, block) = self.schedule[index];
-        let offset_number = match self.scenario.measure.clock {
-            ClockKind::Live => number,
-            // Counts are exact: a second block shows that they are, not how another start differs.
-            ClockKind::Virtual => 0,
-        };
-        for (arm, sealed) in stats::shuffled(&self.runnable, seed, number) {
+        let planned = self.schedule[index];
+        let block = planned.counted;
+        for (arm, sealed) in stats::shuffled(&self.runnable, seed, planned.number) {
             observer.begins(arm, block);
             let task = Task {
                 scenario: self.scenario,
                 arm,
                 sealed,
                 block: block.unwrap_or(0),
-                start_offset_ns: start_offset_ns(seed, offset_number),
+                stream_seed: planned.stream_seed(self.scenario),
+                start_offset_ns: planned.start_offset_ns(self.scenario),
                 pin: (&self.options.pin_source, &self.options.pin_destination),
                 route: &self.options.route,
                 machine: &self.results.host,
             };
-            let (migration, tracker) = pair::migrate(self.launcher, &task, mailbox)?;
-            observer.made(&migration);
+            let made = pair::migrate(self.launcher, &task, mailbox)?;
+            if self.results.host.destination_on_this_machine {
+                self.monitor.leave_out(made.unseen_cpu_s);
+            }
+            observer.made(&made.migration);
             if block.is_some() {
-                if let Some(tracker) = tracker {
+                if let Some(tracker) = made.tracker {
                     self.results.host.tracker = tracker;
                 }
-                self.results.migrations.push(migration);
+                self.results.migrations.push(made.migration);
                 self.save()?;
             }
         }
@@ -272,14 +265,6 @@ fn whole_blocks(results: &Results, arms: usize) -> u32 {
     made.values().filter(|made| **made == arms).count() as u32
 }
 
-/// Warm-up, then `count` blocks that are counted from `first` on.
-fn schedule(scenario: &Scenario, first: u32, count: u32) -> Vec<(u32, Option<u32>)> {
-    let warmup = scenario.measure.warmup;
-    let uncounted = (0..warmup).map(|number| (number, None));
-    let counted = (first..first + count).map(|block| (warmup + block, Some(block)));
-    uncounted.chain(counted).collect()
-}
-
 /// What must not be overlooked in results that were made to look slow.
 fn injected_slowdown() -> Option<Warning> {
     let share = injected_seal_slowdown()?;
@@ -317,22 +302,5 @@ fn runs(arm: &ArmInfo) -> Option<(Arm, bool)> {
         PolicyDecision::Baseline | PolicyDecision::FallbackPlain => Some((arm.name, false)),
         PolicyDecision::Encrypted => Some((arm.name, true)),
         PolicyDecision::Refused | PolicyDecision::Disabled | PolicyDecision::Unsupported => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blocks_start_at_different_places_that_follow_the_seed() {
-        let offsets: Vec<u64> = (0..100).map(|number| start_offset_ns(7, number)).collect();
-        assert_eq!(offsets[3], start_offset_ns(7, 3));
-        assert_ne!(offsets[3], start_offset_ns(8, 3));
-        assert!(offsets.iter().all(|offset| *offset < LATEST_START_NS));
-        let mut sorted = offsets.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        assert_eq!(sorted.len(), offsets.len());
     }
 }

@@ -75,7 +75,7 @@ impl<'a> VirtualTimeline<'a> {
     /// # Panics
     /// If the link is unlimited, which a checked scenario refuses.
     pub fn new(spec: &HostSpec, guest: &'a TrackedGuest) -> Result<Self> {
-        let mut stream = MergedStream::new(&spec.scenario.stream_spec())?;
+        let mut stream = MergedStream::new(&spec.stream_spec())?;
         stream.skip_to(spec.start_offset_ns);
         Ok(VirtualTimeline {
             guest,
@@ -179,7 +179,7 @@ impl LiveTimeline {
     pub fn start(spec: &HostSpec, guest: &TrackedGuest) -> Result<Self> {
         let scenario = &spec.scenario;
         let streams = (0..scenario.guest.vcpus)
-            .map(|vcpu| WriteStream::new(&scenario.stream_spec(), vcpu))
+            .map(|vcpu| WriteStream::new(&spec.stream_spec(), vcpu))
             .collect::<Result<Vec<_>>>()?;
         let mut vcpus = Vcpus::spawn(
             guest.memory.clone(),

@@ -33,7 +33,7 @@ pub fn writes_verified(
     content::fill(&again, &scenario.guest.content, scenario.guest.seed);
     let mut batch: Vec<PageWrite> = Vec::with_capacity(BATCH);
     for (vcpu, count) in (0..).zip(executed) {
-        let mut stream = WriteStream::new(&scenario.stream_spec(), vcpu)?;
+        let mut stream = WriteStream::new(&spec.stream_spec(), vcpu)?;
         stream.skip_to(spec.start_offset_ns);
         let mut left = *count;
         while left > 0 {

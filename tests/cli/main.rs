@@ -1,6 +1,7 @@
 //! The command line from outside: whole migrations, bad input, lists.
 
 mod bad_input;
+mod blocks;
 mod clock;
 mod command;
 mod interrupted;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use migtax::results::OutcomeStatus;
+use migtax::results::{OutcomeStatus, Results};
 
 use crate::runs::{arms, names, run_elsewhere, scenario};
 
@@ -55,8 +55,32 @@ fn a_guest_moves_into_another_network_namespace() {
         return;
     };
     assert_eq!(ended.status.code(), Some(0), "{}", ended.said);
-    for migration in &ended.results.unwrap().migrations {
+    let results = ended.results.unwrap();
+    for migration in &results.migrations {
         assert_eq!(migration.outcome.status, OutcomeStatus::Completed);
         assert!(migration.verified.equal);
     }
+    assert_on_this_machine(&results);
+}
+
+/// One kernel under one boot is one machine, whatever lies between its network namespaces: the note
+/// on CPU by side must be that of loopback.
+fn assert_on_this_machine(results: &Results) {
+    assert!(results.host.destination.is_some() && results.host.destination_on_this_machine);
+    let summary = migtax::report::markdown::summary(results);
+    assert!(
+        summary.contains("With both hosts on one machine")
+            && !summary.contains("on a machine of its own"),
+        "{summary}"
+    );
+}
+
+/// As sshd does for ssh: what runs the destination is no child of the coordinator's.
+#[test]
+fn a_destination_that_another_program_started_here_is_on_this_machine() {
+    let binary = env!("CARGO_BIN_EXE_migtax");
+    let command = format!("sh -c 'exec 3<&0; \"$0\" \"$@\" <&3 &' {binary}");
+    let ended = run_elsewhere(&scenario("5s"), "plain,copy", &command, "127.0.0.1");
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.said);
+    assert_on_this_machine(&ended.results.unwrap());
 }

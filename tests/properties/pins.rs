@@ -60,6 +60,7 @@ fn spec(change: impl Fn(&mut HostSpec)) -> HostSpec {
         sealed: false,
         scenario: scenario::load(None).unwrap(),
         migration_id: "5eed".to_owned(),
+        stream_seed: 1,
         start_offset_ns: 0,
         listen: "127.0.0.1:0".to_owned(),
         pin: Vec::new(),

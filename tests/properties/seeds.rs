@@ -142,6 +142,7 @@ fn spec() -> Vec<Vec<u8>> {
             sealed,
             scenario,
             migration_id: "00112233445566778899aabbccddeeff".to_owned(),
+            stream_seed: 1,
             start_offset_ns: 1_500_000,
             listen: "127.0.0.1:0".to_owned(),
             pin: vec![0, 1],

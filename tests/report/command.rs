@@ -241,3 +241,37 @@ fn one_value_that_differs_is_a_sweep() {
         "what keeps run 3 apart"
     );
 }
+
+/// The points of the embedded scenario that exists for this, and models asked for by parameters of
+/// their own.
+#[test]
+fn burstiness_is_a_sweep_whatever_the_model() {
+    let runs = |text: &str| -> Vec<Results> {
+        let points = migtax::scenario::parse("t", text).unwrap();
+        let simulated = |mut point: Scenario| {
+            point.guest.memory = base().guest.memory;
+            support::run_of(point, 6)
+        };
+        points.into_iter().map(simulated).collect()
+    };
+    let embedded = migtax::scenario::EMBEDDED;
+    let (_, burstiness) = embedded.iter().find(|(n, _)| *n == "burstiness").unwrap();
+    let drawn = page(&runs(burstiness));
+    assert!(drawn.contains("Tax against burstiness"));
+    assert!(drawn.contains("index of dispersion of the writes in windows of 100 ms"));
+    for value in ["1", "10", "100"] {
+        let ticked = drawn.lines().any(|line| line.trim() == value);
+        assert!(ticked, "a tick at {value}");
+    }
+    for model in [
+        "\"b-model\", b = [0.5, 0.6, 0.7]",
+        "\"mmpp\", duty = [0.2, 0.5, 1.0], period = \"100ms\"",
+        "\"pareto-on-off\", duty = [0.2, 0.5, 1.0], period = \"100ms\"",
+    ] {
+        let drawn = page(&runs(&format!(
+            "name = \"t\"\n[workload]\narrival = {{ model = {model} }}"
+        )));
+        assert!(drawn.contains("Tax against burstiness"), "{model}");
+        assert!(drawn.contains("peak over mean arrival rate"), "{model}");
+    }
+}

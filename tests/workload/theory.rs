@@ -305,3 +305,14 @@ fn large_granularity_fills_blocks() {
     }
     assert!(all.iter().all(|w| w.1 < 4096));
 }
+
+/// A b-model's fullest slot of a span holds its share exactly, but for whole writes.
+#[test]
+fn the_peak_of_a_cascade_is_that_of_its_fullest_slot() {
+    let arrival = "{ model = \"b-model\", b = 0.7, slot = \"10ms\", levels = 6 }";
+    let spec = stream(arrival, UNIFORM, 1);
+    let asked = ArrivalLaw::of(&spec).unwrap().peak_to_mean();
+    assert_near(asked, 1.4f64.powi(6), 1e-12, "theory");
+    let measured = measured(&spec, &["10ms"], "6400ms").windows[0].peak_to_mean;
+    assert_near(measured, asked, 0.03, "measured");
+}

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use crate::machine::{MachineInfo, same_machine};
 use crate::present::text;
 use crate::report::page::context::scalar;
 use crate::results::{self, Results};
-use crate::scenario::{self, ClockKind};
+use crate::scenario::{self, ClockKind, Scenario};
+use crate::units::PAGE_SIZE;
+use crate::workload::{Arrival, ArrivalLaw, theory};
 
 /// One of the runs put side by side.
 #[derive(Debug, Clone)]
@@ -172,8 +172,12 @@ pub struct Sweep<'r, 'a> {
 /// A condition's path and its value in a run.
 type Swept = (&'static str, fn(&Results) -> Option<f64>);
 
+/// The windows that burstiness is put on one axis in, nanoseconds: those that scenarios ask for it in
+/// unless they say otherwise.
+const BURSTINESS_WINDOW_NS: u64 = 100_000_000;
+
 /// What can be swept.
-const SWEPT: [Swept; 4] = [
+const SWEPT: [Swept; 5] = [
     ("migration.record", |r| {
         Some(r.scenario.migration.record.0 as f64)
     }),
@@ -181,22 +185,39 @@ const SWEPT: [Swept; 4] = [
         Some(f64::from(r.scenario.migration.streams))
     }),
     ("workload.rate", |r| Some(r.scenario.workload.rate.0 as f64)),
-    ("workload.arrival", |r| {
-        peak_to_mean(&serde_json::to_value(&r.scenario.workload.arrival).ok()?)
-    }),
+    ("workload.arrival.burstiness", |r| burstiness(&r.scenario)),
+    ("workload.arrival", |r| peak_to_mean(&r.scenario)),
 ];
 
-/// An arrival's peak over its mean rate: 1 without phases, 1/duty when switched on and off. Other
-/// models have no such value here.
-fn peak_to_mean(arrival: &Value) -> Option<f64> {
-    match arrival.get("model")?.as_str()? {
-        "constant" | "poisson" => Some(1.0),
-        "on-off" => {
-            let duty = arrival.get("duty")?.as_f64()?;
-            (duty > 0.0).then(|| 1.0 / duty)
-        }
-        _ => None,
-    }
+/// Index of dispersion of the writes in windows of 100 ms, by theory, of an arrival that was asked
+/// for by its burstiness, and of Poisson writes, which have 1.
+fn burstiness(scenario: &Scenario) -> Option<f64> {
+    let asked = match scenario.workload.arrival {
+        Arrival::Poisson {} => true,
+        Arrival::OnOff { burstiness, .. }
+        | Arrival::Mmpp { burstiness, .. }
+        | Arrival::ParetoOnOff { burstiness, .. }
+        | Arrival::BModel { burstiness, .. } => burstiness.is_some(),
+        Arrival::Constant {} | Arrival::Trace { .. } => false,
+    };
+    let stream = asked.then(|| scenario.stream_spec())?;
+    let law = ArrivalLaw::of(&stream).ok()?;
+    let per_second = stream.rate.0 as f64 / PAGE_SIZE as f64;
+    theory::idc(&law, per_second, BURSTINESS_WINDOW_NS).filter(|index| index.is_finite())
+}
+
+/// Peak over mean rate of an arrival that was asked for by its own parameters; a trace has none here.
+fn peak_to_mean(scenario: &Scenario) -> Option<f64> {
+    let own = match scenario.workload.arrival {
+        Arrival::Constant {} | Arrival::Poisson {} => true,
+        Arrival::OnOff { burstiness, .. }
+        | Arrival::Mmpp { burstiness, .. }
+        | Arrival::ParetoOnOff { burstiness, .. }
+        | Arrival::BModel { burstiness, .. } => burstiness.is_none(),
+        Arrival::Trace { .. } => false,
+    };
+    let stream = own.then(|| scenario.stream_spec())?;
+    Some(ArrivalLaw::of(&stream).ok()?.peak_to_mean())
 }
 
 /// Every sweep among the runs.
@@ -219,7 +240,7 @@ pub fn sweeps<'r, 'a>(runs: &'r [RunView<'a>]) -> Vec<Sweep<'r, 'a>> {
             };
             let belongs = |other: &RunView<'_>| {
                 run.same_machine(other)
-                    && run.differing(other).iter().all(|differs| differs == path)
+                    && (run.differing(other).iter()).all(|differs| differs == model(path))
             };
             match groups.iter_mut().find(|group| belongs(group[0].1)) {
                 Some(group) => group.push((at, run)),
@@ -231,7 +252,7 @@ pub fn sweeps<'r, 'a>(runs: &'r [RunView<'a>]) -> Vec<Sweep<'r, 'a>> {
             if group.first().map(|run| run.0) == group.last().map(|run| run.0) {
                 continue;
             }
-            let others = varying.iter().filter(|other| model(other) != path);
+            let others = varying.iter().filter(|other| model(other) != model(path));
             let conditions = &group[0].1.conditions;
             let fixed = others.filter_map(|other| conditions.get_key_value(*other));
             sweeps.push(Sweep {

@@ -141,6 +141,12 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
         "migration.record" => ("record size", "record, KiB", 1024.0, true),
         "migration.streams" => ("streams", "streams", 1.0, true),
         "workload.rate" => ("dirty rate", "dirty rate, MiB/s", 1024.0 * 1024.0, false),
+        "workload.arrival.burstiness" => (
+            "burstiness",
+            "index of dispersion of the writes in windows of 100 ms",
+            1.0,
+            false,
+        ),
         _ => ("burstiness", "peak over mean arrival rate", 1.0, false),
     };
     let runs: Vec<(f64, &RunView<'_>)> = sweep

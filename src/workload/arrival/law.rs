@@ -81,7 +81,11 @@ impl Alternating {
 }
 
 impl ArrivalLaw {
-    /// Peak rate over mean rate, where the model has a bound.
+    /// Peak rate over mean rate, where the model has a bound: of two alternating rates the high one
+    /// over the mean, `(1 - low (1 - duty)) / duty`, so 1 / duty where the low one is 0; of the b-model
+    /// the fullest of its smallest intervals, which has `b^levels` of a span's writes in `2^-levels` of
+    /// its time: `(2 b)^levels` (Wang et al., ICDE 2002). 1 where the rate is constant, and for a trace,
+    /// which has no rate but its own.
     pub fn peak_to_mean(&self) -> f64 {
         match self {
             ArrivalLaw::Alternating(a) => a.levels[0].max(a.levels[1]),
