@@ -3,6 +3,7 @@
 mod bad_input;
 mod clock;
 mod command;
+mod hostile;
 mod interrupted;
 mod lists;
 mod migration;
