@@ -100,20 +100,16 @@ fn a_report_on_a_prepared_folder_writes_nowhere_else() {
     }
 }
 
-/// Figures that no clock gives: a time of which 1 GiB a time is more than a number can hold.
+/// A CPU time of which 1 GiB costs less than a number can hold made the ticks of a chart collect
+/// without end.
 #[test]
 fn hostile_figures_end_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = results(&Simulation::default());
     run.comparisons.clear();
     for migration in &mut run.migrations {
-        migration.total_time_s = f64::from_bits(1);
-        migration.downtime = Default::default();
         migration.cpu = Default::default();
         migration.cpu.source.total_s = f64::from_bits(1);
-        for round in &mut migration.rounds {
-            (round.started_s, round.duration_s) = (0.0, 0.0);
-        }
     }
     run_folder::write(&run, folder.path()).unwrap();
     for verb in [&["report"][..], &["gate", "--baseline"]] {
@@ -122,6 +118,6 @@ fn hostile_figures_end_in_one_line() {
         if verb[0] == "gate" {
             command.arg("--candidate").arg(folder.path());
         }
-        refused(&command.output().unwrap(), "total_time_s");
+        refused(&command.output().unwrap(), "cpu.source.total_s");
     }
 }
