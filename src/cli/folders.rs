@@ -67,6 +67,8 @@ pub fn interrupted(run: &Path, overrides: &Overrides) -> Result<(Vec<Job>, PathB
     for file in files_of(run, file)? {
         let earlier = run_folder::read(&file)?;
         let mut scenario = earlier.scenario.clone();
+        // As a scenario file is: what was read about is run now.
+        scenario.check()?;
         if is_open_ended {
             scenario.measure.repetitions = MOST_AUTO_BLOCKS;
         }
@@ -98,7 +100,8 @@ fn files_of(run: &Path, file: PathBuf) -> Result<Vec<PathBuf>> {
     for entry in fs::read_dir(run).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let file = run_folder::file_of(&entry.path());
-        if entry.path().is_dir() && file.exists() {
+        // A link could lead to a folder that is not this run's, and results are written there.
+        if entry.file_type().map_err(failed)?.is_dir() && file.exists() {
             files.push(file);
         }
     }

@@ -8,7 +8,7 @@ use std::fmt::Display;
 
 use crate::error::{Error, Result};
 use crate::figures::{self, Metric};
-use crate::results::{Migration, OutcomeStatus, Results, Round, RoundKind};
+use crate::results::{Latency, Migration, OutcomeStatus, Results, Round, RoundKind};
 use crate::scenario::ClockKind;
 use crate::stats;
 use crate::units::PAGE_SIZE;
@@ -16,12 +16,31 @@ use crate::units::PAGE_SIZE;
 /// Slack of sums over measured times: clocks are read at slightly different moments.
 const RELATIVE_SLACK: f64 = 0.01;
 const ABSOLUTE_SLACK_S: f64 = 1e-6;
+/// No time in a run is longer: a year, seconds.
+const LONGEST_S: f64 = 366.0 * 86_400.0;
+/// Nothing that took time took less: what the clocks tell apart, seconds.
+const SHORTEST_S: f64 = 1e-9;
+/// No count is larger, so that counts can be added up: what every reader of JSON holds exactly.
+const MOST: u64 = 1 << 53;
+/// No block has a higher number: a hundred times the most repetitions, since a run that was
+/// interrupted goes on with new numbers.
+pub const LAST_BLOCK: u32 = 1_000_000;
+/// A read of a clock takes no longer, nanoseconds: hosts of a resumed run subtract it.
+const LONGEST_CLOCK_READ_NS: f64 = 1e6;
 
 /// Checks results as they stand in a file.
 ///
 /// # Errors
 /// [`Error::Invalid`] naming the first field that doesn't fit, its value and what it must be.
 pub fn check(results: &Results) -> Result<()> {
+    results
+        .scenario
+        .check_values()
+        .map_err(|error| match error {
+            Error::Invalid(text) => Error::Invalid(format!("scenario.{text}")),
+            other => other,
+        })?;
+    check_host(results)?;
     let arms: BTreeSet<_> = results.arms.iter().map(|a| a.name).collect();
     if arms.len() != results.arms.len() {
         return Err(Error::Invalid("arms: an arm stands there twice".to_owned()));
@@ -46,6 +65,34 @@ pub fn check(results: &Results) -> Result<()> {
         checker.check(results)?;
     }
     check_comparisons(results)
+}
+
+/// What is recorded of the machine are shares, rates and costs of this world.
+fn check_host(results: &Results) -> Result<()> {
+    let host = &results.host;
+    let read = LONGEST_CLOCK_READ_NS;
+    let destination = host.destination_thread_clock_read_ns;
+    for (field, value, most) in [
+        ("load_before", host.load_before, 1e6),
+        ("steal_share", host.steal_share, 1e6),
+        ("other_cpu_share", host.other_cpu_share, 1e6),
+        ("spin_spread", host.spin_spread, 1e6),
+        ("frequency_mhz", host.frequency_mhz.unwrap_or(0.0), 1e6),
+        ("thread_clock_read_ns", host.thread_clock_read_ns, read),
+        (
+            "destination_thread_clock_read_ns",
+            destination.unwrap_or(0.0),
+            read,
+        ),
+    ] {
+        Error::unless(
+            (0.0..=most).contains(&value),
+            format_args!("host.{field}"),
+            value,
+            format_args!("0 to {most}"),
+        )?;
+    }
+    Ok(())
 }
 
 /// The checks of one migration, the one at `index`.
@@ -84,7 +131,14 @@ impl Checker<'_> {
     }
 
     fn check(&self, results: &Results) -> Result<()> {
+        self.require(
+            self.migration.block <= LAST_BLOCK,
+            "block",
+            self.migration.block,
+            format_args!("0 to {LAST_BLOCK}"),
+        )?;
         self.numbers()?;
+        self.magnitudes()?;
         let outcome = &self.migration.outcome;
         if outcome.status == OutcomeStatus::Completed {
             self.completed(results)?;
@@ -98,7 +152,69 @@ impl Checker<'_> {
         }
     }
 
-    /// Every measured number is finite and not below 0.
+    /// Every count can be added up, and every latency is a time and stands at a percentile.
+    fn magnitudes(&self) -> Result<()> {
+        let m = self.migration;
+        let named = [
+            ("pages_sent", m.pages_sent),
+            ("zero_pages", m.zero_pages),
+            ("memory_bytes", m.memory_bytes),
+            ("payload_bytes", m.payload_bytes),
+            ("bytes_on_wire", m.bytes_on_wire),
+            ("records", m.records),
+            ("source_resident_bytes", m.source_resident_bytes),
+            ("destination_resident_bytes", m.destination_resident_bytes),
+            ("guest.writes", m.guest.writes),
+        ];
+        let of_round = |round: &Round| {
+            [
+                ("rounds[].pages_sent", round.pages_sent),
+                ("rounds[].zero_pages", round.zero_pages),
+                ("rounds[].payload_bytes", round.payload_bytes),
+                ("rounds[].bytes_on_wire", round.bytes_on_wire),
+                ("rounds[].pages_dirtied", round.pages_dirtied),
+            ]
+        };
+        let guest = &m.guest;
+        for (field, value) in named.into_iter().chain(m.rounds.iter().flat_map(of_round)) {
+            self.require(value <= MOST, field, value, format_args!("0 to {MOST}"))?;
+        }
+        for (field, latency) in [
+            ("guest.write_latency_ns", &guest.write_latency_ns),
+            (
+                "guest.write_latency_before_ns",
+                &guest.write_latency_before_ns,
+            ),
+            (
+                "guest.write_latency_after_ns",
+                &guest.write_latency_after_ns,
+            ),
+        ] {
+            self.latency(field, latency)?;
+        }
+        Ok(())
+    }
+
+    fn latency(&self, field: &str, latency: &Latency) -> Result<()> {
+        let longest = (LONGEST_S * 1e9) as u64;
+        let l = latency;
+        self.require(l.count <= MOST, field, l.count, format_args!("0 to {MOST}"))?;
+        let curve = l.curve.iter().map(|(_, value)| *value);
+        for value in [l.p50, l.p90, l.p99, l.p999, l.max]
+            .into_iter()
+            .chain(curve)
+        {
+            let allowed = format_args!("at most {longest}, a year");
+            self.require(value <= longest, field, value, allowed)?;
+        }
+        for (percentile, _) in &l.curve {
+            let fine = (0.0..=100.0).contains(percentile);
+            self.require(fine, field, percentile, "a percentile, 0 to 100")?;
+        }
+        Ok(())
+    }
+
+    /// Every measured number is finite and not below 0, every time of them at most a year.
     fn numbers(&self) -> Result<()> {
         let m = self.migration;
         let (s, d) = (&m.cpu.source, &m.cpu.destination);
@@ -122,15 +238,27 @@ impl Checker<'_> {
             ("cpu.destination.apply_s", d.apply_s),
             ("cpu.destination.other_s", d.other_s),
             ("guest.achieved_rate", m.guest.achieved_rate),
+            ("guest.asked_rate", m.guest.asked_rate),
             ("guest.schedule_kept", m.guest.schedule_kept),
         ];
-        let rounds = m
-            .rounds
-            .iter()
-            .map(|r| ("rounds[].duration_s", r.duration_s));
+        let rounds = m.rounds.iter().flat_map(|r| {
+            [
+                ("rounds[].started_s", r.started_s),
+                ("rounds[].duration_s", r.duration_s),
+            ]
+        });
         for (field, value) in named.into_iter().chain(rounds) {
             let fine = value.is_finite() && value >= 0.0;
             self.require(fine, field, value, "at least 0")?;
+            let fine = !field.ends_with("_s") || value <= LONGEST_S;
+            self.require(fine, field, value, "at most a year")?;
+            // Parts may be what rounding left of a difference; wholes are read from clocks, and
+            // figures are taken per them.
+            let is_whole = ["total_s", "total_time_s", "duration_s"]
+                .iter()
+                .any(|end| field.ends_with(end));
+            let fine = !is_whole || value == 0.0 || value >= SHORTEST_S;
+            self.require(fine, field, value, "0 or at least a nanosecond")?;
         }
         Ok(())
     }
@@ -184,7 +312,19 @@ impl Checker<'_> {
             counts.fold(0, u64::saturating_add)
         };
         let page = PAGE_SIZE as u64;
+        let memory_pages = m.memory_bytes / page;
         for round in &m.rounds {
+            // A round sends a page once.
+            for (field, pages) in [
+                (
+                    "rounds[].pages_sent + zero_pages",
+                    round.pages_sent + round.zero_pages,
+                ),
+                ("rounds[].pages_dirtied", round.pages_dirtied),
+            ] {
+                let allowed = format_args!("at most the guest's pages, {memory_pages}");
+                self.require(pages <= memory_pages, field, pages, allowed)?;
+            }
             self.equal(
                 "rounds[].payload_bytes",
                 round.payload_bytes,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use check::check;
+pub use check::{LAST_BLOCK, check};
 
 use crate::error::{Error, Result};
 use crate::files::{self, write_atomically};
@@ -205,6 +205,78 @@ mod tests {
             assert!(text.contains(expected), "{expected}: {text}");
             assert_eq!(text.lines().count(), 1, "{text}");
         }
+    }
+
+    /// What a stranger could put there so that a reader works without end, or an arithmetic fails.
+    #[test]
+    fn figures_of_another_world_are_refused() {
+        let run = results(&Simulation::default());
+        let edits: &[(&str, Edit)] = &[
+            ("scenario.measure.repetitions = 4294967295", |r| {
+                r.scenario.measure.repetitions = u32::MAX;
+            }),
+            ("scenario.guest.vcpus = 65", |r| r.scenario.guest.vcpus = 65),
+            ("scenario.migration.streams = 0", |r| {
+                r.scenario.migration.streams = 0;
+            }),
+            ("block = 4294967295: 0 to 1000000", |r| {
+                for migration in r.migrations.iter_mut().filter(|m| m.block == 4) {
+                    migration.block = u32::MAX;
+                }
+            }),
+            ("total_time_s", |r| {
+                let m = &mut r.migrations[3];
+                m.total_time_s = f64::from_bits(1);
+                m.downtime = Default::default();
+                m.rounds.iter_mut().for_each(|round| round.duration_s = 0.0);
+            }),
+            ("a year", |r| r.migrations[3].total_time_s = 1e300),
+            ("a year", |r| r.migrations[3].setup_time_s = 4e7),
+            ("rounds[].started_s", |r| {
+                r.migrations[3].rounds[0].started_s = -1.0;
+            }),
+            ("records", |r| r.migrations[3].records = u64::MAX),
+            ("bytes_on_wire", |r| {
+                r.migrations[3].bytes_on_wire = u64::MAX;
+            }),
+            ("the guest's pages", |r| {
+                r.migrations[3].rounds[0].pages_dirtied = 1 << 50;
+            }),
+            ("asked_rate", |r| r.migrations[3].guest.asked_rate = -1.0),
+            ("write_latency_ns", |r| {
+                r.migrations[3].guest.write_latency_ns.max = u64::MAX;
+            }),
+            ("a percentile", |r| {
+                let curve = &mut r.migrations[3].guest.write_latency_after_ns.curve;
+                curve.push((1e300, 5));
+            }),
+            ("host.thread_clock_read_ns", |r| {
+                r.host.thread_clock_read_ns = 1e18;
+            }),
+            ("host.steal_share", |r| r.host.steal_share = -1.0),
+        ];
+        for (expected, edit) in edits {
+            let mut edited = run.clone();
+            edit(&mut edited);
+            let json = serde_json::to_vec(&edited).unwrap();
+            let error = parse(&json).expect_err(expected);
+            assert!(matches!(error, Error::Invalid(_)), "{expected}: {error:?}");
+            let text = error.to_string();
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
+
+    /// The trace of a scenario that was run elsewhere need not be here, and one that a stranger names
+    /// is not opened.
+    #[test]
+    fn a_trace_is_not_looked_for() {
+        let mut run = results(&Simulation::default());
+        run.scenario.workload.placement = crate::workload::Placement::Trace {
+            file: "/nowhere/at all".to_owned(),
+            scale_pages: true,
+        };
+        parse(&serde_json::to_vec(&run).unwrap()).unwrap();
+        assert!(run.scenario.check().is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::host::Capabilities;
 use crate::machine::{self, Monitor};
 use crate::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
 use crate::results::{ArmInfo, PolicyDecision, Results, SCHEMA_VERSION, Warning};
-use crate::run_folder;
+use crate::run_folder::{self, LAST_BLOCK};
 use crate::runner::blocks::{Block, schedule};
 use crate::runner::hosts::Hosts;
 use crate::runner::options::{Observer, Options};
@@ -120,7 +120,8 @@ impl<'a> Session<'a> {
     /// has all its blocks stays as it is.
     ///
     /// # Errors
-    /// If the run was made on another machine, or policy now decides differently.
+    /// If the run was made on another machine, policy now decides differently, or block numbers
+    /// are used up.
     pub fn resume(mut self, earlier: Results) -> Result<Session<'a>> {
         if let Some(difference) = machine::same_machine(&earlier.host, &self.results.host) {
             return Err(Error::Incomparable(format!(
@@ -140,7 +141,13 @@ impl<'a> Session<'a> {
             return Ok(self);
         }
         let blocks = earlier.migrations.iter().map(|made| made.block);
-        let first = blocks.max().map_or(0, |last| last + 1);
+        let first = blocks.max().map_or(0, |last| last.saturating_add(1));
+        Error::unless(
+            first.saturating_add(missing - 1) <= LAST_BLOCK,
+            "--resume: the next block",
+            first,
+            format_args!("no block has a number above {LAST_BLOCK}"),
+        )?;
         self.schedule = schedule(self.scenario, first, missing);
         self.results.started_at = earlier.started_at;
         self.results.command = earlier.command;

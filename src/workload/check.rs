@@ -1,7 +1,7 @@
 //! What the parameters of a stream may be.
 
 use super::arrival::law::ArrivalLaw;
-use super::spec::{Part, Placement, StreamSpec};
+use super::spec::{Arrival, Part, Placement, StreamSpec};
 use super::trace::Trace;
 use crate::error::{Error, Result};
 use crate::units::{PAGE_SIZE, Size};
@@ -32,6 +32,22 @@ impl StreamSpec {
     /// # Errors
     /// [`Error::Invalid`] for the first such value, and for a trace that can't be used.
     pub fn check(&self) -> Result<()> {
+        self.check_values()?;
+        if let Arrival::Trace { .. } = self.arrival {
+            check_rate(self)?;
+        }
+        match &self.placement {
+            Placement::Trace { file, scale_pages } => check_trace(self, file, *scale_pages),
+            _ => Ok(()),
+        }
+    }
+
+    /// [`StreamSpec::check`] without opening a trace: for a stream that is only read about, whose file
+    /// may not be there, or be anything if a stranger has named it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the first value that can't be.
+    pub fn check_values(&self) -> Result<()> {
         let memory = self.memory;
         let whole = memory.0 > 0 && memory.0.is_multiple_of(PAGE_SIZE as u64);
         Error::unless(
@@ -48,8 +64,10 @@ impl StreamSpec {
             self.granularity,
             GRANULARITY,
         )?;
-        check_rate(self)?;
-        check_placement(self)
+        if !matches!(self.arrival, Arrival::Trace { .. }) {
+            check_rate(self)?;
+        }
+        check_placement(&self.placement)
     }
 }
 
@@ -69,10 +87,11 @@ fn check_rate(spec: &StreamSpec) -> Result<()> {
     )
 }
 
-fn check_placement(spec: &StreamSpec) -> Result<()> {
+fn check_placement(placement: &Placement) -> Result<()> {
     const FIELD: &str = "workload.placement";
-    match &spec.placement {
-        Placement::Trace { file, scale_pages } => check_trace(spec, file, *scale_pages),
+    match placement {
+        // Without its file nothing more can be said.
+        Placement::Trace { .. } => Ok(()),
         Placement::Mixture { parts } => check_parts(parts, FIELD),
         other => check_plain(other, FIELD),
     }

@@ -11,7 +11,7 @@ use migtax::arm::Arm;
 use migtax::results::{OutcomeStatus, Results};
 
 /// A run that goes on.
-fn start(path: &str, arms: &str, out: &Path, stdout: Stdio) -> Child {
+pub fn start(path: &str, arms: &str, out: &Path, stdout: Stdio) -> Child {
     migtax()
         .args(["run", path, "--arms", arms, "--out"])
         .arg(out)
@@ -21,7 +21,7 @@ fn start(path: &str, arms: &str, out: &Path, stdout: Stdio) -> Child {
 }
 
 /// Waits until so many migrations are saved, then interrupts the run.
-fn interrupt_after(
+pub fn interrupt_after(
     child: &mut Child,
     signal: i32,
     wanted: usize,
@@ -38,7 +38,7 @@ fn interrupt_after(
 }
 
 /// Migrations that a run's folder holds so far.
-fn saved(run: &Path) -> usize {
+pub fn saved(run: &Path) -> usize {
     migtax::run_folder::read(run).map_or(0, |results| results.migrations.len())
 }
 

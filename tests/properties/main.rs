@@ -6,6 +6,7 @@
 mod criterion;
 mod exact;
 mod gate_policy;
+mod hostile;
 mod lackey;
 mod mutate;
 mod pins;
@@ -115,6 +116,7 @@ mod of {
         scenario: 3_000,
         results: 2_000,
         gate_policy: 4_000,
+        hostile: 300,
         exact: 4_000,
         criterion: 4_000,
     }

@@ -15,7 +15,7 @@ use migtax::host::{Capabilities, Command, Event, HostSpec, PROTOCOL, capabilitie
 use migtax::memory::PageRun;
 use migtax::results::OutcomeStatus;
 use migtax::scenario::{self, Scenario};
-use migtax::units::{PAGE_SIZE, Span};
+use migtax::units::{Bandwidth, PAGE_SIZE, Span};
 use migtax::wire::{Head, Preamble, Prefix, RecordKind, Totals};
 use migtax::workload::trace::TraceWriter;
 
@@ -25,7 +25,7 @@ use crate::stream;
 type Maker = fn() -> Vec<Vec<u8>>;
 
 /// The targets that have seeds, and what makes them.
-const MAKERS: [(&str, Maker); 10] = [
+const MAKERS: [(&str, Maker); 11] = [
     ("record", record),
     ("stream", streams),
     ("spec", spec),
@@ -33,6 +33,7 @@ const MAKERS: [(&str, Maker); 10] = [
     ("lackey", lackey),
     ("scenario", scenarios),
     ("results", results),
+    ("hostile", hostile),
     ("gate_policy", gate_policy),
     ("exact", exact),
     ("criterion", criterion),
@@ -266,6 +267,7 @@ fn results() -> Vec<Vec<u8>> {
     failed.comparisons.clear();
     let mut virtual_clock = run(1, &[Arm::COPY, Arm::AWS_LC]);
     virtual_clock.scenario.measure.clock = scenario::ClockKind::Virtual;
+    virtual_clock.scenario.migration.link = Bandwidth::BitsPerSecond(10_000_000_000);
     virtual_clock.scenario.measure.window = Span(Duration::ZERO);
     [
         run(1, &[Arm::PLAIN, Arm::AWS_LC]),
@@ -277,6 +279,18 @@ fn results() -> Vec<Vec<u8>> {
     .iter()
     .map(|run| serde_json::to_vec(run).unwrap())
     .collect()
+}
+
+/// Each run as it is, then with edits: a figure, a name, a field everywhere, times scaled, lists
+/// longer and shorter, other outcomes, more blocks.
+fn hostile() -> Vec<Vec<u8>> {
+    let mut inputs: Vec<Vec<u8>> = (0..4).map(|which| vec![which]).collect();
+    for what in 0..9 {
+        let edit = |place: u8, with: u8| [what, 0, place, with];
+        inputs.push([&[0xf0 | what % 4][..], &edit(7, 3)].concat());
+        inputs.push([&[what % 4][..], &edit(0, 2), &edit(40, 6)].concat());
+    }
+    inputs
 }
 
 fn gate_policy() -> Vec<Vec<u8>> {

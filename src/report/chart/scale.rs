@@ -11,6 +11,14 @@ pub enum Spread {
     LogFromZero,
 }
 
+/// No axis goes beyond it, in either direction: what is drawn is far smaller, and what is read from a
+/// file may be anything.
+const LARGEST: f64 = 1e30;
+/// No axis is shorter, nor does a logarithmic one begin lower.
+const SMALLEST: f64 = 1e-30;
+/// No axis has more ticks, however many are wanted.
+const MOST_TICKS: usize = 100;
+
 /// An axis from `low` at place `from` to `high` at place `to`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
@@ -24,18 +32,25 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// An axis of `spread`. An empty or reversed range is widened, so that a place always exists.
+    /// An axis of `spread`. An empty or reversed range is widened, and one that no figure of this
+    /// world needs is cut, so that a place always exists.
     pub fn new(spread: Spread, low: f64, high: f64, (from, to): (f64, f64)) -> Self {
         // What stands for a low end that is none, and the high end above a low one.
-        let (valid, least) = match spread {
-            Spread::Log => (low > 0.0, 1e-9),
-            Spread::Linear | Spread::LogFromZero => (true, 0.0),
+        let (lowest, least) = match spread {
+            Spread::Log => (SMALLEST, 1e-9),
+            Spread::Linear => (-LARGEST, 0.0),
+            Spread::LogFromZero => (0.0, 0.0),
         };
-        let low = if valid && low.is_finite() { low } else { least };
+        let low = match spread {
+            _ if !low.is_finite() => least,
+            Spread::Log if low <= 0.0 => least,
+            _ => low.clamp(lowest, LARGEST / 10.0),
+        };
+        let wide = |high: f64| high - low >= SMALLEST.max(low.abs() * 1e-9);
         let high = match spread {
-            _ if high > low && high.is_finite() => high,
+            _ if high.is_finite() && wide(high.min(LARGEST)) => high.min(LARGEST),
             Spread::Log => low * 10.0,
-            Spread::Linear | Spread::LogFromZero => low + 1.0,
+            Spread::Linear | Spread::LogFromZero => low + low.abs().max(1.0),
         };
         Scale {
             spread,
@@ -48,12 +63,7 @@ impl Scale {
 
     /// A linear axis from zero to a little over `high`.
     pub fn from_zero(high: f64, places: (f64, f64)) -> Self {
-        let high = if high > 0.0 && high.is_finite() {
-            high * 1.04
-        } else {
-            1.0
-        };
-        Scale::new(Spread::Linear, 0.0, high, places)
+        Scale::new(Spread::Linear, 0.0, high * 1.04, places)
     }
 
     fn spread_out(&self, value: f64) -> f64 {
@@ -66,7 +76,8 @@ impl Scale {
 
     /// The place of a value; values beyond an end are put at that end.
     pub fn at(&self, value: f64) -> f64 {
-        let value = value.clamp(self.low, self.high);
+        // NaN is at neither end, and at the low one it does no harm.
+        let value = value.max(self.low).min(self.high);
         let share = (self.spread_out(value) - self.spread_out(self.low))
             / (self.spread_out(self.high) - self.spread_out(self.low));
         self.from + share * (self.to - self.from)
@@ -105,9 +116,13 @@ fn step(span: f64, wanted: usize) -> f64 {
 
 fn linear_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
     let step = step(high - low, wanted);
-    let first = (low / step).ceil() as i64;
-    let last = (high / step * (1.0 + 1e-12)).floor() as i64;
-    (first..=last).map(|i| i as f64 * step).collect()
+    let first = (low / step).ceil();
+    let last = (high / step * (1.0 + 1e-12)).floor();
+    (0..MOST_TICKS)
+        .map(|i| first + i as f64)
+        .take_while(|tick| *tick <= last)
+        .map(|tick| tick * step)
+        .collect()
 }
 
 fn log_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
@@ -174,16 +189,29 @@ mod tests {
     }
 
     #[test]
-    fn places_are_finite_whatever_the_range() {
+    fn places_are_finite_and_ticks_few_whatever_the_range() {
         for (low, high) in [
             (0.0, 0.0),
             (f64::NAN, 1.0),
             (5.0, 1.0),
             (0.0, f64::INFINITY),
+            (0.0, f64::from_bits(1)),
+            (f64::from_bits(1), f64::MIN_POSITIVE),
+            (f64::MAX / 2.0, f64::MAX),
+            (f64::MIN, f64::MAX),
+            (-1.0, 1.0),
+            (1e300, 1e300),
+            (1.0, 1.0 + f64::EPSILON),
+            (1e-300, 1e300),
         ] {
             for spread in [Spread::Linear, Spread::Log, Spread::LogFromZero] {
                 let scale = Scale::new(spread, low, high, (10.0, 90.0));
-                for value in [0.0, 0.5, 1e12] {
+                for wanted in [0, 1, 5] {
+                    let ticks = scale.ticks(wanted);
+                    assert!(ticks.len() <= MOST_TICKS, "{spread:?} {low} {high}");
+                    assert!(ticks.iter().all(|tick| tick.is_finite()), "{ticks:?}");
+                }
+                for value in [0.0, 0.5, 1e12, f64::NAN, f64::MAX, f64::MIN] {
                     let place = scale.at(value);
                     assert!(
                         (10.0..=90.0).contains(&place),
