@@ -4,6 +4,10 @@
 //! one place, the module `figures`. Units are in the field names: `_s` seconds, `_ns` nanoseconds,
 //! `_bytes` bytes. A format version stands in `schema_version` from the first day.
 
+mod comparison;
+
+pub use comparison::{Bound, Comparison};
+
 use serde::{Deserialize, Serialize};
 
 use crate::arm::Arm;
@@ -226,6 +230,10 @@ pub struct Round {
     pub bytes_on_wire: u64,
     /// Pages found dirty at its end. 0 for the last round.
     pub pages_dirtied: u64,
+    /// How long the guest's pause would have been, had it begun at the round's end, by the estimate
+    /// that pre-copy was decided on. None after the last round, and in files of older builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_downtime_s: Option<f64>,
 }
 
 /// CPU time of a migration.
@@ -325,27 +333,6 @@ pub struct Latency {
     pub max: u64,
     /// Points of the percentile curve: (percentile 0-100, value), for the percentile plot.
     pub curve: Vec<(f64, u64)>,
-}
-
-/// One arm's metric relative to another arm's in the same blocks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    /// The arm that is compared.
-    pub arm: Arm,
-    /// The baseline that it is compared with.
-    pub against: Arm,
-    /// Of what: the name of a metric.
-    pub metric: String,
-    /// Median of the paired ratios.
-    pub ratio: f64,
-    /// Lower end of the interval.
-    pub ci_low: f64,
-    /// Upper end of the interval.
-    pub ci_high: f64,
-    /// The interval's level, as achieved, 0 to 1.
-    pub level: f64,
-    /// Blocks in which both arms completed.
-    pub blocks: u32,
 }
 
 /// Something that weakens a result.

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::table::{ROWS, Row};
-use crate::results::Migration;
+use super::table::{ROWS, Row, Unfinished};
+use crate::results::{Migration, OutcomeStatus};
+use crate::scenario::ClockKind;
+use crate::stats::Known;
 
 /// A figure of one migration that is shown, compared or gated: a row's number. Ordered as tables
 /// show them.
@@ -44,6 +46,32 @@ impl Metric {
     /// Those by which arms are compared.
     pub fn compared() -> impl Iterator<Item = Metric> {
         Metric::all().filter(|metric| metric.row().compared)
+    }
+
+    /// Whether it means anything under a clock: times do only under the live one.
+    pub fn means_something_under(self, clock: ClockKind) -> bool {
+        clock == ClockKind::Live || !self.row().needs_live_clock
+    }
+
+    /// What is known of it in one migration, in the row's unit: a figure, or for one that did not
+    /// converge perhaps a bound. `None` where nothing is: of one that failed or fell back, or
+    /// that has no value.
+    pub fn known(self, migration: &Migration) -> Option<Known> {
+        let at_least = |bound: fn(&Migration) -> Option<f64>| {
+            let low = bound(migration).filter(|v| v.is_finite() && *v > 0.0)?;
+            Some(Known {
+                low,
+                high: f64::INFINITY,
+            })
+        };
+        match (migration.outcome.status, self.row().unfinished) {
+            (OutcomeStatus::Completed, _) | (OutcomeStatus::NotConverged, Unfinished::Counts) => {
+                self.value(migration).map(Known::exactly)
+            }
+            (OutcomeStatus::NotConverged, Unfinished::AtLeast(bound)) => at_least(bound),
+            (OutcomeStatus::NotConverged, Unfinished::Estimated(bound)) => at_least(bound),
+            (OutcomeStatus::Failed | OutcomeStatus::FellBack, _) => None,
+        }
     }
 
     /// Those that the gate may be asked about, which are also exported.

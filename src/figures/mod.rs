@@ -19,10 +19,11 @@ mod warnings;
 
 pub use metric::Metric;
 pub use pairs::{
-    comparison, comparisons, completed, paired_log_ratios, paired_ratios, widest_half_width,
+    Middle, Pair, Pairs, added, comparison, comparisons, completed, paired_ratios, pairs,
+    widest_half_width,
 };
 pub use rates::per_gib;
-pub use rounds::{WireTraffic, wire_traffic};
+pub use rounds::{WireTraffic, least_expected_downtime, wire_traffic};
 pub use sample::{median, median_interval};
-pub use table::{Definition, Direction, Format, Over, Row};
+pub use table::{Definition, Direction, Format, Over, Row, Unfinished};
 pub use warnings::{HOSTS_DIFFER, INJECTED_SLOWDOWN, THIN_BLOCKS, warnings};

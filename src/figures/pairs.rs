@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::metric::Metric;
+use super::table::Unfinished;
 use crate::arm::Arm;
-use crate::results::{Comparison, Migration, OutcomeStatus, Results};
-use crate::stats;
+use crate::results::{Bound, Comparison, Migration, OutcomeStatus, Results};
+use crate::stats::{self, Interval, Known};
 
 /// The completed migrations of an arm by block. A block that an arm did not complete is absent.
 pub fn completed(arm: Arm, migrations: &[Migration]) -> BTreeMap<u32, &Migration> {
@@ -16,77 +17,209 @@ pub fn completed(arm: Arm, migrations: &[Migration]) -> BTreeMap<u32, &Migration
         .collect()
 }
 
-/// `ln(arm / against)` of a metric in every block in which both completed and have a value.
-pub fn paired_log_ratios(
+/// What one block says of an arm beside another.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair {
+    /// `ln(arm / against)`.
+    log_ratio: Known,
+    /// Arm less the other, in the metric's unit.
+    difference: Known,
+    /// Whether one of the two did not converge.
+    not_converged: bool,
+}
+
+/// What a comparison comes to, its interval apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Middle {
+    /// Median of the ratios, or its bound.
+    pub ratio: f64,
+    /// Median of the differences, or its bound.
+    pub added: f64,
+    /// Whether these are bounds.
+    pub bound: Option<Bound>,
+}
+
+/// An arm's metric beside another arm's, block by block.
+#[derive(Debug)]
+pub struct Pairs {
+    metric: Metric,
+    blocks: BTreeMap<u32, Pair>,
+}
+
+/// Every block in which both arms have a figure of a metric or a bound of it. Whatever failed,
+/// fell back or did not run has neither, so its block is left out.
+pub fn pairs<'a>(
     arm: Arm,
     against: Arm,
     metric: Metric,
-    migrations: &[Migration],
-) -> BTreeMap<u32, f64> {
-    let baseline = completed(against, migrations);
-    completed(arm, migrations)
-        .into_iter()
-        .filter_map(|(block, migration)| {
-            let other = metric.value(baseline.get(&block)?)?;
-            Some((block, stats::log_ratio(metric.value(migration)?, other)?))
-        })
-        .collect()
+    migrations: impl Iterator<Item = &'a Migration> + Clone,
+) -> Pairs {
+    let of = |arm: Arm| migrations.clone().filter(move |m| m.arm == arm);
+    let others: BTreeMap<u32, &Migration> = of(against).map(|m| (m.block, m)).collect();
+    let pair = |m: &'a Migration| {
+        let other = others.get(&m.block)?;
+        let (ours, theirs) = (metric.known(m)?, metric.known(other)?);
+        let stalled = |m: &Migration| m.outcome.status == OutcomeStatus::NotConverged;
+        let pair = Pair {
+            log_ratio: Known {
+                low: libm::log(ours.low / theirs.high),
+                high: libm::log(ours.high / theirs.low),
+            },
+            difference: Known {
+                low: ours.low - theirs.high,
+                high: ours.high - theirs.low,
+            },
+            not_converged: stalled(m) || stalled(other),
+        };
+        Some((m.block, pair))
+    };
+    Pairs {
+        metric,
+        blocks: of(arm).filter_map(pair).collect(),
+    }
 }
 
-/// The taxes of `arms`, in table order, of times first: the median of the paired ratios of each metric with its
-/// interval, over the blocks in which both arms completed. A pair with no such block, or a
-/// metric without values, is left out.
-pub fn comparisons(arms: &[Arm], migrations: &[Migration]) -> Vec<Comparison> {
-    let (mut metrics, others): (Vec<Metric>, Vec<Metric>) =
-        Metric::compared().partition(|metric| metric.row().unit == "s");
+impl Pairs {
+    /// Blocks that have a figure or a bound.
+    pub fn blocks(&self) -> u32 {
+        u32::try_from(self.blocks.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Those in which one of the two did not converge.
+    pub fn not_converged(&self) -> u32 {
+        let stalled = self.blocks.values().filter(|pair| pair.not_converged);
+        u32::try_from(stalled.count()).unwrap_or(u32::MAX)
+    }
+
+    /// What is known of the ratio in each block.
+    pub fn ratios(&self) -> BTreeMap<u32, Known> {
+        let ratio = |pair: &Pair| Known {
+            low: libm::exp(pair.log_ratio.low),
+            high: libm::exp(pair.log_ratio.high),
+        };
+        let blocks = self.blocks.iter();
+        blocks.map(|(block, pair)| (*block, ratio(pair))).collect()
+    }
+
+    fn log_ratios(&self) -> Vec<Known> {
+        self.blocks.values().map(|pair| pair.log_ratio).collect()
+    }
+
+    fn differences(&self) -> Vec<Known> {
+        self.blocks.values().map(|pair| pair.difference).collect()
+    }
+
+    /// The medians, or their bounds. `None` of no block, where nothing bounds the median, and where
+    /// only estimates do.
+    pub fn middle(&self) -> Option<Middle> {
+        let ratio = stats::known_median(&self.log_ratios())?;
+        let added = stats::known_median(&self.differences())?;
+        let (ratio, added, bound) = if ratio.low == ratio.high && added.low == added.high {
+            (ratio.low, added.low, None)
+        } else if let Unfinished::Estimated(_) = self.metric.row().unfinished {
+            return None;
+        } else if ratio.low.is_finite() {
+            (ratio.low, added.low, Some(Bound::Lower))
+        } else if ratio.high.is_finite() {
+            (ratio.high, added.high, Some(Bound::Upper))
+        } else {
+            return None;
+        };
+        Some(Middle {
+            ratio: libm::exp(ratio),
+            added,
+            bound,
+        })
+    }
+
+    fn comparison(&self, arm: Arm, against: Arm) -> Option<Comparison> {
+        let middle = self.middle()?;
+        let ratio = stats::bounded_median(&self.log_ratios())?;
+        let added = stats::bounded_median(&self.differences())?.interval;
+        let finite = |end: f64| Some(end).filter(|end| end.is_finite());
+        Some(Comparison {
+            arm,
+            against,
+            metric: self.metric.name().to_owned(),
+            ratio: middle.ratio,
+            ci_low: libm::exp(ratio.interval.low),
+            ci_high: libm::exp(ratio.interval.high),
+            added: finite(middle.added),
+            added_low: finite(added.low),
+            added_high: finite(added.high),
+            level: ratio.level,
+            blocks: self.blocks(),
+            not_converged: self.not_converged(),
+            bound: middle.bound,
+        })
+    }
+}
+
+/// The taxes of a run's arms, in table order, of times first: of each metric that means something under
+/// the run's clock, the median of the paired ratios and of the paired differences with their
+/// intervals. A time of a migration that did not converge counts as longer than what was
+/// measured of it (right-censored), so that an arm is not judged by the blocks that it
+/// completed; where that leaves only a bound of the median, `bound` says so. A pair of which
+/// nothing is known is left out.
+pub fn comparisons(results: &Results) -> Vec<Comparison> {
+    let clock = results.scenario.measure.clock;
+    let (mut metrics, others): (Vec<Metric>, Vec<Metric>) = Metric::compared()
+        .filter(|metric| metric.means_something_under(clock))
+        .partition(|metric| metric.row().unit == "s");
     metrics.extend(others);
+    let arms: Vec<Arm> = results.arms.iter().map(|info| info.name).collect();
     let mut found = Vec::new();
-    for &arm in arms {
+    for &arm in &arms {
         for against in arm.baselines().filter(|b| arms.contains(b)) {
-            for &metric in &metrics {
-                let ratios = paired_log_ratios(arm, against, metric, migrations);
-                let logs: Vec<f64> = ratios.into_values().collect();
-                let Some(interval) = stats::median_interval(&logs) else {
-                    continue;
-                };
-                found.push(Comparison {
-                    arm,
-                    against,
-                    metric: metric.name().to_owned(),
-                    ratio: libm::exp(interval.median),
-                    ci_low: libm::exp(interval.low),
-                    ci_high: libm::exp(interval.high),
-                    level: interval.level,
-                    blocks: u32::try_from(logs.len()).unwrap_or(u32::MAX),
-                });
-            }
+            let of = |metric: &Metric| {
+                pairs(arm, against, *metric, results.migrations.iter()).comparison(arm, against)
+            };
+            found.extend(metrics.iter().filter_map(of));
         }
     }
     found
 }
 
-/// An arm's ratio to another arm in every block where both completed, by block.
-pub fn paired_ratios(results: &Results, arm: Arm, against: Arm, of: Metric) -> BTreeMap<u32, f64> {
-    paired_log_ratios(arm, against, of, &results.migrations)
-        .into_iter()
-        .map(|(block, log)| (block, log.exp()))
-        .collect()
+/// What is known of an arm's ratio to another arm in every block, by block.
+pub fn paired_ratios(
+    results: &Results,
+    arm: Arm,
+    against: Arm,
+    of: Metric,
+) -> BTreeMap<u32, Known> {
+    pairs(arm, against, of, results.migrations.iter()).ratios()
 }
 
-/// What a run recorded of an arm's metric against another arm's; `None` unless all of it is finite.
+/// What a run recorded of an arm's metric against another arm's; `None` unless its figures are numbers,
+/// or if the metric means nothing under the run's clock.
 pub fn comparison(
     results: &Results,
     arm: Arm,
     against: Arm,
     metric: Metric,
 ) -> Option<&Comparison> {
+    if !metric.means_something_under(results.scenario.measure.clock) {
+        return None;
+    }
     results.comparisons.iter().find(|c| {
         c.arm == arm
             && c.against == against
             && c.metric == metric.name()
-            && [c.ratio, c.ci_low, c.ci_high, c.level]
-                .iter()
-                .all(|v| v.is_finite())
+            && [c.ratio, c.ci_low, c.level].iter().all(|v| v.is_finite())
+            && !c.ci_high.is_nan()
+    })
+}
+
+/// What an arm adds to its baseline, in the metric's unit, beside the ratio: the median of the paired
+/// differences (with `bound` its bound) and its interval, whose ends are infinite where
+/// nothing bounds them. `None` of a run of an older build, which recorded ratios alone.
+pub fn added(comparison: &Comparison) -> Option<Interval> {
+    Some(Interval {
+        median: comparison.added?,
+        low: comparison.added_low.unwrap_or(f64::NEG_INFINITY),
+        high: comparison.added_high.unwrap_or(f64::INFINITY),
+        level: comparison.level,
+        n: comparison.blocks as usize,
     })
 }
 
@@ -107,89 +240,4 @@ pub fn widest_half_width(comparisons: &[Comparison], metric: Metric) -> Option<f
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gate::simulate::{Simulation, results};
-
-    #[test]
-    fn every_arm_is_compared_with_plain_and_encrypted_ones_with_copy() {
-        let run = results(&Simulation::default());
-        let pairs: std::collections::BTreeSet<_> =
-            run.comparisons.iter().map(|c| (c.arm, c.against)).collect();
-        assert_eq!(pairs.len(), 1 + 5 * 2);
-        assert!(pairs.contains(&(Arm::AWS_LC, Arm::COPY)));
-        assert!(!pairs.contains(&(Arm::COPY, Arm::COPY)));
-        for c in &run.comparisons {
-            assert!(c.ci_low <= c.ratio && c.ratio <= c.ci_high, "{c:?}");
-            assert_eq!(c.blocks, 5);
-            assert!((c.level - 0.9375).abs() < 1e-12);
-        }
-    }
-
-    #[test]
-    fn only_blocks_that_both_completed_count() {
-        let mut run = results(&Simulation::default());
-        for m in &mut run.migrations {
-            if m.arm == Arm::AWS_LC && m.block < 2 {
-                m.outcome.status = OutcomeStatus::NotConverged;
-            }
-            if m.arm == Arm::AWS_LC_SOFT {
-                m.outcome.status = OutcomeStatus::FellBack;
-            }
-            if m.arm == Arm::COPY && m.block == 4 {
-                m.outcome.status = OutcomeStatus::Failed;
-            }
-        }
-        let got = comparisons(&Arm::all().collect::<Vec<_>>(), &run.migrations);
-        let blocks = |arm, against| {
-            got.iter()
-                .find(|c| c.arm == arm && c.against == against)
-                .map(|c| c.blocks)
-        };
-        assert_eq!(blocks(Arm::AWS_LC, Arm::PLAIN), Some(3));
-        assert_eq!(blocks(Arm::AWS_LC, Arm::COPY), Some(2));
-        assert_eq!(blocks(Arm::AWS_LC_SOFT, Arm::PLAIN), None);
-    }
-
-    #[test]
-    fn the_widest_interval_is_watched_once_all_reach_their_level() {
-        let five = results(&Simulation::default());
-        assert_eq!(
-            widest_half_width(&five.comparisons, Metric::TOTAL_TIME),
-            None
-        );
-        assert_eq!(widest_half_width(&[], Metric::TOTAL_TIME), None);
-        let ten = results(&Simulation {
-            blocks: 10,
-            ..Simulation::default()
-        });
-        let widest = widest_half_width(&ten.comparisons, Metric::TOTAL_TIME).unwrap();
-        for c in &ten.comparisons {
-            if c.against == Arm::PLAIN && c.metric == Metric::TOTAL_TIME.name() {
-                let width = stats::StopRule::half_width_of(c.ratio, c.ci_low, c.ci_high);
-                assert!(width <= widest);
-            }
-        }
-        assert!(widest > 0.0 && widest < 2.0, "{widest}");
-    }
-
-    #[test]
-    fn the_ratio_is_the_median_of_the_paired_ratios() {
-        let mut run = results(&Simulation::default());
-        for m in &mut run.migrations {
-            m.total_time_s = match m.arm {
-                Arm::PLAIN => [1.0, 2.0, 4.0, 8.0, 16.0][m.block as usize],
-                Arm::AWS_LC => [1.2, 2.2, 5.2, 8.8, 24.0][m.block as usize],
-                _ => m.total_time_s,
-            };
-        }
-        let got = comparisons(&[Arm::PLAIN, Arm::AWS_LC], &run.migrations);
-        let total = got
-            .iter()
-            .find(|c| c.metric == Metric::TOTAL_TIME.name())
-            .unwrap();
-        assert!((total.ratio - 1.2).abs() < 1e-12, "{total:?}");
-        assert!((total.ci_low - 1.1).abs() < 1e-12, "{total:?}");
-        assert!((total.ci_high - 1.5).abs() < 1e-12, "{total:?}");
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::rates::{cores_per_10_gbit, per_gib, pre_copy_rounds, throughput, wire_overhead};
+use super::rounds::least_expected_downtime;
 use crate::arm::Arm;
 use crate::results::Migration;
 use crate::units::GIB;
@@ -36,6 +37,19 @@ pub enum Format {
     ThreeFigures,
     /// As it is: a count, or a median of counts.
     Count,
+}
+
+/// What is known of a metric in a migration that did not converge. What it would have been, had the
+/// migration gone on until it did, is not less than a bound.
+#[derive(Debug, Clone, Copy)]
+pub enum Unfinished {
+    /// A figure like any other: it does not take completion.
+    Counts,
+    /// No figure, but a bound of one that was measured.
+    AtLeast(fn(&Migration) -> Option<f64>),
+    /// No figure, but an estimate that it would at best have come to. That puts the migration above
+    /// others, but is no bound to be shown as a result.
+    Estimated(fn(&Migration) -> Option<f64>),
 }
 
 /// What a metric is divided by before two stored runs are compared: a figure of another arm in the
@@ -77,8 +91,11 @@ pub struct Row {
     pub direction: Direction,
     /// Whether arms are compared by it: in `comparisons[]` and in every table of taxes.
     pub compared: bool,
-    /// Whether it is a figure only of a migration that completed.
-    pub of_completed: bool,
+    /// What of it a migration has that did not converge.
+    pub unfinished: Unfinished,
+    /// Whether it holds time, so that it means something under the live clock only: under the
+    /// virtual one, times are arithmetic.
+    pub needs_live_clock: bool,
     /// What the gate divides it by; `None` if it is not for the gate, nor exported to others.
     pub gated: Option<Over>,
     /// The value in one migration. What is not finite and above 0 counts as none.
@@ -117,7 +134,8 @@ const COST: Row = Row {
     format: Format::ThreeFigures,
     direction: Direction::LowerIsBetter,
     compared: false,
-    of_completed: false,
+    unfinished: Unfinished::Counts,
+    needs_live_clock: false,
     gated: None,
     value: |_| None,
 };
@@ -215,7 +233,9 @@ pub(super) const ROWS: &[Row] = &[
         unit: "s",
         shown_unit: "s",
         compared: true,
-        of_completed: true,
+        // Given up at that time, it would have taken longer.
+        unfinished: Unfinished::AtLeast(|m| Some(m.total_time_s)),
+        needs_live_clock: true,
         gated: over_plain("total_time"),
         value: |m| Some(m.total_time_s),
         ..COST
@@ -233,7 +253,8 @@ pub(super) const ROWS: &[Row] = &[
         shown_unit: "ms",
         shown_scale: 1e3,
         compared: true,
-        of_completed: true,
+        unfinished: Unfinished::Estimated(least_expected_downtime),
+        needs_live_clock: true,
         gated: over_plain("downtime"),
         value: |m| Some(m.downtime.total_s),
         ..COST
@@ -252,6 +273,7 @@ pub(super) const ROWS: &[Row] = &[
         shown_scale: 1.0 / GIB,
         direction: Direction::HigherIsBetter,
         compared: true,
+        needs_live_clock: true,
         gated: over_plain("throughput"),
         value: throughput,
         ..COST
@@ -268,6 +290,7 @@ pub(super) const ROWS: &[Row] = &[
         unit: "s",
         shown_unit: "us",
         shown_scale: 1e6,
+        needs_live_clock: true,
         gated: over_plain("write_latency_p99"),
         value: |m| Some(m.guest.write_latency_ns.p99 as f64 / 1e9),
         ..COST

@@ -161,7 +161,7 @@ fn outcomes(results: &Results, found: &mut Vec<Warning>) {
         when(
             count(OutcomeStatus::NotConverged),
             "not_converged",
-            format!("did not converge; its ratios rest on {done} blocks"),
+            "did not converge: their times count as longer than what was waited for".to_owned(),
             "that is a result for this scenario; a higher downtime limit, on_stall = \"switchover\" or a lower rate lets it finish",
         );
         let mut failed = (of_arm.iter()).filter(|m| m.outcome.status == OutcomeStatus::Failed);

@@ -65,8 +65,7 @@ pub fn merge(runs: &[Results], first: u32) -> Result<Results> {
         whole.interrupted |= run.interrupted;
     }
     whole.scenario.measure.repetitions = u32::try_from(runs.len()).unwrap_or(u32::MAX);
-    let arms: Vec<Arm> = whole.arms.iter().map(|a| a.name).collect();
-    whole.comparisons = figures::comparisons(&arms, &whole.migrations);
+    whole.comparisons = figures::comparisons(&whole);
     whole.warnings = figures::warnings(&whole);
     for warning in runs.iter().flat_map(|run| &run.warnings) {
         let follows = ![HOSTS_DIFFER, INJECTED_SLOWDOWN].contains(&warning.code.as_str());

@@ -86,7 +86,7 @@ fn costs(arm: Arm) -> [f64; 6] {
 /// included.
 pub fn results(simulation: &Simulation) -> Results {
     let mut run = raw(simulation);
-    run.comparisons = figures::comparisons(&simulation.arms, &run.migrations);
+    run.comparisons = figures::comparisons(&run);
     run.warnings = figures::warnings(&run);
     run
 }
@@ -316,6 +316,9 @@ fn rounds(memory_bytes: u64) -> Vec<Round> {
                 payload_bytes,
                 bytes_on_wire: payload_bytes + payload_bytes / 1000,
                 pages_dirtied: sent.get(index + 1).copied().unwrap_or(0),
+                // The rounds before the last two left too much for the limit.
+                expected_downtime_s: (sent.get(index + 1))
+                    .map(|pages| 0.002 + *pages as f64 * PAGE_SIZE as f64 / GIB),
             }
         })
         .collect()

@@ -38,9 +38,9 @@ pub struct Answer {
 
 impl Answer {
     /// Its taxes in a list, in the writing of `ratio`, each with its interval, level and n.
-    pub fn taxes(&self, ratio: fn(f64) -> String) -> String {
+    pub fn taxes(&self, ratio: fn(&Comparison) -> String) -> String {
         let part = |part: &Part| {
-            let (tax, doubt) = (ratio(part.tax.ratio), view::doubt(&part.tax));
+            let (tax, doubt) = (ratio(&part.tax), view::doubt(&part.tax));
             format!("{tax} {} ({doubt})", part.noun)
         };
         let parts: Vec<String> = self.parts.iter().map(part).collect();
@@ -125,7 +125,7 @@ pub fn headline(results: &Results) -> String {
     if best.parts.is_empty() {
         return format!("Encrypted with {}: {}", best.arm, best.outcome);
     }
-    format!("{OPENING} {} ({}).", best.taxes(text::tax), best.name)
+    format!("{OPENING} {} ({}).", best.taxes(view::ratio), best.name)
 }
 
 /// How the answer begins.

@@ -3,13 +3,12 @@
 use super::view;
 use crate::figures::Metric;
 use crate::present::table::Cell;
-use crate::present::text;
 use crate::results::Comparison;
 use crate::stats::Interval;
 
 /// A tax with its interval.
 pub fn tax(comparison: &Comparison) -> Cell {
-    Cell::figure(text::tax(comparison.ratio), comparison.ratio)
+    Cell::figure(view::ratio(comparison), comparison.ratio)
         .under(view::interval(comparison))
         .resting_on(view::basis(comparison))
 }

@@ -4,7 +4,7 @@
 //! results.json. An empty field is a figure that the migration has no value for: times of a
 //! migration that did not complete are not zeros.
 
-use crate::figures::Metric;
+use crate::figures::{Metric, Unfinished};
 use crate::present::escape;
 use crate::present::text;
 use crate::results::{Latency, Migration, OutcomeStatus, Results};
@@ -34,7 +34,7 @@ impl Column {
                 .value(migration)
                 .filter(|_| {
                     let completed = migration.outcome.status == OutcomeStatus::Completed;
-                    completed || !metric.row().of_completed
+                    completed || matches!(metric.row().unfinished, Unfinished::Counts)
                 })
                 .map_or(String::new(), |value| text::exact(metric.shown(value))),
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::answer;
 use super::page::tables;
 use super::view;
-use crate::present::{escape, text};
+use crate::present::escape;
 use crate::results::Results;
 
 /// The summary's text.
@@ -52,7 +52,7 @@ pub fn summary(results: &Results) -> String {
 
 /// An answer as one Markdown sentence, every ratio with its interval, level and n.
 fn sentence(answer: &answer::Answer) -> String {
-    let mut out = escape::markdown(&answer.taxes(text::tax_words));
+    let mut out = escape::markdown(&answer.taxes(view::ratio_words));
     if !out.is_empty() {
         out.push_str(". ");
     }

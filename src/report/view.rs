@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use strum::IntoEnumIterator as _;
 
 use crate::arm::{Arm, Rung};
-use crate::figures::{self, Format, Metric};
+use crate::figures::{self, Format, Metric, Unfinished};
 use crate::present::text;
-use crate::results::{ArmInfo, Comparison, Migration, OutcomeStatus, PolicyDecision, Results};
+use crate::results::{
+    ArmInfo, Bound, Comparison, Migration, OutcomeStatus, PolicyDecision, Results,
+};
 use crate::stats::Interval;
 
 /// The arm that taxes are taken against.
@@ -142,7 +144,8 @@ impl<'a> ArmView<'a> {
     /// The median of a metric over the measured migrations, in the metric's unit; `None` of those that
     /// did not converge if only one that completed has it.
     pub fn metric(&self, metric: Metric) -> Option<Interval> {
-        if metric.row().of_completed && self.basis != Basis::Completed {
+        if !matches!(metric.row().unfinished, Unfinished::Counts) && self.basis != Basis::Completed
+        {
             return None;
         }
         self.median(|m| metric.value(m))
@@ -198,10 +201,66 @@ pub fn figure(metric: Metric, value: f64) -> String {
     }
 }
 
-/// A comparison's interval: `+21% to +35%`.
+/// A comparison's ratio: `+28%`, `×12.4`; `> ×9.1` where only a bound is known.
+pub fn ratio(comparison: &Comparison) -> String {
+    let ratio = text::tax(comparison.ratio);
+    match comparison.bound {
+        None => ratio,
+        Some(Bound::Lower) => format!("> {ratio}"),
+        Some(Bound::Upper) => format!("< {ratio}"),
+    }
+}
+
+/// A comparison's ratio in words, to be followed by a noun: `28% more`, `at least 9.1 times the`.
+pub fn ratio_words(comparison: &Comparison) -> String {
+    let ratio = text::tax_words(comparison.ratio);
+    match comparison.bound {
+        None => ratio,
+        Some(Bound::Lower) => format!("at least {ratio}"),
+        Some(Bound::Upper) => format!("at most {ratio}"),
+    }
+}
+
+/// A comparison's interval: `+21% to +35%`; `from +21%` and `up to +35%` where nothing bounds the other
+/// end.
 pub fn interval(comparison: &Comparison) -> String {
     let end = |ratio| text::tax_like(comparison.ratio, ratio);
-    format!("{} to {}", end(comparison.ci_low), end(comparison.ci_high))
+    let (low, high) = (comparison.ci_low, comparison.ci_high);
+    ends(
+        (low > 0.0).then_some(low),
+        high.is_finite().then_some(high),
+        end,
+    )
+}
+
+/// The two ends of an interval, of which one or both may have no bound.
+fn ends(low: Option<f64>, high: Option<f64>, written: impl Fn(f64) -> String) -> String {
+    match (low.map(&written), high.map(&written)) {
+        (Some(low), Some(high)) => format!("{low} to {high}"),
+        (Some(low), None) => format!("from {low}"),
+        (None, Some(high)) => format!("up to {high}"),
+        (None, None) => "no bound".to_owned(),
+    }
+}
+
+/// What an arm adds, in its metric's shown unit, with its interval: `+0.12 (+0.11 to +0.14) s/GiB
+/// payload`. `None` of a run of an older build.
+pub fn added(comparison: &Comparison) -> Option<String> {
+    let metric = Metric::among(&comparison.metric, Metric::compared()).ok()?;
+    let written = |value: f64| match figure(metric, value) {
+        figure if value < 0.0 => figure,
+        figure => format!("+{figure}"),
+    };
+    let added = figures::added(comparison)?;
+    let finite = |end: f64| end.is_finite().then_some(end);
+    let bound = match comparison.bound {
+        None => "",
+        Some(Bound::Lower) => "> ",
+        Some(Bound::Upper) => "< ",
+    };
+    let (median, unit) = (written(added.median), metric.row().shown_unit);
+    let interval = ends(finite(added.low), finite(added.high), written);
+    Some(format!("{bound}{median} ({interval}) {unit}"))
 }
 
 /// A comparison's doubt: `+21% to +35%, level 95.9%, n 20`.
@@ -209,9 +268,13 @@ pub fn doubt(comparison: &Comparison) -> String {
     format!("{}, {}", interval(comparison), basis(comparison))
 }
 
-/// What a comparison's interval rests on: `level 95.9%, n 20`.
+/// What a comparison's interval rests on: `level 95.9%, n 20`; with how many did not converge.
 pub fn basis(comparison: &Comparison) -> String {
-    text::basis(comparison.level, comparison.blocks)
+    let basis = text::basis(comparison.level, comparison.blocks);
+    match comparison.not_converged {
+        0 => basis,
+        n => format!("{basis}, {n} not converged"),
+    }
 }
 
 /// A median's interval, `0.17 to 0.20` in the writing of `figure`, and what it rests on, `level

@@ -8,9 +8,8 @@ use std::fmt::Display;
 
 use crate::error::{Error, Result};
 use crate::figures::{self, Metric};
-use crate::results::{Latency, Migration, OutcomeStatus, Results, Round, RoundKind};
+use crate::results::{Bound, Latency, Migration, OutcomeStatus, Results, Round, RoundKind};
 use crate::scenario::ClockKind;
-use crate::stats;
 use crate::units::PAGE_SIZE;
 
 /// Slack of sums over measured times: clocks are read at slightly different moments.
@@ -388,23 +387,68 @@ fn check_comparisons(results: &Results) -> Result<()> {
     for (index, stored) in results.comparisons.iter().enumerate() {
         let metric = Metric::among(&stored.metric, Metric::compared())
             .map_err(|why| Error::Invalid(format!("comparisons[{index}] metric: {why}")))?;
-        let ratios =
-            figures::paired_log_ratios(stored.arm, stored.against, metric, &results.migrations);
-        let logs: Vec<f64> = ratios.into_values().collect();
-        let ratio = stats::median(&logs).map(libm::exp);
-        let fits = logs.len() == stored.blocks as usize
-            && ratio.is_some_and(|r| (r - stored.ratio).abs() <= RELATIVE_SLACK * r);
         let name = format!(
-            "comparisons[{index}] ({} against {}, {}) ratio",
+            "comparisons[{index}] ({} against {}, {})",
             stored.arm, stored.against, stored.metric
         );
-        let expected = ratio.map_or_else(|| "nothing".to_owned(), |r| r.to_string());
+        let all = results.migrations.iter();
+        let pairs = match stored.added {
+            Some(_) => figures::pairs(stored.arm, stored.against, metric, all),
+            // Older builds recorded the ratio alone, over the blocks in which both completed.
+            None => {
+                let done = |m: &&Migration| m.outcome.status == OutcomeStatus::Completed;
+                figures::pairs(stored.arm, stored.against, metric, all.filter(done))
+            }
+        };
+        let given = pairs.middle();
+        let near = |a: f64, b: f64| (a - b).abs() <= RELATIVE_SLACK * b.abs() + f64::EPSILON;
+        let fits = given.is_some_and(|given| {
+            near(stored.ratio, given.ratio)
+                && stored.added.is_none_or(|added| near(added, given.added))
+                && stored.bound == given.bound
+        });
+        let counts = [stored.blocks, stored.not_converged];
+        let written = |ratio: f64, added: Option<f64>, bound, [blocks, not_converged]: [u32; 2]| {
+            let bound = match bound {
+                None => "",
+                Some(Bound::Lower) => "at least ",
+                Some(Bound::Upper) => "at most ",
+            };
+            let added = added.map_or(String::new(), |added| format!(", added {added}"));
+            format!("{bound}{ratio}{added} over {blocks} blocks, {not_converged} not converged")
+        };
+        let expected_counts = [pairs.blocks(), pairs.not_converged()];
+        let expected = given.map_or_else(
+            || "nothing".to_owned(),
+            |given| {
+                let added = stored.added.map(|_| given.added);
+                written(given.ratio, added, given.bound, expected_counts)
+            },
+        );
         Error::unless(
-            fits,
-            &name,
-            format_args!("{} over {} blocks", stored.ratio, stored.blocks),
-            format_args!("migrations[] give {expected} over {} blocks", logs.len()),
+            fits && counts == expected_counts,
+            &format!("{name} ratio"),
+            written(stored.ratio, stored.added, stored.bound, counts),
+            format_args!("migrations[] give {expected}"),
         )?;
+        let unbounded = !stored.ci_high.is_finite() || stored.added_high.is_none();
+        Error::unless(
+            stored.not_converged > 0 || stored.added.is_none() || !unbounded,
+            &format!("{name} ci_high, added_high"),
+            "null",
+            "a number, since all its migrations converged",
+        )?;
+        let around = |low: Option<f64>, high: Option<f64>, value: Option<f64>| {
+            let value = value.unwrap_or(0.0);
+            low.is_none_or(|low| low <= value) && high.is_none_or(|high| value <= high)
+        };
+        Error::unless(
+            around(stored.added_low, stored.added_high, stored.added),
+            &format!("{name} added"),
+            stored.added.unwrap_or_default(),
+            "outside its interval, added_low to added_high",
+        )?;
+        let name = format!("{name} ratio");
         Error::unless(
             stored.ci_low <= stored.ratio && stored.ratio <= stored.ci_high,
             &name,

@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
     use crate::gate::simulate::{Simulation, results};
-    use crate::results::{OutcomeStatus, Results};
+    use crate::results::{Bound, OutcomeStatus, Results};
 
     type Edit = fn(&mut Results);
 
@@ -188,6 +188,17 @@ mod tests {
             }),
             ("twice", |r| r.arms.push(r.arms[0].clone())),
             ("comparisons[0]", |r| r.comparisons[0].ratio *= 0.9),
+            ("comparisons[0]", |r| r.comparisons[0].added = Some(7.0)),
+            ("comparisons[0]", |r| {
+                r.comparisons[0].bound = Some(Bound::Lower)
+            }),
+            ("comparisons[0]", |r| r.comparisons[0].not_converged = 1),
+            ("ci_high", |r| r.comparisons[0].ci_high = f64::INFINITY),
+            ("added_high", |r| r.comparisons[0].added_high = None),
+            ("added", |r| {
+                let median = r.comparisons[0].added.unwrap();
+                r.comparisons[0].added_low = Some(median + 1.0);
+            }),
             ("comparisons[0]", |r| r.comparisons[0].blocks = 9),
             ("comparisons[0]", |r| r.comparisons[0].ci_low *= 2.0),
             ("comparisons[0]", |r| {

@@ -223,7 +223,7 @@ impl<'a> Session<'a> {
         let Some(blocks) = counted.max() else {
             return false;
         };
-        let taxes = figures::comparisons(&self.scenario.measure.arms, &self.results.migrations);
+        let taxes = figures::comparisons(&self.results);
         let widest = [Metric::SOURCE_CPU_PER_GIB, Metric::DESTINATION_CPU_PER_GIB]
             .into_iter()
             .map(|metric| figures::widest_half_width(&taxes, metric))
@@ -246,8 +246,7 @@ impl<'a> Session<'a> {
         }
         results.host.steal_share = observed.steal_share;
         results.host.other_cpu_share = observed.other_cpu_share;
-        results.comparisons =
-            figures::comparisons(&self.scenario.measure.arms, &results.migrations);
+        results.comparisons = figures::comparisons(results);
         results.warnings = figures::warnings(results);
         results.warnings.append(&mut self.extra);
         self.save()?;

@@ -145,6 +145,11 @@ impl<'a> Driver<'a> {
                 elapsed_ns: self.timeline.now_ns(),
                 expected_downtime_ns: self.timeline.expected_ns(dirty),
             };
+            if let Some(done) = self.rounds.last_mut() {
+                let expected_ns = progress.expected_downtime_ns;
+                done.expected_downtime_s =
+                    (expected_ns < u64::MAX).then_some(expected_ns as f64 / 1e9);
+            }
             match decide(progress, self.limits) {
                 Decision::Continue => {}
                 Decision::StopAndCopy(reason) => break reason,
@@ -213,6 +218,7 @@ impl<'a> Driver<'a> {
             payload_bytes,
             bytes_on_wire: wire_bytes,
             pages_dirtied: 0,
+            expected_downtime_s: None,
         });
         Ok(ended_ns)
     }

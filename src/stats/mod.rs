@@ -7,6 +7,7 @@
 //! Every function that draws random numbers is seeded and gives the same answer every time.
 
 mod blocks;
+mod bounded;
 mod holm;
 mod interval;
 mod noise;
@@ -18,6 +19,7 @@ mod robust;
 mod shift;
 
 pub use blocks::{StopRule, shuffled};
+pub use bounded::{BoundedMedian, Known, bounded_median, known_median};
 pub use holm::holm;
 pub use interval::{Interval, NOMINAL_LEVEL, median_interval, order_statistic_interval};
 pub use noise::Noise;

@@ -19,7 +19,14 @@ pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
     let at = q.clamp(0.0, 1.0) * last as f64;
     let below = at.floor() as usize;
     let above = at.ceil() as usize;
-    Some(sorted[below] + (sorted[above] - sorted[below]) * (at - below as f64))
+    let (low, high) = (sorted[below], sorted[above]);
+    // Between two equal infinities there is nothing to mix, and the share 0 of one is no number.
+    Some(match at - below as f64 {
+        0.0 => low,
+        _ if low == high => low,
+        _ if low.is_infinite() => low,
+        share => low + (high - low) * share,
+    })
 }
 
 /// A robust estimate of the standard deviation: 1.0483 times the median distance between two

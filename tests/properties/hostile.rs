@@ -295,8 +295,7 @@ fn scale_times(value: &mut Value, factor: f64) {
 /// Every report can be made, of a bounded size, and once the run was gone on with it can still be
 /// read.
 fn shown(mut results: Results, which: u8) {
-    let arms: Vec<_> = results.arms.iter().map(|arm| arm.name).collect();
-    results.comparisons = figures::comparisons(&arms, &results.migrations);
+    results.comparisons = figures::comparisons(&results);
     results.warnings = figures::warnings(&results);
     let json = serde_json::to_vec(&results).expect("results are plain data");
     let results = run_folder::parse(&json).expect("what this build derives is accepted");

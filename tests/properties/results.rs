@@ -37,8 +37,7 @@ fn written_again(results: &Results) {
 
 /// Everything that is derived can be derived.
 fn derived(results: &Results, input: &[u8]) {
-    let arms: Vec<_> = results.arms.iter().map(|arm| arm.name).collect();
-    for tax in figures::comparisons(&arms, &results.migrations) {
+    for tax in figures::comparisons(results) {
         assert!(
             tax.ci_low <= tax.ratio && tax.ratio <= tax.ci_high,
             "{tax:?}"

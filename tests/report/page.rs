@@ -89,7 +89,7 @@ fn no_figure_is_without_sense_and_no_ratio_without_doubt() {
         {
             // The table says once what most of its intervals rest on; the other cells say it.
             let markdown = migtax::present::escape::markdown;
-            let shown = markdown(&migtax::present::text::tax(comparison.ratio));
+            let shown = markdown(&report::view::ratio(comparison));
             let interval = markdown(&report::view::interval(comparison));
             let basis = markdown(&report::view::basis(comparison));
             let own = summary.contains(&format!("| {shown} ({interval}, {basis}) |"));

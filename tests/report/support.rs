@@ -78,8 +78,7 @@ pub fn run_of(scenario: Scenario, seed: u64) -> Results {
 
 /// The ratios that a run records, again from its migrations.
 pub fn compared(mut results: Results) -> Results {
-    let arms: Vec<Arm> = results.arms.iter().map(|arm| arm.name).collect();
-    results.comparisons = figures::comparisons(&arms, &results.migrations);
+    results.comparisons = figures::comparisons(&results);
     results
 }
 

@@ -81,6 +81,23 @@ pub fn row(picture: &mut Picture, (x, y): Point, arm: Arm, doubt: &str) {
     picture.text((x, y + 12.0), 9.5, Anchor::End, Ink::Muted, doubt);
 }
 
+/// A mark of which only a bound is known: a circle that is not filled, with an arrow of a length
+/// towards where the value may lie; `(1, 0)` is right, `(0, -1)` up.
+pub fn bound(picture: &mut Picture, at: Point, radius: f64, towards: Point, ink: Ink) {
+    let place = |along: f64, aside: f64| {
+        let (dx, dy) = towards;
+        (
+            at.0 + dx * along - dy * aside,
+            at.1 + dy * along + dx * aside,
+        )
+    };
+    let tip = place(radius + 9.0, 0.0);
+    picture.line(at, tip, 1.5, ink);
+    let head = vec![place(radius + 5.0, -3.0), tip, place(radius + 5.0, 3.0)];
+    picture.path(head, 1.5, ink, 1.0);
+    picture.ring(at, radius, ink);
+}
+
 /// Swatches with their names, from `at` to the right.
 pub fn legend(picture: &mut Picture, at: (f64, f64), entries: &[(Ink, &str)]) {
     let mut x = at.0;

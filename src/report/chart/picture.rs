@@ -124,6 +124,12 @@ impl Picture {
         }
     }
 
+    /// A circle that is not filled: of what was not observed as such.
+    pub fn ring(&mut self, at: Point, radius: f64, ink: Ink) {
+        self.dot(at, radius, ink, 1.0);
+        self.dot(at, radius - 1.3, Ink::Paper, 1.0);
+    }
+
     /// A text whose baseline is at `at`; `size` is its em.
     pub fn text(&mut self, at: Point, size: f64, anchor: Anchor, ink: Ink, text: &str) {
         self.write(at, size, anchor, false, ink, text);

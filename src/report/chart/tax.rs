@@ -7,7 +7,7 @@ use super::scale::{Scale, Spread};
 use crate::figures::{self, Metric};
 use crate::present::text;
 use crate::report::view::{self, ArmView};
-use crate::results::Results;
+use crate::results::{Bound, Results};
 
 const PANELS: [[Metric; 2]; 2] = [
     [Metric::SOURCE_CPU_PER_GIB, Metric::DESTINATION_CPU_PER_GIB],
@@ -35,7 +35,11 @@ pub fn draw(results: &Results) -> Option<Picture> {
             if let Some(tax) = view::tax(results, arm.arm(), *metric) {
                 any = true;
                 let ratios = figures::paired_ratios(results, arm.arm(), view::BASELINE, *metric);
-                for value in ratios.into_values().chain([tax.ci_low, tax.ci_high]) {
+                let values = ratios
+                    .into_values()
+                    .flat_map(|ratio| [ratio.low, ratio.high]);
+                let shown = |value: &f64| *value > 0.0 && value.is_finite();
+                for value in values.chain([tax.ci_low, tax.ci_high]).filter(shown) {
                     low = low.min(value);
                     high = high.max(value);
                 }
@@ -56,7 +60,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
     axes::head(
         &mut picture,
         "Tax: cost relative to plain",
-        "Ratios to plain within blocks, logarithmic axes. Small dots: one block each. Large dot and bar: median and interval.",
+        "Ratios to plain within blocks, logarithmic axes. Small dots: one block each. Large dot and bar: median and interval. Hollow: a bound, given up there.",
     );
     let width = (WIDTH - NAMES - GAP) / 2.0;
     for (row, metrics) in PANELS.iter().enumerate() {
@@ -106,16 +110,30 @@ fn draw_panel(
         let ink = Ink::Arm(arm.arm());
         let ratios = figures::paired_ratios(results, arm.arm(), view::BASELINE, metric);
         for (block, ratio) in &ratios {
-            let x = scale.at(*ratio);
-            picture.dot((x, y + 6.0), 2.0, ink, 0.55);
-            let tip = format!("{}, block {block}: {}", arm.arm(), text::tax(*ratio));
+            let (sign, value) = match (ratio.low > 0.0, ratio.high.is_finite()) {
+                (true, true) => ("", ratio.low),
+                (true, false) => ("> ", ratio.low),
+                (false, true) => ("< ", ratio.high),
+                (false, false) => continue,
+            };
+            let x = scale.at(value);
+            match sign {
+                "" => picture.dot((x, y + 6.0), 2.0, ink, 0.55),
+                _ => picture.ring((x, y + 6.0), 2.4, ink),
+            }
+            let tip = format!("{}, block {block}: {sign}{}", arm.arm(), text::tax(value));
             picture.tip((x - 3.0, y + 3.0), (6.0, 6.0), tip);
         }
         let (x_low, x_high) = (scale.at(tax.ci_low), scale.at(tax.ci_high));
         let middle = scale.at(tax.ratio);
         picture.rect((x_low, y - 4.0), (x_high - x_low, 4.0), ink, 0.55);
-        picture.dot((middle, y - 2.0), 4.5, ink, 1.0);
-        let (name, shown) = (arm.arm(), text::tax(tax.ratio));
+        let at = (middle, y - 2.0);
+        match tax.bound {
+            None => picture.dot(at, 4.5, ink, 1.0),
+            Some(Bound::Lower) => axes::bound(picture, at, 4.5, (1.0, 0.0), ink),
+            Some(Bound::Upper) => axes::bound(picture, at, 4.5, (-1.0, 0.0), ink),
+        }
+        let (name, shown) = (arm.arm(), view::ratio(tax));
         let tip = format!("{name} {}: {shown} ({})", title(metric), view::doubt(tax));
         picture.tip((x_low - 4.0, y - 7.0), (x_high - x_low + 8.0, 9.0), tip);
         picture.bold((plot.right + 6.0, y + 4.0), LABEL, &shown);

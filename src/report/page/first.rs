@@ -53,7 +53,7 @@ fn headline(results: &Results) -> Markup {
         (answer::OPENING) " "
         @for (index, Part { noun, tax }) in best.parts.iter().enumerate() {
             @if index > 0 { (if index + 1 == best.parts.len() { " and " } else { ", " }) }
-            (text::tax(tax.ratio)) "\u{a0}" (noun) " "
+            (view::ratio(tax)) "\u{a0}" (noun) " "
             span class="of" { "(" (view::interval(tax)) ")" }
         }
         " " span class="of" { "with " (best.name) "; " (doubts.join(" / ")) }
@@ -79,7 +79,7 @@ fn card(answer: &Answer) -> Markup {
 fn tax(Part { noun, tax }: &Part) -> Markup {
     html! {
         span class="tax" data-value=(text::exact(tax.ratio)) {
-            b { (text::tax(tax.ratio)) } " "
+            b { (view::ratio(tax)) } " "
             span {
                 (noun) " "
                 small {

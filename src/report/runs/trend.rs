@@ -11,6 +11,7 @@ use crate::report::chart::palette::Ink;
 use crate::report::chart::picture::{Anchor, Picture, SMALL};
 use crate::report::chart::scale::{Scale, Spread};
 use crate::report::view;
+use crate::results::Bound;
 
 /// A median with its interval and its repetitions.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ struct Mark {
     value: f64,
     interval: (f64, f64),
     dots: Vec<f64>,
+    /// Whether the value is only a bound of the median.
+    bound: Option<Bound>,
     tip: String,
 }
 
@@ -50,12 +53,13 @@ fn lines(
 fn tax_lines(runs: &[(f64, &RunView<'_>)], metric: Metric) -> Vec<Line> {
     lines(runs, |at, run, arm| {
         let tax = view::tax(run.results, arm, metric)?;
-        let (shown, doubt) = (text::tax(tax.ratio), view::doubt(tax));
+        let (shown, doubt) = (view::ratio(tax), view::doubt(tax));
         Some(Mark {
             at,
             value: tax.ratio,
             interval: (tax.ci_low, tax.ci_high),
             dots: Vec::new(),
+            bound: tax.bound,
             tip: format!("{arm}, run {}: {shown} ({doubt})", run.label()),
         })
     })
@@ -74,6 +78,7 @@ fn throughput_lines(runs: &[(f64, &RunView<'_>)]) -> Vec<Line> {
             value: metric.shown(median.median),
             interval: (metric.shown(median.low), metric.shown(median.high)),
             dots: values.into_iter().map(|v| metric.shown(v)).collect(),
+            bound: None,
             tip: format!("{arm}, run {}: {shown} {unit} ({doubt})", run.label()),
         })
     })
@@ -126,7 +131,7 @@ fn note<'r, 'a: 'r>(runs: impl Iterator<Item = &'r RunView<'a>>) -> String {
         format!("{least} to {most}")
     };
     format!(
-        "Dot and bar: median and interval of each run, n {n} blocks; levels in the tables and tips."
+        "Dot and bar: median and interval of each run, n {n} blocks; levels in the tables and tips. Hollow with an arrow: a bound."
     )
 }
 
@@ -236,9 +241,12 @@ fn sheet(
 
 fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ratio: bool) {
     let points = || lines.iter().flat_map(|(_, points)| points);
-    let low = points().map(|p| p.interval.0).fold(1.0, f64::min);
+    let shown = |value: &f64| *value > 0.0 && value.is_finite();
+    let low = points().flat_map(|p| [p.interval.0, p.value]).filter(shown);
+    let low = low.fold(1.0, f64::min);
     let high = points()
-        .flat_map(|p| p.dots.iter().copied().chain([p.interval.1]))
+        .flat_map(|p| p.dots.iter().copied().chain([p.interval.1, p.value]))
+        .filter(shown)
         .fold(if ratio { 1.0 } else { 0.0 }, f64::max);
     let places = (plot.bottom, plot.top);
     let y = match ratio {
@@ -294,7 +302,12 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
             for dot in &point.dots {
                 picture.dot((left + 3.5, y.at(*dot)), 1.4, ink, 0.6);
             }
-            picture.dot((left, y.at(point.value)), 3.5, ink, 1.0);
+            let at = (left, y.at(point.value));
+            match point.bound {
+                None => picture.dot(at, 3.5, ink, 1.0),
+                Some(Bound::Lower) => axes::bound(picture, at, 3.5, (0.0, -1.0), ink),
+                Some(Bound::Upper) => axes::bound(picture, at, 3.5, (0.0, 1.0), ink),
+            }
             let size = (8.0, bottom - top + 8.0);
             picture.tip((left - 4.0, top - 4.0), size, point.tip.as_str());
         }
