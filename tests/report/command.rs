@@ -169,6 +169,7 @@ fn runs_that_differ_in_arms_and_destination_have_the_taxes_of_shared_arms_side_b
 fn exact_counts_are_compared_across_machines_under_the_virtual_clock() {
     let mut scenario = base();
     scenario.measure.clock = ClockKind::Virtual;
+    scenario.migration.link = "10Gbit/s".parse().unwrap();
     let mut here = support::run_of(scenario, 4);
     // Under the virtual clock every block has the same counts.
     let first = here.migrations.clone();
