@@ -1,21 +1,95 @@
 //! The answer in words: what encryption costs on this host, for the arms that readers ask about.
 
 use super::view::{self, ArmView, Basis};
-use crate::arm::Arm;
-use crate::figures::Metric;
+use crate::arm::{Arm, Rung};
+use crate::figures::{self, Metric};
 use crate::present::text;
 use crate::results::{Comparison, OutcomeStatus, Results};
+use crate::units::{Bandwidth, GIB};
 
 /// VMware's old reservation for vMotion, which cores per 10 Gb/s stand beside.
 const VMWARE_RULE: &str = "VMware's old rule reserves 1 per 10 GbE";
+
+/// The speed at which cores are counted where the link has no limit.
+const USUAL_LINK: Bandwidth = Bandwidth::BitsPerSecond(10_000_000_000);
 
 /// A tax in the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// What of: `CPU on the source`.
     pub noun: &'static str,
+    /// What the arm adds, with its unit, and its interval; the ratio for what is no cost of CPU.
+    pub figure: [String; 2],
+    /// What the added CPU comes to at the link's speed: `0.118 cores at 10Gbit/s`.
+    pub cores: Option<String>,
     /// The comparison.
     pub tax: Comparison,
+}
+
+impl Part {
+    fn new(results: &Results, noun: &'static str, metric: Metric, tax: &Comparison) -> Part {
+        let cpu = metric.row().unit == CPU_UNIT;
+        let added = cpu.then(|| view::added(tax)).flatten();
+        let cores = added_cores(results, tax).filter(|_| cpu);
+        let cores = cores.map(|cores| format!("{} cores at {}", text::sig3(cores), speed(results)));
+        Part {
+            noun,
+            figure: match added {
+                Some([figure, interval]) => [format!("{figure} {CPU_UNIT}"), interval],
+                None => [view::ratio(tax), view::interval(tax)],
+            },
+            cores,
+            tax: tax.clone(),
+        }
+    }
+
+    /// The ratio with its interval, where the figure is what was added.
+    pub fn ratio(&self) -> Option<[String; 2]> {
+        let ratio = [view::ratio(&self.tax), view::interval(&self.tax)];
+        (ratio != self.figure).then_some(ratio)
+    }
+
+    /// The part in a sentence: figures, each followed by its doubt.
+    fn pieces(&self) -> Vec<Piece> {
+        let [figure, interval] = &self.figure;
+        let mut pieces = vec![
+            Piece::Figure(format!("{figure} {}", self.noun)),
+            Piece::Doubt(format!("({interval})")),
+        ];
+        if let (Some(cores), Some([ratio, interval])) = (&self.cores, self.ratio()) {
+            pieces.push(Piece::Doubt(format!("= {cores},")));
+            pieces.push(Piece::Figure(ratio));
+            pieces.push(Piece::Doubt(format!("({interval})")));
+        }
+        pieces
+    }
+}
+
+/// The unit of metrics whose cost is CPU.
+const CPU_UNIT: &str = "CPU-s/GiB";
+
+/// The cores that a tax of CPU per GiB keeps busy at the link's [`speed`]: the median of what is added,
+/// with its bound.
+pub fn added_cores(results: &Results, tax: &Comparison) -> Option<f64> {
+    let bytes_per_s = speed(results).bits_per_second()? as f64 / 8.0;
+    Some(figures::added(tax)?.median * bytes_per_s / GIB)
+}
+
+/// The link's speed, or the usual one where it has no limit.
+pub fn speed(results: &Results) -> Bandwidth {
+    match results.scenario.migration.link {
+        Bandwidth::Unlimited => USUAL_LINK,
+        link => link,
+    }
+}
+
+/// Words of the headline: what stands out, and what is said more softly.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Piece {
+    /// A figure or plain words.
+    Figure(String),
+    /// An interval, or what a figure rests on.
+    Doubt(String),
 }
 
 /// The answer for one arm.
@@ -37,15 +111,46 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Its taxes in a list, in the writing of `ratio`, each with its interval, level and n.
-    pub fn taxes(&self, ratio: fn(&Comparison) -> String) -> String {
-        let part = |part: &Part| {
-            let (tax, doubt) = (ratio(&part.tax), view::doubt(&part.tax));
-            format!("{tax} {} ({doubt})", part.noun)
-        };
-        let parts: Vec<String> = self.parts.iter().map(part).collect();
-        list(&parts)
+    /// Its taxes in a list, each with its interval, cores and ratio; what they rest on follows.
+    pub fn taxes(&self) -> String {
+        let mut pieces = self.pieces();
+        if !pieces.is_empty() {
+            pieces.push(Piece::Doubt(format!("({})", bases(&[self]))));
+        }
+        sentence(&pieces)
     }
+
+    fn pieces(&self) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for (index, part) in self.parts.iter().enumerate() {
+            if index > 0 {
+                let last = index + 1 == self.parts.len();
+                pieces.push(Piece::Figure(if last { "and" } else { "," }.to_owned()));
+            }
+            pieces.extend(part.pieces());
+        }
+        pieces
+    }
+}
+
+/// What the taxes of some answers rest on: `level 96.9%, n 6`.
+fn bases(answers: &[&Answer]) -> String {
+    let parts = answers.iter().flat_map(|answer| &answer.parts);
+    let mut bases: Vec<String> = parts.map(|part| view::basis(&part.tax)).collect();
+    bases.sort();
+    bases.dedup();
+    bases.join(" / ")
+}
+
+fn sentence(pieces: &[Piece]) -> String {
+    let mut out = String::new();
+    for Piece::Figure(text) | Piece::Doubt(text) in pieces {
+        if !out.is_empty() && !text.starts_with([',', ';', '.']) {
+            out.push(' ');
+        }
+        out.push_str(text);
+    }
+    out
 }
 
 /// The answers, best hardware first.
@@ -60,10 +165,9 @@ pub fn answers(results: &Results) -> Vec<Answer> {
 
 fn answer(results: &Results, arm: &ArmView<'_>) -> Answer {
     let parts = Metric::all().filter_map(|metric| {
-        Some(Part {
-            noun: metric.row().headline?,
-            tax: view::tax(results, arm.arm(), metric)?.clone(),
-        })
+        let noun = metric.row().headline?;
+        let tax = view::tax(results, arm.arm(), metric)?;
+        Some(Part::new(results, noun, metric, tax))
     });
     Answer {
         arm: arm.arm(),
@@ -116,20 +220,47 @@ pub fn best(answers: &[Answer]) -> Option<&Answer> {
     measured.or(answers.first())
 }
 
-/// The one-line answer, every ratio with its interval, level and n.
+/// The one-line answer: what the foremost arm adds and, in the same sentence, what software AES does.
 pub fn headline(results: &Results) -> String {
+    sentence(&pieces(results))
+}
+
+/// The one-line answer in pieces.
+pub fn pieces(results: &Results) -> Vec<Piece> {
     let answers = answers(results);
     let Some(best) = best(&answers) else {
-        return "No encrypted arm was asked for.".to_owned();
+        return vec![Piece::Figure("No encrypted arm was asked for.".to_owned())];
     };
     if best.parts.is_empty() {
-        return format!("Encrypted with {}: {}", best.arm, best.outcome);
+        let text = format!("Encrypted with {}: {}", best.arm, best.outcome);
+        return vec![Piece::Figure(text)];
     }
-    format!("{OPENING} {} ({}).", best.taxes(view::ratio), best.name)
+    let on = |answer: &&Answer| answer.arm.row().headline.map(|(rung, _)| rung);
+    let software = answers
+        .iter()
+        .filter(|answer| on(answer) == Some(Rung::Software) && answer.arm != best.arm);
+    let told: Vec<&Answer> = std::iter::once(best).chain(software).collect();
+    let mut pieces = vec![Piece::Figure(OPENING.to_owned())];
+    for (index, answer) in told.iter().enumerate() {
+        if index > 0 {
+            pieces.push(Piece::Figure(";".to_owned()));
+        }
+        pieces.push(Piece::Figure(format!("with {}:", answer.name)));
+        pieces.extend(answer.pieces());
+        if answer.parts.is_empty() || answer.parts.iter().any(|part| part.tax.bound.is_some()) {
+            pieces.push(Piece::Doubt(format!(
+                "({})",
+                answer.outcome.trim_end_matches('.')
+            )));
+        }
+    }
+    pieces.push(Piece::Figure(".".to_owned()));
+    pieces.push(Piece::Doubt(format!("({})", bases(&told))));
+    pieces
 }
 
 /// How the answer begins.
-pub const OPENING: &str = "On this host, encrypting migrations costs";
+const OPENING: &str = "On this host, encrypting a migration adds";
 
 /// `a, b and c`.
 fn list(parts: &[String]) -> String {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::answer;
 use super::cells;
 use super::view::{self, ArmView, Basis};
 use crate::figures::Metric;
@@ -36,7 +37,10 @@ pub fn console_table(points: &[&Results]) -> String {
         terminal(&first.host.cpu_model),
     );
     match points {
-        [run] => one_run(&mut out, run),
+        [run] => {
+            let _ = writeln!(out, "{}\n", wrap(&terminal(&answer::headline(run)), WIDTH));
+            one_run(&mut out, run);
+        }
         _ => out.push_str(&matrix(points).terminal()),
     }
     out.push('\n');
@@ -90,8 +94,44 @@ fn one_run(out: &mut String, run: &Results) {
         taxes if taxes.rows.is_empty() => {
             out.push_str("no tax: no block in which both plain and another arm completed\n");
         }
-        taxes => out.push_str(&taxes.terminal()),
+        taxes => {
+            let added = added(run, &arms);
+            if !added.rows.is_empty() {
+                let _ = writeln!(out, "{}", added.terminal());
+            }
+            out.push_str(&taxes.terminal());
+        }
     }
+}
+
+/// What arms add to CPU, in absolute terms: a ratio depends on how cheap the baseline is.
+fn added(run: &Results, arms: &[ArmView<'_>]) -> Table {
+    let sides = [Metric::SOURCE_CPU_PER_GIB, Metric::DESTINATION_CPU_PER_GIB];
+    let row = |arm: &ArmView<'_>| {
+        let taxes = sides.map(|metric| view::tax(run, arm.arm(), metric));
+        let known = taxes.iter().flatten().next()?;
+        let mut row = vec![Cell::arm(arm.arm())];
+        for tax in taxes {
+            let added = tax.and_then(|tax| Some((tax.added?, view::added(tax)?)));
+            row.push(
+                added.map_or_else(Cell::none, |(value, [figure, interval])| {
+                    Cell::figure(figure, value).under(interval)
+                }),
+            );
+            let cores = tax.and_then(|tax| answer::added_cores(run, tax));
+            row.push(cores.map_or_else(Cell::none, |cores| Cell::figure(text::sig3(cores), cores)));
+        }
+        known.added.map(|_| row)
+    };
+    let speed = format!("at {}", answer::speed(run));
+    let mut columns = vec![Column::text("arm")];
+    for metric in sides {
+        columns.push(Column::figures(metric.label(), metric.row().unit));
+        columns.push(Column::figures("cores", speed.as_str()));
+    }
+    let caption = "added to plain: median difference within blocks (interval)";
+    let others = arms.iter().filter(|arm| arm.arm() != view::BASELINE);
+    Table::new("added", caption, columns, others.filter_map(row).collect())
 }
 
 /// The metrics whose taxes a terminal has room for.

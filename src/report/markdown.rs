@@ -50,9 +50,9 @@ pub fn summary(results: &Results) -> String {
     out
 }
 
-/// An answer as one Markdown sentence, every ratio with its interval, level and n.
+/// An answer as one Markdown sentence, every figure with its interval, level and n.
 fn sentence(answer: &answer::Answer) -> String {
-    let mut out = escape::markdown(&answer.taxes(view::ratio_words));
+    let mut out = escape::markdown(&answer.taxes());
     if !out.is_empty() {
         out.push_str(". ");
     }

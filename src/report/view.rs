@@ -211,16 +211,6 @@ pub fn ratio(comparison: &Comparison) -> String {
     }
 }
 
-/// A comparison's ratio in words, to be followed by a noun: `28% more`, `at least 9.1 times the`.
-pub fn ratio_words(comparison: &Comparison) -> String {
-    let ratio = text::tax_words(comparison.ratio);
-    match comparison.bound {
-        None => ratio,
-        Some(Bound::Lower) => format!("at least {ratio}"),
-        Some(Bound::Upper) => format!("at most {ratio}"),
-    }
-}
-
 /// A comparison's interval: `+21% to +35%`; `from +21%` and `up to +35%` where nothing bounds the other
 /// end.
 pub fn interval(comparison: &Comparison) -> String {
@@ -243,9 +233,9 @@ fn ends(low: Option<f64>, high: Option<f64>, written: impl Fn(f64) -> String) ->
     }
 }
 
-/// What an arm adds, in its metric's shown unit, with its interval: `+0.12 (+0.11 to +0.14) s/GiB
-/// payload`. `None` of a run of an older build.
-pub fn added(comparison: &Comparison) -> Option<String> {
+/// What an arm adds, in its metric's shown unit, and its interval: `+0.12`, `+0.11 to +0.14`. `None`
+/// of a run of an older build.
+pub fn added(comparison: &Comparison) -> Option<[String; 2]> {
     let metric = Metric::among(&comparison.metric, Metric::compared()).ok()?;
     let written = |value: f64| match figure(metric, value) {
         figure if value < 0.0 => figure,
@@ -258,9 +248,8 @@ pub fn added(comparison: &Comparison) -> Option<String> {
         Some(Bound::Lower) => "> ",
         Some(Bound::Upper) => "< ",
     };
-    let (median, unit) = (written(added.median), metric.row().shown_unit);
     let interval = ends(finite(added.low), finite(added.high), written);
-    Some(format!("{bound}{median} ({interval}) {unit}"))
+    Some([format!("{bound}{}", written(added.median)), interval])
 }
 
 /// A comparison's doubt: `+21% to +35%, level 95.9%, n 20`.

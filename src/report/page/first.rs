@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use crate::present::text;
-use crate::report::answer::{self, Answer, Part};
+use crate::report::answer::{self, Answer, Part, Piece};
 use crate::report::view;
 use crate::results::Results;
 
@@ -31,7 +31,7 @@ pub fn screen(results: &Results) -> Markup {
         "\n"
         (others(results))
         p class="note" {
-            "Ratios to plain within blocks, medians with intervals. " (view::sides_note(results))
+            "Differences and ratios to plain within blocks, medians with intervals. " (view::sides_note(results))
         }
         "\n"
         (warnings(results))
@@ -40,23 +40,16 @@ pub fn screen(results: &Results) -> Markup {
 
 /// The answer as a heading: figures large, their doubts smaller.
 fn headline(results: &Results) -> Markup {
-    let answers = answer::answers(results);
-    let Some(best) = answer::best(&answers).filter(|best| !best.parts.is_empty()) else {
-        return html! { (answer::headline(results)) };
-    };
-    let taxes = best.parts.iter().map(|part| &part.tax);
-    let mut doubts: Vec<String> = taxes
-        .map(|tax| format!("level {}, {} blocks", text::level(tax.level), tax.blocks))
-        .collect();
-    doubts.dedup();
     html! {
-        (answer::OPENING) " "
-        @for (index, Part { noun, tax }) in best.parts.iter().enumerate() {
-            @if index > 0 { (if index + 1 == best.parts.len() { " and " } else { ", " }) }
-            (view::ratio(tax)) "\u{a0}" (noun) " "
-            span class="of" { "(" (view::interval(tax)) ")" }
+        @for piece in answer::pieces(results) {
+            @match piece {
+                Piece::Figure(text) => {
+                    @if !text.starts_with([',', ';', '.']) { " " }
+                    (text)
+                }
+                Piece::Doubt(text) => { " " span class="of" { (text) } }
+            }
         }
-        " " span class="of" { "with " (best.name) "; " (doubts.join(" / ")) }
     }
 }
 
@@ -76,15 +69,18 @@ fn card(answer: &Answer) -> Markup {
     }
 }
 
-fn tax(Part { noun, tax }: &Part) -> Markup {
+fn tax(part: &Part) -> Markup {
+    let [figure, interval] = &part.figure;
     html! {
-        span class="tax" data-value=(text::exact(tax.ratio)) {
-            b { (view::ratio(tax)) } " "
+        span class="tax" data-value=(text::exact(part.tax.ratio)) {
+            b { (figure) } " "
             span {
-                (noun) " "
+                (part.noun) " "
                 small {
-                    (view::doubt(tax))
-                    @if answer::undecided(tax) { "; no difference can be told" }
+                    (interval) ", " (view::basis(&part.tax))
+                    @if let Some(cores) = &part.cores { "; " (cores) }
+                    @if let Some([ratio, interval]) = part.ratio() { "; " (ratio) " (" (interval) ")" }
+                    @if answer::undecided(&part.tax) { "; no difference can be told" }
                 }
             }
         }
