@@ -8,7 +8,9 @@ use std::fmt::Display;
 
 use crate::error::{Error, Result};
 use crate::figures::{self, Metric};
-use crate::results::{Bound, Latency, Migration, OutcomeStatus, Results, Round, RoundKind};
+use crate::results::{
+    Bound, Latency, Migration, OutcomeStatus, Results, Round, RoundKind, VcpuWork,
+};
 use crate::scenario::ClockKind;
 use crate::units::PAGE_SIZE;
 
@@ -240,13 +242,32 @@ impl Checker<'_> {
             ("guest.asked_rate", m.guest.asked_rate),
             ("guest.schedule_kept", m.guest.schedule_kept),
         ];
+        let work = |work: Option<VcpuWork>| work.map(|work| work.cpu_s);
+        let measured = [
+            ("guest.progress", m.guest.progress),
+            ("guest.stall_s", m.guest.stall_s),
+            ("guest.longest_stall_s", m.guest.longest_stall_s),
+            ("guest.stall_before_s", m.guest.stall_before_s),
+            ("guest.first_write_s", m.guest.first_write_s),
+            ("guest.work_before.cpu_s", work(m.guest.work_before)),
+            ("guest.work_during.cpu_s", work(m.guest.work_during)),
+            ("guest.work_after.cpu_s", work(m.guest.work_after)),
+            ("source_counted.energy_j", m.source_counted.energy_j),
+            (
+                "destination_counted.energy_j",
+                m.destination_counted.energy_j,
+            ),
+        ];
+        let measured = measured
+            .into_iter()
+            .filter_map(|(field, value)| Some((field, value?)));
         let rounds = m.rounds.iter().flat_map(|r| {
             [
                 ("rounds[].started_s", r.started_s),
                 ("rounds[].duration_s", r.duration_s),
             ]
         });
-        for (field, value) in named.into_iter().chain(rounds) {
+        for (field, value) in named.into_iter().chain(measured).chain(rounds) {
             let fine = value.is_finite() && value >= 0.0;
             self.require(fine, field, value, "at least 0")?;
             let fine = !field.ends_with("_s") || value <= LONGEST_S;
@@ -258,6 +279,15 @@ impl Checker<'_> {
                 .any(|end| field.ends_with(end));
             let fine = !is_whole || value == 0.0 || value >= SHORTEST_S;
             self.require(fine, field, value, "0 or at least a nanosecond")?;
+        }
+        let g = &m.guest;
+        if let Some(progress) = g.progress {
+            self.require(progress <= 1.0, "guest.progress", progress, "at most 1")?;
+        }
+        if let (Some(longest), Some(all)) = (g.longest_stall_s, g.stall_s) {
+            let allowed = format_args!("at most guest.stall_s, {all}");
+            let fine = longest <= all * (1.0 + RELATIVE_SLACK) + ABSOLUTE_SLACK_S;
+            self.require(fine, "guest.longest_stall_s", longest, allowed)?;
         }
         Ok(())
     }

@@ -1,0 +1,200 @@
+//! Windows of fixed length, stalls, and what each phase cost.
+
+use super::tests::{Guest, MS, guest, guest_on, memory, wait_for_stream_time, writes};
+use super::*;
+use crate::tracking::Userfaultfd;
+
+/// A write each 100 us, and a pause of 30 ms after `before_ms` of the migration.
+fn paused_after(before_ms: u64) -> VcpuReport {
+    let mut guest = guest(&[writes(0, 4000, 1, MS / 10)], 0);
+    guest.vcpus.start();
+    guest.vcpus.mark_phase(Phase::During);
+    wait_for_stream_time(&guest.vcpus, before_ms * MS);
+    guest.vcpus.open_window(Window::Pause, 20 * MS);
+    guest.vcpus.pause();
+    let paused = guest.vcpus.stream_time_ns();
+    wait_for_stream_time(&guest.vcpus, paused + 30 * MS);
+    guest.vcpus.resume();
+    wait_for_stream_time(&guest.vcpus, paused + 40 * MS);
+    guest.vcpus.stop()
+}
+
+#[test]
+fn a_longer_migration_does_not_dilute_the_pause_in_its_window() {
+    let (short, long) = (paused_after(10), paused_after(300));
+    // 200 writes, all of them due in the pause: none waited less than 10 ms.
+    for report in [&short, &long] {
+        let window = report.window(Window::Pause);
+        assert!(window.len().abs_diff(200) <= 2, "{}", window.len());
+        assert!(window.min() >= 9 * MS, "{}", window.min());
+    }
+    // What was compared before: in the long migration the median write was not in the pause.
+    let below = |report: &VcpuReport| report.latency.count_between(0, MS);
+    assert!(below(&short) < short.latency.len() / 2);
+    assert!(below(&long) > long.latency.len() / 2);
+}
+
+#[test]
+fn a_stall_counts_once_however_many_writes_queue() {
+    let mut guest = guest(&[writes(0, 1000, 1, MS / 10)], 0);
+    guest.vcpus.mark_phase(Phase::During);
+    guest.vcpus.start();
+    guest.tracker.wait_for(10);
+    guest.vcpus.pause();
+    let paused = guest.vcpus.stream_time_ns();
+    wait_for_stream_time(&guest.vcpus, paused + 30 * MS);
+    guest.vcpus.resume();
+    guest.tracker.wait_for(1000);
+    let took = guest.vcpus.stream_time_ns();
+    let report = guest.vcpus.stop();
+    assert!(report.longest_stall_ns >= 29 * MS);
+    assert!(report.stall_ns >= report.longest_stall_ns);
+    // 300 writes waited, 15 ms each in the mean: their latencies add up to far more than there was.
+    assert!(report.stall_ns <= took, "{} of {took}", report.stall_ns);
+    let lateness: u64 = report
+        .latency
+        .iter_recorded()
+        .map(|bin| bin.value_iterated_to() * bin.count_at_value())
+        .sum();
+    assert!(lateness > 2 * took, "{lateness}");
+}
+
+#[test]
+fn a_vcpu_with_nothing_due_is_not_stalled() {
+    let hour = 3_600_000 * MS;
+    let mut guest = guest(&[writes(0, 2, 1, hour)], 0);
+    guest.vcpus.mark_phase(Phase::During);
+    guest.vcpus.start();
+    guest.tracker.wait_for(1);
+    guest.vcpus.pause();
+    let began = guest.vcpus.stream_time_ns();
+    wait_for_stream_time(&guest.vcpus, began + 5 * MS);
+    let report = guest.vcpus.finish(Instant::now());
+    assert_eq!(report.open_stalls_ns, [0]);
+}
+
+/// A guest with always a write due, migrated; and its reports from both sides.
+fn moved(vcpus: u64, window_ns: u64) -> (u64, VcpuReport, VcpuReport) {
+    let streams: Vec<_> = (0..vcpus)
+        .map(|vcpu| writes(vcpu, 20_000, 1, 2_000))
+        .collect();
+    let mut source = guest(&streams, 0);
+    source.vcpus.mark_phase(Phase::During);
+    source.vcpus.open_window(Window::Start, window_ns);
+    source.vcpus.start();
+    source.tracker.wait_for(500);
+    let asked = source.vcpus.stream_time_ns();
+    source.vcpus.open_window(Window::Pause, window_ns);
+    source.vcpus.pause();
+    let paused = source.vcpus.stream_time_ns();
+    let positions = source.vcpus.positions();
+    wait_for_stream_time(&source.vcpus, paused + 4 * MS);
+    let here = source.vcpus.finish(Instant::now());
+    let start = StreamStart::resumed(positions);
+    let Guest { memory, .. } = source;
+    let mut destination = guest_on(memory, &streams, &start);
+    let switchover = here.stream_time_ns;
+    destination.vcpus.mark_phase(Phase::After);
+    destination
+        .vcpus
+        .set_window(Window::Start, switchover, window_ns);
+    destination
+        .vcpus
+        .set_window(Window::Pause, switchover, asked + window_ns);
+    destination.vcpus.start_at(switchover);
+    let all: u64 = here.executed.iter().sum();
+    destination.tracker.wait_for(20_000 * vcpus - all);
+    (paused, here, destination.vcpus.stop())
+}
+
+#[test]
+fn a_stall_over_the_pause_is_as_long_as_the_vcpus_were_stopped() {
+    let (paused, here, there) = moved(2, 10 * MS);
+    for (open, first) in here.open_stalls_ns.iter().zip(&there.first_writes) {
+        // The last write was done, and the next was due, at most one step after they stopped.
+        assert!(*open + 2_000 >= here.stream_time_ns - paused, "{open}");
+        assert!(*open <= here.stream_time_ns);
+        let first = first.unwrap();
+        // It was due at once, so all of the time until it was done was a delay.
+        assert_eq!(first.delay_ns, first.done_ns);
+        assert!(first.delay_ns > 0);
+    }
+}
+
+#[test]
+fn a_window_that_outlasts_the_migration_is_filled_at_the_destination() {
+    let (_, here, there) = moved(2, 20 * MS);
+    for window in [Window::Start, Window::Pause] {
+        let (before, after) = (here.window(window).len(), there.window(window).len());
+        assert!(before > 0 && after > 0, "{window:?}: {before}, {after}");
+        // A write each 2 us and vCPU in 20 ms; one on each border may be missed.
+        assert!(
+            (before + after).abs_diff(2 * 10_000) <= 8,
+            "{window:?}: {before} + {after}"
+        );
+    }
+}
+
+#[test]
+fn progress_counts_what_was_asked_in_the_pause() {
+    let (_, here, _) = moved(1, MS);
+    assert!(here.kept_writes <= here.asked_writes);
+    assert!(here.asked_in_pause >= 4 * MS / 2_000 - 1);
+    let executed = here.phase(Phase::During).writes;
+    assert_eq!(
+        here.kept_writes, executed,
+        "all of them were asked for in the migration"
+    );
+    assert_eq!(
+        here.asked_writes + here.asked_in_pause,
+        executed + here.pending
+    );
+}
+
+#[test]
+fn each_phase_has_its_own_cost() {
+    let streams = [writes(0, 20_000, 1, 1_000)];
+    let mut guest = guest(&streams, 0);
+    guest.vcpus.start();
+    guest.tracker.wait_for(5_000);
+    guest.vcpus.mark_phase(Phase::During);
+    guest.tracker.wait_for(20_000);
+    let report = guest.vcpus.stop();
+    for phase in [Phase::Before, Phase::During] {
+        let phase = report.phase(phase);
+        assert!(phase.cpu_s > 0.0 && phase.writes > 0, "{phase:?}");
+    }
+    let after = report.phase(Phase::After);
+    assert_eq!((after.writes, after.cpu_s), (0, 0.0));
+}
+
+#[test]
+fn write_protection_faults_are_those_of_the_phase_in_which_pages_were_protected() {
+    let memory = memory();
+    let Ok(tracker) = Userfaultfd::open(&memory) else {
+        return;
+    };
+    let tracker = Arc::new(tracker);
+    // Every page is written in every 64 writes.
+    let step = MS / 2;
+    let list = tests::List(writes(0, 400, 1, step).into());
+    let mut vcpus = Vcpus::spawn(
+        memory,
+        Arc::clone(&tracker) as Arc<dyn Tracker>,
+        vec![list],
+        WriteExtent::Word,
+        &StreamStart::at(0),
+    )
+    .unwrap();
+    vcpus.start();
+    wait_for_stream_time(&vcpus, 100 * step);
+    vcpus.mark_phase(Phase::During);
+    tracker.start().unwrap();
+    wait_for_stream_time(&vcpus, 300 * step);
+    vcpus.mark_phase(Phase::After);
+    wait_for_stream_time(&vcpus, 400 * step);
+    let report = vcpus.stop();
+    let [before, during, after] = report.phases.map(|phase| phase.minor_faults);
+    assert!(during >= 60, "{before}, {during}, {after}");
+    assert!(before < 30 && after < 30, "{before}, {during}, {after}");
+}
