@@ -331,8 +331,8 @@ pub struct Guest {
     pub write_latency_pause_ns: Option<Latency>,
     /// The same in a window as long from the end of the migration on, where the guest then ran.
     pub write_latency_after_ns: Latency,
-    /// Of the writes asked for from the first harvest to the switchover, or to the end, the share made
-    /// by then. The pause is part of that time.
+    /// Writes made from the first harvest to the switchover, or to the end, over those asked for in that
+    /// time, the pause included. Above 1 where vCPUs caught up on what was due before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
     /// Time during the migration in which a vCPU could not execute the write that was due, summed over

@@ -26,7 +26,7 @@ pub(super) const CPU_PER_GIB: Definition = Definition {
 pub(super) const GUEST: Definition = Definition {
     anchor: "guest",
     term: "guest slowdown",
-    text: "Progress: of the writes asked for from the first harvest to the switchover, or to the end, the share made by then; the pause counts. CPU per write: CPU time of the vCPU threads over the writes that they made. It holds the fault that lifts a page's write protection, colder caches, and the wake-up of a vCPU that slept until its write was due, so that it falls where a late vCPU need not sleep. Write faults: page faults of the vCPUs beyond those that as many writes took before the migration; time per fault: their CPU time beyond that of as many writes before, per write fault, negative where noise outweighs it. With the bitmap tracker there is no write protection, so none.",
+    text: "Progress: writes made from the first harvest to the switchover, or to the end, over those asked for in that time; the pause counts. Above 100% the vCPUs caught up on what was due before. CPU per write: CPU time of the vCPU threads over the writes that they made. It holds the fault that lifts a page's write protection, colder caches, and the wake-up of a vCPU that slept until its write was due, so that it falls where a late vCPU need not sleep. Write faults: page faults of the vCPUs beyond those that as many writes took before the migration; time per fault: their CPU time beyond that of as many writes before, per write fault, negative where noise outweighs it. With the bitmap tracker there is no write protection, so none.",
 };
 
 pub(super) const STALL: Definition = Definition {

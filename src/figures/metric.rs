@@ -35,7 +35,7 @@ impl Metric {
     pub const DESTINATION_CORES: Metric = named("destination_cores");
     /// Rounds before the pause.
     pub const PRE_COPY_ROUNDS: Metric = named("pre_copy_rounds");
-    /// Of the writes asked for during the migration, the share made by then.
+    /// Writes made during the migration over those asked for, the pause included.
     pub const VCPU_PROGRESS: Metric = named("vcpu_progress");
     /// What a write cost the vCPUs during the migration.
     pub const VCPU_CPU_PER_WRITE: Metric = named("vcpu_cpu_per_write");

@@ -281,9 +281,6 @@ impl Checker<'_> {
             self.require(fine, field, value, "0 or at least a nanosecond")?;
         }
         let g = &m.guest;
-        if let Some(progress) = g.progress {
-            self.require(progress <= 1.0, "guest.progress", progress, "at most 1")?;
-        }
         if let (Some(longest), Some(all)) = (g.longest_stall_s, g.stall_s) {
             let allowed = format_args!("at most guest.stall_s, {all}");
             let fine = longest <= all * (1.0 + RELATIVE_SLACK) + ABSOLUTE_SLACK_S;

@@ -312,7 +312,7 @@ impl Timeline for LiveTimeline {
                 write_latency_ns: latency(&report.latency),
                 write_latency_before_ns: latency(report.window(Window::Before)),
                 write_latency_after_ns: latency(report.window(Window::After)),
-                progress: (asked > 0).then(|| report.kept_writes as f64 / asked as f64),
+                progress: (asked > 0).then(|| during.writes as f64 / asked as f64),
                 stall_before_s: Some(report.stall_before_ns as f64 / 1e9),
                 work_before: Some(work(report.phase(Phase::Before))),
                 work_during: Some(work(during)),

@@ -57,6 +57,12 @@ fn the_longest_stall_of_a_busy_guest_outlasts_its_downtime() {
         assert!(longest >= stopped, "{longest} {first} {:?}", m.downtime);
         // Both of them were.
         assert!(all >= 2.0 * stopped, "{all} {:?}", m.downtime);
+        // Nor can stalls add up to more than both had.
+        assert!(
+            all <= 2.0 * (m.total_time_s + first) + 0.001,
+            "{all} {}",
+            m.total_time_s
+        );
         // A guest that is always late keeps far less than it is asked for.
         assert!(guest.progress.unwrap() < 0.5, "{guest:?}");
     }
@@ -78,7 +84,7 @@ fn windows_are_equally_long_in_every_migration_and_outlast_a_short_one() {
         // What was due in the pause waited for its end.
         assert!(pause.max > 0 && pause.count <= start.count + before.count + 307);
         let progress = guest.progress.unwrap();
-        assert!(progress > 0.0 && progress <= 1.0, "{progress}");
+        assert!(progress > 0.0, "{progress}");
     }
 }
 
@@ -116,7 +122,10 @@ fn a_vcpu_pays_a_fault_for_each_page_found_dirty_under_write_protection() {
 
 #[test]
 fn a_guest_that_stayed_has_a_start_and_no_pause() {
-    let stays = BUSY.replace("\"switchover\"", "\"abort\"");
+    // After the first round, in which it has surely written.
+    let stays = BUSY
+        .replace("\"switchover\"", "\"abort\"")
+        .replace("max_rounds = 3", "max_rounds = 1");
     let made = run(&stays, &["--arms", "plain"]);
     for m in &made.results.migrations {
         assert_eq!(m.outcome.status, OutcomeStatus::NotConverged);

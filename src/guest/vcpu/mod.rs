@@ -205,11 +205,11 @@ impl Vcpus {
         let stream_time = self.state.stream_time(now);
         if self.phase == Phase::During {
             self.count_running(now);
-            self.state.during_to_ns.store(stream_time, Relaxed);
+            self.state.end_during(stream_time);
         }
         if phase == Phase::During {
             self.running_since_ns = self.running_since_ns.map(|_| now);
-            self.state.during_from_ns.store(stream_time, Relaxed);
+            self.state.begin_during(stream_time);
         }
         self.phase = phase;
         self.state.phase.store(phase as u8, Release);
@@ -289,7 +289,7 @@ impl Vcpus {
         if self.phase == Phase::During {
             // Asked for during the migration is what was due before the guest stopped for good.
             let paused_at = self.state.stream_time(self.paused_at_ns);
-            self.state.during_to_ns.store(paused_at, Relaxed);
+            self.state.end_during(paused_at);
         }
         self.state.stops().due_until_ns = stream_time_ns;
         self.state.stops().stalled = stalled;

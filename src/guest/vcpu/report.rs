@@ -64,19 +64,18 @@ pub struct VcpuReport {
     pub asked_writes: u64,
     /// Writes that were due between the pause and the switchover.
     pub asked_in_pause: u64,
-    /// Of the writes whose intended time lies in [`Phase::During`], those executed in it.
-    pub kept_writes: u64,
     /// Writes that were due at the end and were not executed here.
     pub pending: u64,
     /// Stream time at the end: at the switchover, or when the vCPUs stopped; nanoseconds.
     pub stream_time_ns: u64,
     /// Per vCPU, how many writes it executed here, in all phases.
     pub executed: Vec<u64>,
-    /// Stalls in [`Phase::During`], summed over vCPUs, nanoseconds: without the open ones.
+    /// Stalls in [`Phase::During`], summed over vCPUs, nanoseconds: without the open ones. Of a stall
+    /// over its border the part inside counts.
     pub stall_ns: u64,
     /// The longest of them, nanoseconds.
     pub longest_stall_ns: u64,
-    /// Stalls in [`Window::Before`], summed over vCPUs, nanoseconds.
+    /// The same in [`Window::Before`].
     pub stall_before_ns: u64,
     /// Per vCPU, for how long it had not been able to execute the write that was due when the guest
     /// was switched over, nanoseconds; 0 where none was due.
@@ -126,7 +125,6 @@ pub(super) struct ThreadReport {
     pub(super) windows: [Histogram<u64>; WINDOWS],
     pub(super) asked_writes: u64,
     pub(super) asked_in_pause: u64,
-    pub(super) kept_writes: u64,
     pub(super) pending: u64,
     pub(super) stall_ns: u64,
     pub(super) longest_stall_ns: u64,
@@ -143,7 +141,6 @@ impl Default for ThreadReport {
             windows: std::array::from_fn(|_| histogram()),
             asked_writes: 0,
             asked_in_pause: 0,
-            kept_writes: 0,
             pending: 0,
             stall_ns: 0,
             longest_stall_ns: 0,
@@ -163,7 +160,6 @@ impl Default for VcpuReport {
             running_s: 0.0,
             asked_writes: 0,
             asked_in_pause: 0,
-            kept_writes: 0,
             pending: 0,
             stream_time_ns: 0,
             executed: Vec::new(),
@@ -201,7 +197,6 @@ impl VcpuReport {
         self.executed.push(part.writes.iter().sum());
         self.asked_writes += part.asked_writes;
         self.asked_in_pause += part.asked_in_pause;
-        self.kept_writes += part.kept_writes;
         self.pending += part.pending;
         self.stall_ns += part.stall_ns;
         self.longest_stall_ns = self.longest_stall_ns.max(part.longest_stall_ns);

@@ -44,8 +44,19 @@ pub(super) struct Stops {
 struct Bounds(AtomicU64, AtomicU64);
 
 impl Bounds {
+    const fn unknown() -> Bounds {
+        Bounds(AtomicU64::new(u64::MAX), AtomicU64::new(u64::MAX))
+    }
+
+    #[inline]
     fn holds(&self, at_ns: u64) -> bool {
         at_ns >= self.0.load(Relaxed) && at_ns < self.1.load(Relaxed)
+    }
+
+    /// How much of a stretch lies inside.
+    fn within(&self, from_ns: u64, to_ns: u64) -> u64 {
+        let from_ns = from_ns.max(self.0.load(Relaxed));
+        to_ns.min(self.1.load(Relaxed)).saturating_sub(from_ns)
     }
 }
 
@@ -64,8 +75,7 @@ pub(super) struct VcpuState {
     /// A [`Phase`].
     pub(super) phase: AtomicU8,
     /// [`Phase::During`] in stream time; `u64::MAX` while not known.
-    pub(super) during_from_ns: AtomicU64,
-    pub(super) during_to_ns: AtomicU64,
+    during: Bounds,
     /// By [`Window`]: in stream time, and `u64::MAX` while it was not opened.
     windows: [Bounds; WINDOWS],
     /// Of each vCPU's thread, its name to the kernel.
@@ -91,9 +101,8 @@ impl VcpuState {
             start_ns: AtomicU64::new(0),
             mode: AtomicU32::new(Mode::Hold as u32),
             phase: AtomicU8::new(Phase::Before as u8),
-            during_from_ns: AtomicU64::new(u64::MAX),
-            during_to_ns: AtomicU64::new(u64::MAX),
-            windows: std::array::from_fn(|_| Bounds(AtomicU64::new(u64::MAX), AtomicU64::new(0))),
+            during: Bounds::unknown(),
+            windows: std::array::from_fn(|_| Bounds::unknown()),
             thread_ids: (0..vcpus).map(|_| AtomicI32::new(0)).collect(),
             stops: Mutex::new(Stops {
                 parked: 0,
@@ -129,7 +138,27 @@ impl VcpuState {
     /// Whether a write of that time belongs to [`Phase::During`].
     #[inline]
     pub(super) fn in_during(&self, at_ns: u64) -> bool {
-        at_ns >= self.during_from_ns.load(Relaxed) && at_ns < self.during_to_ns.load(Relaxed)
+        self.during.holds(at_ns)
+    }
+
+    /// How much of a stretch of stream time lies in [`Phase::During`].
+    pub(super) fn during_within(&self, from_ns: u64, to_ns: u64) -> u64 {
+        self.during.within(from_ns, to_ns)
+    }
+
+    /// [`Phase::During`] begins at that stream time.
+    pub(super) fn begin_during(&self, at_ns: u64) {
+        self.during.0.store(at_ns, Relaxed);
+    }
+
+    /// [`Phase::During`] ended at that stream time, or with the pause there.
+    pub(super) fn end_during(&self, at_ns: u64) {
+        self.during.1.store(at_ns, Relaxed);
+    }
+
+    /// Whether a write of that time was due after the end of [`Phase::During`].
+    pub(super) fn is_after_during(&self, at_ns: u64) -> bool {
+        at_ns >= self.during.1.load(Relaxed)
     }
 
     /// Opens a window over a stretch of stream time.
@@ -143,6 +172,11 @@ impl VcpuState {
     #[inline]
     pub(super) fn in_window(&self, window: Window, at_ns: u64) -> bool {
         self.windows[window as usize].holds(at_ns)
+    }
+
+    /// How much of a stretch of stream time lies in a window.
+    pub(super) fn window_within(&self, window: Window, from_ns: u64, to_ns: u64) -> u64 {
+        self.windows[window as usize].within(from_ns, to_ns)
     }
 
     /// vCPU `index`'s thread says who it is.

@@ -91,7 +91,8 @@ impl<S: PageWrites> VcpuThread<S> {
         let during = phase == Phase::During as u8;
         let offset_ns = self.state.offset_ns.load(Relaxed);
         // It could have been begun when it was due and the one before was done.
-        let took_ns = now.saturating_sub(at_ns.max(self.free_at_ns).max(offset_ns));
+        let could_ns = at_ns.max(self.free_at_ns).max(offset_ns);
+        let took_ns = now.saturating_sub(could_ns);
         self.free_at_ns = now;
         let report = &mut self.report;
         report.writes[usize::from(phase)] += 1;
@@ -105,17 +106,13 @@ impl<S: PageWrites> VcpuThread<S> {
         if during && at_ns >= offset_ns {
             report.latency.saturating_record(latency_ns);
         }
-        let stall_ns = if took_ns > STALL_NS { took_ns } else { 0 };
-        if during {
+        if took_ns > STALL_NS {
+            let stall_ns = self.state.during_within(could_ns, now);
             report.stall_ns += stall_ns;
             report.longest_stall_ns = report.longest_stall_ns.max(stall_ns);
+            report.stall_before_ns += self.state.window_within(Window::Before, could_ns, now);
         }
-        if self.state.in_window(Window::Before, at_ns) {
-            report.stall_before_ns += stall_ns;
-        }
-        let asked = self.state.in_during(at_ns);
-        report.asked_writes += u64::from(asked);
-        report.kept_writes += u64::from(asked && during);
+        report.asked_writes += u64::from(self.state.in_during(at_ns));
         self.record_in_windows(at_ns, latency_ns);
     }
 
@@ -150,7 +147,7 @@ impl<S: PageWrites> VcpuThread<S> {
             let latency_ns = due_until - write.at_ns;
             self.record_in_windows(write.at_ns, latency_ns);
             if stalled {
-                let paused = write.at_ns >= self.state.during_to_ns.load(Relaxed);
+                let paused = self.state.is_after_during(write.at_ns);
                 self.report.asked_in_pause += u64::from(paused);
                 self.report.latency.saturating_record(latency_ns);
             }
