@@ -265,6 +265,7 @@ pub(super) const ROWS: &[Row] = &[
         shown_scale: 100.0,
         direction: Direction::HigherIsBetter,
         compared: true,
+        needs_live_clock: true,
         value: |m| m.guest.progress,
         ..COST
     },
@@ -278,6 +279,7 @@ pub(super) const ROWS: &[Row] = &[
         shown_unit: "us",
         shown_scale: 1e6,
         compared: true,
+        needs_live_clock: true,
         value: cpu_per_write_during,
         ..COST
     },
@@ -290,6 +292,8 @@ pub(super) const ROWS: &[Row] = &[
         shown_unit: "ms",
         shown_scale: 1e3,
         compared: true,
+        unfinished: Unfinished::AtLeast(|m| m.guest.stall_s),
+        needs_live_clock: true,
         value: |m| m.guest.stall_s,
         ..COST
     },
@@ -301,6 +305,8 @@ pub(super) const ROWS: &[Row] = &[
         unit: "s",
         shown_unit: "ms",
         shown_scale: 1e3,
+        unfinished: Unfinished::AtLeast(|m| m.guest.longest_stall_s),
+        needs_live_clock: true,
         value: |m| m.guest.longest_stall_s,
         ..COST
     },
@@ -312,7 +318,8 @@ pub(super) const ROWS: &[Row] = &[
         unit: "s",
         shown_unit: "ms",
         shown_scale: 1e3,
-        of_completed: true,
+        unfinished: Unfinished::Estimated(least_expected_downtime),
+        needs_live_clock: true,
         value: blackout,
         ..COST
     },
