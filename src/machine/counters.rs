@@ -145,9 +145,8 @@ mod tests {
         std::thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    // A stack of its own, at least.
-                    let memory = std::hint::black_box(vec![1_u8; 1 << 20]);
-                    drop(memory);
+                    // More than the allocator keeps, so that it is faulted in.
+                    drop(std::hint::black_box(vec![1_u8; 40 << 20]));
                     assert!(event.read().unwrap() > before);
                 })
                 .join()
