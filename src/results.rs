@@ -11,7 +11,7 @@ pub use comparison::{Bound, Comparison};
 use serde::{Deserialize, Serialize};
 
 use crate::arm::Arm;
-use crate::machine::MachineInfo;
+use crate::machine::{Counted, MachineInfo};
 use crate::scenario::Scenario;
 
 /// The version of the format that this build writes, and the newest that it reads.
@@ -178,6 +178,13 @@ pub struct Migration {
     pub verified: Verified,
     /// The guest's own view.
     pub guest: Guest,
+    /// What the source counted from the first harvest to the end.
+    #[serde(default, skip_serializing_if = "Counted::is_empty")]
+    pub source_counted: Counted,
+    /// What the destination counted from the source's connection to the switchover. On one machine its
+    /// energy is the same as the source's: they must not be added.
+    #[serde(default, skip_serializing_if = "Counted::is_empty")]
+    pub destination_counted: Counted,
     /// What its hosts say against it; the run's warnings repeat it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
@@ -308,12 +315,62 @@ pub struct Guest {
     pub achieved_rate: f64,
     /// The same stretch of the stream as it was asked for, bytes/s.
     pub asked_rate: f64,
-    /// Latency of writes against their intended time during the migration, pause included.
+    /// Latency of writes against their intended time during the whole migration, pause included. A long
+    /// migration dilutes its stalls: arms are compared by windows.
     pub write_latency_ns: Latency,
-    /// The same in the window before the migration: the baseline.
+    /// The same of writes intended in the window ahead of the migration, `measure.window` long: the
+    /// baseline.
     pub write_latency_before_ns: Latency,
-    /// The same in the window after it, where the guest then ran.
+    /// The same in a window as long from the first harvest on. Of a shorter migration it holds the pause
+    /// and how the guest got on at the destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_latency_start_ns: Option<Latency>,
+    /// The same in a window as long from the pause request on. A shorter pause leaves the rest of it to
+    /// the destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_latency_pause_ns: Option<Latency>,
+    /// The same in a window as long from the end of the migration on, where the guest then ran.
     pub write_latency_after_ns: Latency,
+    /// Writes made from the first harvest to the switchover, or to the end, over those asked for in that
+    /// time, the pause included. Above 1 where vCPUs caught up on what was due before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f64>,
+    /// Time during the migration in which a vCPU could not execute the write that was due, summed over
+    /// vCPUs, in stalls of more than 100 us each. The one over the pause ends with the vCPU's first
+    /// write at the destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall_s: Option<f64>,
+    /// The longest of these stalls; 0 if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_stall_s: Option<f64>,
+    /// The same sum in the window before the migration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall_before_s: Option<f64>,
+    /// At the destination, from the order to run until the guest's first write was done, or since that
+    /// write was due if that came later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_write_s: Option<f64>,
+    /// What the vCPUs did and used before the migration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_before: Option<VcpuWork>,
+    /// The same during it, at the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_during: Option<VcpuWork>,
+    /// The same after it, where the guest then ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_after: Option<VcpuWork>,
+}
+
+/// What the vCPUs of a guest did in a stretch of time, and what they used.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct VcpuWork {
+    /// Page writes that they made.
+    pub writes: u64,
+    /// CPU time of their threads, by the threads' clocks.
+    pub cpu_s: f64,
+    /// Page faults of their threads that the kernel resolved without I/O. Guest memory is faulted in
+    /// beforehand, so those above the number before are write-protection faults of dirty tracking.
+    pub minor_faults: u64,
 }
 
 /// Percentiles of a latency histogram, nanoseconds. All zero if nothing was recorded.

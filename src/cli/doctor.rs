@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::arm::Arm;
 use crate::error::{ExitCode, Result};
-use crate::machine::{self, MachineInfo, Monitor};
+use crate::machine::{self, Instruments, MachineInfo, Monitor};
 use crate::present::table::{Cell, Column, Table};
 use crate::tracking;
 
@@ -30,7 +30,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         super::print_json(&host)?;
         return Ok(ExitCode::Done);
     }
-    print!("{}", describe(&host));
+    print!("{}", describe(&host, &Instruments::open()));
     let unavailable = tracking::available()
         .into_iter()
         .filter_map(|(kind, probed)| Some((kind.to_string(), probed.err()?)))
@@ -47,7 +47,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-fn describe(host: &MachineInfo) -> String {
+fn describe(host: &MachineInfo, instruments: &Instruments) -> String {
     let frequency = host
         .frequency_mhz
         .map_or("not readable".to_owned(), |mhz| format!("{mhz:.0} MHz"));
@@ -100,9 +100,10 @@ fn describe(host: &MachineInfo) -> String {
             format!("{:.0} ns a read", host.thread_clock_read_ns),
         ),
     ];
+    let facts = facts.into_iter().chain(instruments.describe());
     let rows = facts.map(|(name, value)| vec![Cell::text(name), Cell::text(value)]);
     let columns = vec![Column::text(""), Column::text("")];
-    Table::new("", "", columns, rows.to_vec()).terminal()
+    Table::new("", "", columns, rows.collect()).terminal()
 }
 
 /// What weakens or prevents measurements here, each with what would help.
@@ -226,7 +227,10 @@ mod tests {
         ] {
             assert!(all.contains(word), "{word}: {all}");
         }
-        assert!(describe(&host).contains("simulated"));
+        let told = describe(&host, &Instruments::open());
+        for word in ["simulated", "energy", "counters"] {
+            assert!(told.contains(word), "{word}: {told}");
+        }
     }
 
     #[test]

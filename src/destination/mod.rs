@@ -15,15 +15,16 @@ use crate::crypto::{self, MigrationSecret};
 use crate::destination::stream_thread::{APPLY, OPEN, RECEIVE, StreamError, StreamThread};
 use crate::destination::switchover::Switchover;
 use crate::error::{Error, Result};
-use crate::guest::vcpu::{Phase, StreamStart, Vcpus};
+use crate::guest::vcpu::{Phase, StreamStart, Vcpus, Window};
 use crate::host::control::{Control, emit};
-use crate::host::latency::latency;
+use crate::host::guest_view::AtDestination;
 use crate::host::{Command, DestinationReport, Event, HostSpec, framing, guest_state, process};
+use crate::machine::Instruments;
 use crate::machine::clock::process_cpu_ns;
 use crate::memory::GuestMemory;
 use crate::meter::StageTimes;
 use crate::record::Framing;
-use crate::results::{DestinationCpu, Latency};
+use crate::results::DestinationCpu;
 use crate::scenario::ClockKind;
 use crate::tracking::NoTracker;
 use crate::transport::Connection;
@@ -39,6 +40,8 @@ const SLOWEST_FILL: u64 = 64 << 20;
 /// If the spec can't be carried out. What happens to the migration itself is in the report.
 pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) -> Result<()> {
     process::pin(&spec.pin)?;
+    // Before the threads, which it counts.
+    let instruments = Instruments::open();
     process::start_threads()?;
     let framing = framing::framing(spec, secret)?;
     let (guest_memory, fill_s) = guest_state::allocate(spec)?;
@@ -61,11 +64,13 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     ));
     let opened = open(spec, &listener, &framing, &guest_memory, &switchover);
     drop(listener);
+    let before = instruments.read();
     let cpu_began = process_cpu_ns();
     let (ended, mut failure) = match opened {
         Ok(threads) => receive(threads, &switchover),
         Err(reason) => (Vec::new(), Some(reason)),
     };
+    let counted = instruments.since(&before);
     // The migration has ended, and its key with it.
     drop(framing);
     let resident = process::resident_beyond(&guest_memory);
@@ -76,6 +81,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
             .into_iter()
             .collect(),
         cpu,
+        counted,
         resident_beyond_guest_bytes: resident,
         ..DestinationReport::default()
     };
@@ -87,7 +93,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
             hash: report.hash.clone(),
         });
         match run_on(spec, &guest_memory, &state, control) {
-            Ok(after) => report.write_latency_after_ns = after,
+            Ok(view) => report.guest = view,
             Err(error) => failure = failure.or(Some(error.to_string())),
         }
     } else if !switchover.is_decided() {
@@ -219,21 +225,22 @@ fn receive(
     (ended, failure.map(|error| error.to_string()).or(unstarted))
 }
 
-/// The guest runs on here: waits for the coordinator's word, then lets the vCPUs run for the
-/// window, from where they stood at the source.
+/// The guest runs on here: makes its vCPUs ready, as a machine monitor has them before a guest
+/// arrives, waits for the coordinator's word, then lets them run for the window, from where they stood
+/// at the source. What is between the switchover and that word, such as hashing, is this tool's own:
+/// no figure holds it. `None` if the guest did not run.
 fn run_on(
     spec: &HostSpec,
     memory: &Arc<GuestMemory>,
     state: &[u8],
     control: &Control,
-) -> Result<Latency> {
+) -> Result<Option<AtDestination>> {
     let scenario = &spec.scenario;
-    let word = control.next(Duration::from_secs(600));
-    let (Some(Command::Resume { stream_time_ns }), ClockKind::Live) =
-        (word, scenario.measure.clock)
-    else {
-        return Ok(Latency::default());
-    };
+    let order = || control.next(Duration::from_secs(600));
+    if scenario.measure.clock == ClockKind::Virtual {
+        order();
+        return Ok(None);
+    }
     let positions = guest_state::unpack_positions(state, scenario.guest.vcpus)
         .ok_or_else(|| Error::CannotRun("the device state lacks the vCPUs".into()))?;
     let streams = (0..scenario.guest.vcpus)
@@ -244,12 +251,34 @@ fn run_on(
         Arc::new(NoTracker),
         streams,
         scenario.workload.write,
-        &StreamStart::resumed(stream_time_ns, positions),
+        &StreamStart::resumed(positions),
     )?;
     vcpus.mark_phase(Phase::After);
-    vcpus.start();
-    std::thread::sleep(scenario.measure.window.0);
-    Ok(latency(&vcpus.stop().phase(Phase::After).latency))
+    let Some(Command::Resume {
+        stream_time_ns,
+        windows,
+    }) = order()
+    else {
+        return Ok(None);
+    };
+    let window = scenario.measure.window;
+    for (window, until_ns) in [
+        (Window::Start, windows.start_until_ns),
+        (Window::Pause, windows.pause_until_ns),
+        (
+            Window::After,
+            stream_time_ns.saturating_add(window.as_nanos()),
+        ),
+    ] {
+        vcpus.set_window(window, stream_time_ns, until_ns);
+    }
+    vcpus.start_at(stream_time_ns);
+    std::thread::sleep(window.0);
+    let report = vcpus.stop();
+    Ok(Some(AtDestination::new(
+        &report,
+        report.phase(Phase::After),
+    )))
 }
 
 fn cpu(ended: &[StageTimes<3>], decided_ns: Option<u64>, began_ns: u64) -> DestinationCpu {

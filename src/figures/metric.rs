@@ -35,6 +35,18 @@ impl Metric {
     pub const DESTINATION_CORES: Metric = named("destination_cores");
     /// Rounds before the pause.
     pub const PRE_COPY_ROUNDS: Metric = named("pre_copy_rounds");
+    /// Writes made during the migration over those asked for, the pause included.
+    pub const VCPU_PROGRESS: Metric = named("vcpu_progress");
+    /// What a write cost the vCPUs during the migration.
+    pub const VCPU_CPU_PER_WRITE: Metric = named("vcpu_cpu_per_write");
+    /// Time in which vCPUs could not execute.
+    pub const STALL_TIME: Metric = named("stall_time");
+    /// The longest of it at a stretch.
+    pub const LONGEST_STALL: Metric = named("longest_stall");
+    /// From the pause request to the first write at the destination.
+    pub const BLACKOUT: Metric = named("blackout");
+    /// Faults of write protection.
+    pub const WRITE_FAULTS: Metric = named("write_faults");
     /// Bytes on the wire beside page payload, as a share of it.
     pub const WIRE_OVERHEAD: Metric = named("wire_overhead");
 
@@ -175,7 +187,7 @@ mod tests {
             assert_eq!(Metric::all().filter(same).count(), 1, "{}", row.column);
             assert_eq!(Metric::among(row.name, Metric::all()), Ok(metric));
             // What is compared and what the gate is asked about is judged by its direction.
-            let rate = row.unit == "bytes/s";
+            let rate = ["bytes/s", "of the writes asked"].contains(&row.unit);
             assert_eq!(row.direction == Direction::HigherIsBetter, rate, "{row:?}");
             if let Some(over) = row.gated {
                 Metric::among(over.metric, Metric::gated()).unwrap();

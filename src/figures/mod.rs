@@ -9,6 +9,8 @@
 //! column of `migrations.csv`, and, as the row says, is compared in `comparisons[]` and in the tables
 //! of taxes, exported, and may be named in `datasets/gate.toml`. Nothing else has to change.
 
+mod definition;
+mod guest;
 mod metric;
 mod pairs;
 mod rates;
@@ -17,6 +19,8 @@ mod sample;
 mod table;
 mod warnings;
 
+pub use definition::Definition;
+pub use guest::{cpu_per_fault, cpu_per_write, protection_faults};
 pub use metric::Metric;
 pub use pairs::{
     Middle, Pair, Pairs, added, comparison, comparisons, completed, paired_ratios, pairs,
@@ -25,5 +29,5 @@ pub use pairs::{
 pub use rates::per_gib;
 pub use rounds::{WireTraffic, least_expected_downtime, wire_traffic};
 pub use sample::{median, median_interval};
-pub use table::{Definition, Direction, Format, Over, Row, Unfinished};
+pub use table::{Direction, Format, Over, Row, Unfinished};
 pub use warnings::{HOSTS_DIFFER, INJECTED_SLOWDOWN, THIN_BLOCKS, warnings};

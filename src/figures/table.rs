@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::definition::{
+    BLACKOUT, CORES, CPU_PER_GIB, DOWNTIME, Definition, GUEST, ROUND, STAGES, STALL, THROUGHPUT,
+    TOTAL_TIME, WIRE_OVERHEAD, WRITE_LATENCY,
+};
+use super::guest::{blackout, cpu_per_write_during, protection_faults};
 use super::rates::{cores_per_10_gbit, per_gib, pre_copy_rounds, throughput, wire_overhead};
 use super::rounds::least_expected_downtime;
 use crate::arm::Arm;
@@ -17,17 +22,6 @@ pub enum Direction {
     LowerIsBetter,
     /// Rates.
     HigherIsBetter,
-}
-
-/// What readers are told of a figure. Figures that are explained together share one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Definition {
-    /// Its place on a page, without the `def-` before it.
-    pub anchor: &'static str,
-    /// What is defined.
-    pub term: &'static str,
-    /// Sentences.
-    pub text: &'static str,
 }
 
 /// How a value is written, in the shown unit.
@@ -101,24 +95,6 @@ pub struct Row {
     /// The value in one migration. What is not finite and above 0 counts as none.
     pub value: fn(&Migration) -> Option<f64>,
 }
-
-const STAGES: Definition = Definition {
-    anchor: "stages",
-    term: "stages",
-    text: "Source: prepare (harvest, zero test, building records), seal (the cipher; for copy its copy), transmit (socket writes). Destination: receive (socket reads), open (the cipher), apply (writing guest memory). other is what the stages don't explain. Every stage's median is its own, so they need not add up to the median total.",
-};
-
-const CPU_PER_GIB: Definition = Definition {
-    anchor: "cpu-per-gib",
-    term: "CPU per GiB",
-    text: "CPU seconds of one side's host process, the vCPUs' own time excluded, per GiB of page payload sent. Per GiB of guest memory it also counts the extra rounds that a dirtying guest causes. On loopback the kernel does much of the receive work on the sender's time.",
-};
-
-const CORES: Definition = Definition {
-    anchor: "cores",
-    term: "cores per 10 Gb/s",
-    text: "CPU seconds per GiB of page payload times 1.164 GiB/s, which is 10 Gb/s of page payload: the cores that one side keeps busy at that speed. VMware's old rule reserves 1 core per 10 GbE. Above the number of cores of a host the speed is out of reach.",
-};
 
 /// What most costs have in common; what is left empty is each row's own.
 const COST: Row = Row {
@@ -225,11 +201,7 @@ pub(super) const ROWS: &[Row] = &[
         column: "total_time_s",
         label: "total time",
         headline: Some("migration time"),
-        definition: &Definition {
-            anchor: "total-time",
-            term: "total time",
-            text: "From the first harvest of dirty pages to the switchover acknowledgement, on the source's clock. Setup (processes, connections, handshake) stands apart.",
-        },
+        definition: &TOTAL_TIME,
         unit: "s",
         shown_unit: "s",
         compared: true,
@@ -244,11 +216,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "downtime",
         column: "downtime_s",
         label: "downtime",
-        definition: &Definition {
-            anchor: "downtime",
-            term: "downtime",
-            text: "On the source's clock, from the pause request to the authenticated switchover acknowledgement. Its parts: pause (until every vCPU has stopped), harvest (finding the last dirty pages), transfer (sending them until applied), switchover (device state and final record until the acknowledgement).",
-        },
+        definition: &DOWNTIME,
         unit: "s",
         shown_unit: "ms",
         shown_scale: 1e3,
@@ -263,11 +231,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "throughput",
         column: "throughput_gib_per_s",
         label: "throughput",
-        definition: &Definition {
-            anchor: "throughput",
-            term: "throughput",
-            text: "Page payload over the sum of the rounds' durations.",
-        },
+        definition: &THROUGHPUT,
         unit: "bytes/s",
         shown_unit: "GiB/s",
         shown_scale: 1.0 / GIB,
@@ -280,19 +244,94 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "write_latency_p99",
-        column: "write_latency_p99_ns",
-        label: "p99 write latency",
-        definition: &Definition {
-            anchor: "write-latency",
-            term: "guest write latency",
-            text: "From the time at which a page write was intended to the time at which it was done, so that a stalled vCPU is seen, the pause included. Before: a window before the migration, the baseline. After: a window after it, wherever the guest then runs.",
-        },
+        column: "write_latency_start_p99_us",
+        label: "p99 write latency at the start",
+        definition: &WRITE_LATENCY,
         unit: "s",
         shown_unit: "us",
         shown_scale: 1e6,
         needs_live_clock: true,
         gated: over_plain("write_latency_p99"),
-        value: |m| Some(m.guest.write_latency_ns.p99 as f64 / 1e9),
+        value: |m| Some(m.guest.write_latency_start_ns.as_ref()?.p99 as f64 / 1e9),
+        ..COST
+    },
+    Row {
+        name: "vcpu_progress",
+        column: "guest_progress_percent",
+        label: "vCPU progress",
+        definition: &GUEST,
+        unit: "of the writes asked",
+        shown_unit: "%",
+        shown_scale: 100.0,
+        direction: Direction::HigherIsBetter,
+        compared: true,
+        needs_live_clock: true,
+        value: |m| m.guest.progress,
+        ..COST
+    },
+    Row {
+        name: "vcpu_cpu_per_write",
+        column: "vcpu_cpu_during_us_per_write",
+        label: "vCPU CPU",
+        per: " per write",
+        definition: &GUEST,
+        unit: "s",
+        shown_unit: "us",
+        shown_scale: 1e6,
+        compared: true,
+        needs_live_clock: true,
+        value: cpu_per_write_during,
+        ..COST
+    },
+    Row {
+        name: "stall_time",
+        column: "guest_stall_ms",
+        label: "stall time",
+        definition: &STALL,
+        unit: "s",
+        shown_unit: "ms",
+        shown_scale: 1e3,
+        compared: true,
+        unfinished: Unfinished::AtLeast(|m| m.guest.stall_s),
+        needs_live_clock: true,
+        value: |m| m.guest.stall_s,
+        ..COST
+    },
+    Row {
+        name: "longest_stall",
+        column: "guest_longest_stall_ms",
+        label: "longest stall",
+        definition: &STALL,
+        unit: "s",
+        shown_unit: "ms",
+        shown_scale: 1e3,
+        unfinished: Unfinished::AtLeast(|m| m.guest.longest_stall_s),
+        needs_live_clock: true,
+        value: |m| m.guest.longest_stall_s,
+        ..COST
+    },
+    Row {
+        name: "blackout",
+        column: "guest_blackout_ms",
+        label: "blackout",
+        definition: &BLACKOUT,
+        unit: "s",
+        shown_unit: "ms",
+        shown_scale: 1e3,
+        unfinished: Unfinished::Estimated(least_expected_downtime),
+        needs_live_clock: true,
+        value: blackout,
+        ..COST
+    },
+    Row {
+        name: "write_faults",
+        column: "guest_write_faults",
+        label: "write faults",
+        definition: &GUEST,
+        unit: "faults",
+        shown_unit: "",
+        format: Format::Count,
+        value: protection_faults,
         ..COST
     },
     Row {
@@ -339,11 +378,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "pre_copy_rounds",
         column: "pre_copy_rounds",
         label: "pre-copy rounds",
-        definition: &Definition {
-            anchor: "round",
-            term: "round",
-            text: "One harvest and the sending of what it found, until the destination acknowledged it. The last, stop-and-copy, runs while the guest is paused. Pages found dirty at a round's end are the next round's work.",
-        },
+        definition: &ROUND,
         unit: "rounds",
         shown_unit: "",
         format: Format::Count,
@@ -354,11 +389,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "wire_overhead",
         column: "wire_overhead_percent",
         label: "wire overhead",
-        definition: &Definition {
-            anchor: "wire-overhead",
-            term: "wire overhead",
-            text: "Bytes on the wire over page payload, less one: headers, tags, control messages and zero pages.",
-        },
+        definition: &WIRE_OVERHEAD,
         unit: "share",
         shown_unit: "%",
         shown_scale: 100.0,

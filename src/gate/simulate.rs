@@ -5,10 +5,10 @@
 
 use crate::arm::{Arm, Rung};
 use crate::figures;
-use crate::machine::MachineInfo;
+use crate::machine::{Counted, MachineInfo};
 use crate::results::{
     ArmInfo, Cpu, DestinationCpu, Downtime, Guest, Latency, Migration, Outcome, OutcomeStatus,
-    PolicyDecision, Results, Round, RoundKind, SCHEMA_VERSION, SourceCpu, Verified,
+    PolicyDecision, Results, Round, RoundKind, SCHEMA_VERSION, SourceCpu, VcpuWork, Verified,
 };
 use crate::scenario::{GuestSpec, MeasureSpec, MigrationSpec, Scenario, WorkloadSpec};
 use crate::stats::{Noise, Random};
@@ -248,6 +248,8 @@ fn migration(
     };
     Migration {
         warnings: Vec::new(),
+        source_counted: Counted::default(),
+        destination_counted: Counted::default(),
         arm,
         block,
         stream_seed: Some(GuestSpec::default().seed + u64::from(block)),
@@ -285,7 +287,26 @@ fn migration(
             write_latency_ns: latency(downtime.total_s),
             write_latency_before_ns: latency(0.0001),
             write_latency_after_ns: latency(0.0001),
+            write_latency_start_ns: Some(latency(downtime.total_s)),
+            write_latency_pause_ns: Some(latency(downtime.total_s)),
+            progress: Some(1.0 - downtime.total_s / total_time_s),
+            stall_s: Some(downtime.total_s),
+            longest_stall_s: Some(downtime.total_s),
+            stall_before_s: Some(0.0),
+            first_write_s: Some(0.0001),
+            work_before: Some(vcpu_work(12_800, 0)),
+            work_during: Some(vcpu_work(12_800, 6_400)),
+            work_after: Some(vcpu_work(12_800, 0)),
         },
+    }
+}
+
+/// A write takes 1 us, and the fault that lifts a page's write protection as long again.
+fn vcpu_work(writes: u64, minor_faults: u64) -> VcpuWork {
+    VcpuWork {
+        writes,
+        cpu_s: (writes + minor_faults) as f64 / 1e6,
+        minor_faults,
     }
 }
 

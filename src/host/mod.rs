@@ -20,6 +20,7 @@
 pub mod control;
 pub mod framing;
 pub mod guest_state;
+pub mod guest_view;
 pub mod latency;
 pub mod process;
 
@@ -29,10 +30,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::arm::{Arm, Backend};
 use crate::crypto;
-use crate::machine;
-use crate::results::{
-    DestinationCpu, Downtime, Guest, Latency, Outcome, Round, SourceCpu, Warning,
-};
+use crate::host::guest_view::{AtDestination, AtSource, OpenWindows};
+use crate::machine::{self, Counted};
+use crate::results::{DestinationCpu, Downtime, Guest, Outcome, Round, SourceCpu, Warning};
 use crate::scenario::{ClockKind, Scenario};
 use crate::workload::StreamSpec;
 
@@ -116,6 +116,8 @@ pub enum Command {
     Resume {
         /// Stream time at the switchover, nanoseconds.
         stream_time_ns: u64,
+        /// Where windows that began at the source end.
+        windows: OpenWindows,
     },
 }
 
@@ -208,6 +210,10 @@ pub struct SourceReport {
     pub hash: String,
     /// The guest's view.
     pub guest: Guest,
+    /// What of it the destination may have to complete; none under the virtual clock.
+    pub at_source: Option<AtSource>,
+    /// What this machine counted.
+    pub counted: Counted,
     /// Stream time at the switchover, from which the destination goes on, nanoseconds.
     pub stream_time_ns: u64,
     /// Resident memory beyond guest memory at the end, bytes.
@@ -227,8 +233,10 @@ pub struct DestinationReport {
     pub cpu: DestinationCpu,
     /// Hash of guest memory and device state; empty unless it took over.
     pub hash: String,
-    /// Guest write latency in the window after the switchover.
-    pub write_latency_after_ns: Latency,
+    /// The guest's view; none if it did not run here.
+    pub guest: Option<AtDestination>,
+    /// What this machine counted.
+    pub counted: Counted,
     /// Resident memory beyond guest memory at the end, bytes.
     pub resident_beyond_guest_bytes: u64,
     /// CPU time of the whole process until this report, filling and hashing included, seconds.

@@ -2,13 +2,17 @@
 //! found out here and nowhere else; trackers alone ask the kernel themselves.
 
 pub mod clock;
+mod counters;
 pub mod cpu;
 mod identity;
+mod instruments;
 mod monitor;
 mod noise;
+mod rapl;
 pub mod versions;
 
 pub use identity::{
     MachineInfo, RESERVE_BYTES, available_memory, boot_mark, describe, same_machine,
 };
+pub use instruments::{Counted, Instruments};
 pub use monitor::{Monitor, Observed, children_cpu_s};

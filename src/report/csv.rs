@@ -4,10 +4,10 @@
 //! results.json. An empty field is a figure that the migration has no value for: times of a
 //! migration that did not complete are not zeros.
 
-use crate::figures::{Metric, Unfinished};
+use crate::figures::{self, Metric, Unfinished};
 use crate::present::escape;
 use crate::present::text;
-use crate::results::{Latency, Migration, OutcomeStatus, Results};
+use crate::results::{Latency, Migration, OutcomeStatus, Results, VcpuWork};
 use Column::{Derived, Recorded};
 
 /// A column.
@@ -79,6 +79,28 @@ fn latency(latency: &Latency, percentile: fn(&Latency) -> u64) -> String {
     }
 }
 
+/// A percentile of the window from the first harvest on.
+fn start(migration: &Migration, percentile: fn(&Latency) -> u64) -> String {
+    let window = migration.guest.write_latency_start_ns.as_ref();
+    window.map_or(String::new(), |window| latency(window, percentile))
+}
+
+/// A percentile of the window from the pause request on.
+fn pause(migration: &Migration, percentile: fn(&Latency) -> u64) -> String {
+    let window = migration.guest.write_latency_pause_ns.as_ref();
+    window.map_or(String::new(), |window| latency(window, percentile))
+}
+
+/// A value that may not have been measured.
+fn maybe(value: Option<impl ToString>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+/// CPU seconds per write, where vCPUs wrote.
+fn per_write(work: Option<VcpuWork>) -> String {
+    maybe(work.and_then(|work| figures::cpu_per_write(&work)))
+}
+
 const LISTED: &[Column] = &[
     Recorded("arm", |m| m.arm.name().to_owned()),
     Recorded("block", |m| m.block.to_string()),
@@ -137,12 +159,44 @@ const LISTED: &[Column] = &[
             .writes_verified
             .map_or(String::new(), |verified| verified.to_string())
     }),
+    Recorded("guest_stall_before_s", |m| maybe(m.guest.stall_before_s)),
+    Recorded("guest_first_write_s", |m| maybe(m.guest.first_write_s)),
+    Recorded("vcpu_cpu_before_s_per_write", |m| {
+        per_write(m.guest.work_before)
+    }),
+    Recorded("vcpu_cpu_after_s_per_write", |m| {
+        per_write(m.guest.work_after)
+    }),
+    Recorded("guest_cpu_s_per_fault", |m| {
+        maybe(figures::cpu_per_fault(m))
+    }),
+    Recorded("source_energy_j", |m| maybe(m.source_counted.energy_j)),
+    Recorded("source_cycles", |m| maybe(m.source_counted.cycles)),
+    Recorded("source_instructions", |m| {
+        maybe(m.source_counted.instructions)
+    }),
+    Recorded("destination_energy_j", |m| {
+        maybe(m.destination_counted.energy_j)
+    }),
+    Recorded("destination_cycles", |m| {
+        maybe(m.destination_counted.cycles)
+    }),
+    Recorded("destination_instructions", |m| {
+        maybe(m.destination_counted.instructions)
+    }),
     Recorded("write_latency_before_p50_ns", |m| {
         latency(&m.guest.write_latency_before_ns, |l| l.p50)
     }),
     Recorded("write_latency_before_p999_ns", |m| {
         latency(&m.guest.write_latency_before_ns, |l| l.p999)
     }),
+    Recorded("write_latency_start_p50_ns", |m| start(m, |l| l.p50)),
+    Recorded("write_latency_start_p999_ns", |m| start(m, |l| l.p999)),
+    Recorded("write_latency_start_max_ns", |m| start(m, |l| l.max)),
+    Recorded("write_latency_pause_p50_ns", |m| pause(m, |l| l.p50)),
+    Recorded("write_latency_pause_p99_ns", |m| pause(m, |l| l.p99)),
+    Recorded("write_latency_pause_p999_ns", |m| pause(m, |l| l.p999)),
+    Recorded("write_latency_pause_max_ns", |m| pause(m, |l| l.max)),
     Recorded("write_latency_p50_ns", |m| {
         latency(&m.guest.write_latency_ns, |l| l.p50)
     }),

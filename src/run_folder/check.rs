@@ -3,24 +3,20 @@
 //! A file that fails here was edited, damaged, or written by a build with a fault; no figure in
 //! it can be trusted, so nothing is read from it.
 
+mod numbers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use crate::error::{Error, Result};
 use crate::figures::{self, Metric};
-use crate::results::{Bound, Latency, Migration, OutcomeStatus, Results, Round, RoundKind};
+use crate::results::{Bound, Migration, OutcomeStatus, Results, Round, RoundKind};
 use crate::scenario::ClockKind;
 use crate::units::PAGE_SIZE;
 
 /// Slack of sums over measured times: clocks are read at slightly different moments.
 const RELATIVE_SLACK: f64 = 0.01;
 const ABSOLUTE_SLACK_S: f64 = 1e-6;
-/// No time in a run is longer: a year, seconds.
-const LONGEST_S: f64 = 366.0 * 86_400.0;
-/// Nothing that took time took less: what the clocks tell apart, seconds.
-const SHORTEST_S: f64 = 1e-9;
-/// No count is larger, so that counts can be added up: what every reader of JSON holds exactly.
-const MOST: u64 = 1 << 53;
 /// No block has a higher number: a hundred times the most repetitions, since a run that was
 /// interrupted goes on with new numbers.
 pub const LAST_BLOCK: u32 = 1_000_000;
@@ -149,117 +145,6 @@ impl Checker<'_> {
             OutcomeStatus::Failed => Ok(()),
             _ => self.counts(),
         }
-    }
-
-    /// Every count can be added up, and every latency is a time and stands at a percentile.
-    fn magnitudes(&self) -> Result<()> {
-        let m = self.migration;
-        let named = [
-            ("pages_sent", m.pages_sent),
-            ("zero_pages", m.zero_pages),
-            ("memory_bytes", m.memory_bytes),
-            ("payload_bytes", m.payload_bytes),
-            ("bytes_on_wire", m.bytes_on_wire),
-            ("records", m.records),
-            ("source_resident_bytes", m.source_resident_bytes),
-            ("destination_resident_bytes", m.destination_resident_bytes),
-            ("guest.writes", m.guest.writes),
-        ];
-        let of_round = |round: &Round| {
-            [
-                ("rounds[].pages_sent", round.pages_sent),
-                ("rounds[].zero_pages", round.zero_pages),
-                ("rounds[].payload_bytes", round.payload_bytes),
-                ("rounds[].bytes_on_wire", round.bytes_on_wire),
-                ("rounds[].pages_dirtied", round.pages_dirtied),
-            ]
-        };
-        let guest = &m.guest;
-        for (field, value) in named.into_iter().chain(m.rounds.iter().flat_map(of_round)) {
-            self.require(value <= MOST, field, value, format_args!("0 to {MOST}"))?;
-        }
-        for (field, latency) in [
-            ("guest.write_latency_ns", &guest.write_latency_ns),
-            (
-                "guest.write_latency_before_ns",
-                &guest.write_latency_before_ns,
-            ),
-            (
-                "guest.write_latency_after_ns",
-                &guest.write_latency_after_ns,
-            ),
-        ] {
-            self.latency(field, latency)?;
-        }
-        Ok(())
-    }
-
-    fn latency(&self, field: &str, latency: &Latency) -> Result<()> {
-        let longest = (LONGEST_S * 1e9) as u64;
-        let l = latency;
-        self.require(l.count <= MOST, field, l.count, format_args!("0 to {MOST}"))?;
-        let curve = l.curve.iter().map(|(_, value)| *value);
-        for value in [l.p50, l.p90, l.p99, l.p999, l.max]
-            .into_iter()
-            .chain(curve)
-        {
-            let allowed = format_args!("at most {longest}, a year");
-            self.require(value <= longest, field, value, allowed)?;
-        }
-        for (percentile, _) in &l.curve {
-            let fine = (0.0..=100.0).contains(percentile);
-            self.require(fine, field, percentile, "a percentile, 0 to 100")?;
-        }
-        Ok(())
-    }
-
-    /// Every measured number is finite and not below 0, every time of them at most a year.
-    fn numbers(&self) -> Result<()> {
-        let m = self.migration;
-        let (s, d) = (&m.cpu.source, &m.cpu.destination);
-        let named = [
-            ("total_time_s", m.total_time_s),
-            ("setup_time_s", m.setup_time_s),
-            ("downtime.total_s", m.downtime.total_s),
-            ("downtime.pause_s", m.downtime.pause_s),
-            ("downtime.harvest_s", m.downtime.harvest_s),
-            ("downtime.transfer_s", m.downtime.transfer_s),
-            ("downtime.switchover_s", m.downtime.switchover_s),
-            ("cpu.source.total_s", s.total_s),
-            ("cpu.source.vcpu_s", s.vcpu_s),
-            ("cpu.source.prepare_s", s.prepare_s),
-            ("cpu.source.seal_s", s.seal_s),
-            ("cpu.source.transmit_s", s.transmit_s),
-            ("cpu.source.other_s", s.other_s),
-            ("cpu.destination.total_s", d.total_s),
-            ("cpu.destination.receive_s", d.receive_s),
-            ("cpu.destination.open_s", d.open_s),
-            ("cpu.destination.apply_s", d.apply_s),
-            ("cpu.destination.other_s", d.other_s),
-            ("guest.achieved_rate", m.guest.achieved_rate),
-            ("guest.asked_rate", m.guest.asked_rate),
-            ("guest.schedule_kept", m.guest.schedule_kept),
-        ];
-        let rounds = m.rounds.iter().flat_map(|r| {
-            [
-                ("rounds[].started_s", r.started_s),
-                ("rounds[].duration_s", r.duration_s),
-            ]
-        });
-        for (field, value) in named.into_iter().chain(rounds) {
-            let fine = value.is_finite() && value >= 0.0;
-            self.require(fine, field, value, "at least 0")?;
-            let fine = !field.ends_with("_s") || value <= LONGEST_S;
-            self.require(fine, field, value, "at most a year")?;
-            // Parts may be what rounding left of a difference; wholes are read from clocks, and
-            // figures are taken per them.
-            let is_whole = ["total_s", "total_time_s", "duration_s"]
-                .iter()
-                .any(|end| field.ends_with(end));
-            let fine = !is_whole || value == 0.0 || value >= SHORTEST_S;
-            self.require(fine, field, value, "0 or at least a nanosecond")?;
-        }
-        Ok(())
     }
 
     /// A migration that completed ended in a stop-and-copy, took time and was verified.

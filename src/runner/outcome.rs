@@ -1,7 +1,7 @@
 //! What a migration came to, from what both hosts told.
 
 use crate::arm::Arm;
-use crate::host::{DestinationReport, SourceReport, process};
+use crate::host::{DestinationReport, SourceReport, guest_view, process};
 use crate::results::{Cpu, Migration, Outcome, OutcomeStatus, Round, Verified};
 
 /// What the hosts of a migration told of it.
@@ -34,8 +34,13 @@ impl Told {
             ..DestinationReport::default()
         });
         let mut guest = source.guest;
-        if destination.switched_over {
-            guest.write_latency_after_ns = destination.write_latency_after_ns;
+        if let Some(at_source) = &source.at_source {
+            let there = destination.guest.as_ref();
+            guest_view::complete(
+                &mut guest,
+                at_source,
+                there.filter(|_| destination.switched_over),
+            );
         }
         let unlocked = process::unlocked_keys("coordinator", sealed);
         let warnings = source.warnings.into_iter().chain(unlocked);
@@ -67,6 +72,8 @@ impl Told {
             },
             verified,
             guest,
+            source_counted: source.counted,
+            destination_counted: destination.counted,
             warnings: warnings.chain(destination.warnings).collect(),
         };
         if !sealed && arm.is_encrypted() && migration.outcome.status == OutcomeStatus::Completed {

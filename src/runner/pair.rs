@@ -286,6 +286,10 @@ impl Exchange<'_> {
                 Some(report) if report.hash == *hash => {
                     self.destination.tell(&Command::Resume {
                         stream_time_ns: report.stream_time_ns,
+                        windows: report
+                            .at_source
+                            .as_ref()
+                            .map_or_else(Default::default, |seen| seen.windows),
                     });
                 }
                 // Different memory fails the migration; such a guest must not run.

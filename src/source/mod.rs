@@ -21,6 +21,7 @@ use crate::guest::content;
 use crate::guest::vcpu::StreamPosition;
 use crate::host::control::{Control, emit};
 use crate::host::{Command, Event, HostSpec, SourceReport, framing, guest_state, process};
+use crate::machine::Instruments;
 use crate::precopy::StopReason;
 use crate::results::{Outcome, OutcomeStatus, SourceCpu, Warning};
 use crate::scenario::{ClockKind, Workers};
@@ -39,6 +40,8 @@ use crate::units::Bandwidth;
 /// If the spec can't be carried out. What happens to the migration itself is in the report.
 pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) -> Result<()> {
     process::pin(&spec.pin)?;
+    // Before the threads, which it counts.
+    let instruments = Instruments::open();
     process::start_threads()?;
     let framing = framing::framing(spec, secret)?;
     let began = Instant::now();
@@ -87,6 +90,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     // Made and touched before the pause, so that its page faults are not part of the downtime.
     let positions = vec![StreamPosition::default(); guest_spec.vcpus as usize];
     let mut device_state = Arc::new(guest_state::pack_device_state(&positions, &blob));
+    let before = instruments.read();
     let migrated = Driver::new(
         &guest,
         &mut streams,
@@ -98,6 +102,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         guest_state::put_positions(state, &timeline.positions());
         device_state.clone()
     });
+    let counted = instruments.since(&before);
     let settled = settle(&migrated, control, silence);
     if settled.resume {
         timeline.resume();
@@ -129,6 +134,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         cpu,
         hash,
         guest: end.guest,
+        at_source: end.at_source,
+        counted,
         stream_time_ns: end.stream_time_ns,
         resident_beyond_guest_bytes: resident,
     })));

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::guest::vcpu::{Phase, StreamPosition, StreamStart, Vcpus};
+use crate::guest::vcpu::{Phase, StreamPosition, StreamStart, Vcpus, Window};
 use crate::host::HostSpec;
+use crate::host::guest_view::{AtSource, OpenWindows, work};
 use crate::host::latency::latency;
 use crate::machine::clock::thread_cpu_ns;
 use crate::precopy::BandwidthWindow;
@@ -22,6 +23,8 @@ pub struct GuestEnd {
     pub stream_time_ns: u64,
     /// Writes that each vCPU executed here since its stream's start offset.
     pub executed: Vec<u64>,
+    /// What of the guest's view the destination may have to complete; none under the virtual clock.
+    pub at_source: Option<AtSource>,
 }
 
 /// A clock under which one migration runs, together with the guest that lives by it.
@@ -156,6 +159,7 @@ impl Timeline for VirtualTimeline<'_> {
             },
             stream_time_ns: self.start_ns + self.now_ns,
             executed: self.executed,
+            at_source: None,
         })
     }
 }
@@ -169,6 +173,7 @@ pub struct LiveTimeline {
     vcpu_cpu_ended_s: Option<f64>,
     switched_over: Option<Instant>,
     window: Duration,
+    windows: OpenWindows,
 }
 
 impl LiveTimeline {
@@ -188,6 +193,7 @@ impl LiveTimeline {
             guest.extent,
             &StreamStart::at(spec.start_offset_ns),
         )?;
+        vcpus.open_window(Window::Before, scenario.measure.window.as_nanos());
         vcpus.start();
         let window = scenario.measure.window.0;
         std::thread::sleep(window);
@@ -199,13 +205,30 @@ impl LiveTimeline {
             vcpu_cpu_ended_s: None,
             switched_over: None,
             window,
+            windows: OpenWindows::default(),
         })
+    }
+}
+
+impl LiveTimeline {
+    /// Opens a window from now on; where it ends in stream time.
+    fn open_window(&self, window: Window) -> u64 {
+        self.vcpus
+            .open_window(window, self.window.as_nanos() as u64)
+    }
+
+    /// The guest stays and its vCPUs run on: that is no longer part of the migration.
+    fn attempt_is_over(&mut self) {
+        if self.vcpus.mark_phase(Phase::After) {
+            self.open_window(Window::After);
+        }
     }
 }
 
 impl Timeline for LiveTimeline {
     fn begin(&mut self) {
         self.vcpus.mark_phase(Phase::During);
+        self.windows.start_until_ns = self.open_window(Window::Start);
         self.vcpu_cpu_began_s = self.vcpus.cpu_s();
         self.began = Instant::now();
     }
@@ -228,10 +251,12 @@ impl Timeline for LiveTimeline {
     }
 
     fn pause(&mut self) {
+        self.windows.pause_until_ns = self.open_window(Window::Pause);
         self.vcpus.pause();
     }
 
     fn resume(&mut self) {
+        self.attempt_is_over();
         self.vcpus.resume();
     }
 
@@ -243,6 +268,9 @@ impl Timeline for LiveTimeline {
         self.switched_over = switched_over;
         let ended = self.vcpus.cpu_s();
         self.vcpu_cpu_ended_s = Some(ended);
+        if switched_over.is_none() && self.vcpus.is_running() {
+            self.attempt_is_over();
+        }
         ended - self.vcpu_cpu_began_s
     }
 
@@ -253,7 +281,7 @@ impl Timeline for LiveTimeline {
                 // The guest stays: how it gets on after the attempt is part of its story. Paused it
                 // is only if it may be running elsewhere; then it must not go on.
                 if self.vcpus.is_running() {
-                    self.vcpus.mark_phase(Phase::After);
+                    self.attempt_is_over();
                     std::thread::sleep(self.window);
                 }
                 self.vcpus.stop()
@@ -271,6 +299,9 @@ impl Timeline for LiveTimeline {
             0 => 1.0,
             asked => during.writes as f64 / asked as f64,
         };
+        // The pause included, in which none could be made.
+        let asked = report.asked_writes + report.asked_in_pause;
+        let stays = self.switched_over.is_none();
         Ok(GuestEnd {
             guest: Guest {
                 writes: during.writes,
@@ -278,10 +309,17 @@ impl Timeline for LiveTimeline {
                 writes_verified: None,
                 achieved_rate: rate(during.writes),
                 asked_rate: rate(report.asked_writes),
-                write_latency_ns: latency(&during.latency),
-                write_latency_before_ns: latency(&report.phase(Phase::Before).latency),
-                write_latency_after_ns: latency(&report.phase(Phase::After).latency),
+                write_latency_ns: latency(&report.latency),
+                write_latency_before_ns: latency(report.window(Window::Before)),
+                write_latency_after_ns: latency(report.window(Window::After)),
+                progress: (asked > 0).then(|| during.writes as f64 / asked as f64),
+                stall_before_s: Some(report.stall_before_ns as f64 / 1e9),
+                work_before: Some(work(report.phase(Phase::Before))),
+                work_during: Some(work(during)),
+                work_after: stays.then(|| work(report.phase(Phase::After))),
+                ..Guest::default()
             },
+            at_source: Some(AtSource::new(&report, self.windows)),
             stream_time_ns: report.stream_time_ns,
             executed: report.executed,
         })

@@ -102,7 +102,8 @@ fn exit_codes_follow_the_contract() {
         }),
         ("a metric has no value", ExitCode::Incomparable, |r| {
             for m in &mut r.migrations {
-                m.guest.write_latency_ns.p99 = 0;
+                // As of a run made before windows were recorded: what it holds is another figure.
+                m.guest.write_latency_start_ns = None;
             }
         }),
         ("another scenario", ExitCode::Incomparable, |r| {

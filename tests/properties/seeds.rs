@@ -11,6 +11,7 @@ use migtax::arm::Arm;
 use migtax::gate::simulate::{self, Simulation};
 use migtax::guest::vcpu::StreamPosition;
 use migtax::host::guest_state::pack_device_state;
+use migtax::host::guest_view::OpenWindows;
 use migtax::host::{Capabilities, Command, Event, HostSpec, PROTOCOL, capabilities};
 use migtax::memory::PageRun;
 use migtax::results::OutcomeStatus;
@@ -177,7 +178,13 @@ fn spec() -> Vec<Vec<u8>> {
             address: "127.0.0.1:4321".to_owned(),
         }),
         serde_json::to_vec(&Command::Fenced),
-        serde_json::to_vec(&Command::Resume { stream_time_ns: 77 }),
+        serde_json::to_vec(&Command::Resume {
+            stream_time_ns: 77,
+            windows: OpenWindows {
+                start_until_ns: 90,
+                pause_until_ns: 0,
+            },
+        }),
         serde_json::to_vec(&Event::TookOver),
         serde_json::to_vec(&Event::Refused {
             reason: "no memory".to_owned(),

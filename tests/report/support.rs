@@ -47,6 +47,12 @@ pub fn run_of(scenario: Scenario, seed: u64) -> Results {
     results.migrations.retain(|m| m.arm != Arm::RUSTCRYPTO);
     for migration in &mut results.migrations {
         let guest = &mut migration.guest;
+        for window in [
+            &mut guest.write_latency_start_ns,
+            &mut guest.write_latency_pause_ns,
+        ] {
+            draw(window.as_mut().expect("simulated"));
+        }
         draw(&mut guest.write_latency_ns);
         draw(&mut guest.write_latency_before_ns);
         draw(&mut guest.write_latency_after_ns);
@@ -114,6 +120,8 @@ fn stall(migration: &mut Migration) {
     migration.bytes_on_wire = sum(|round| round.bytes_on_wire) + 4096;
     migration.total_time_s = migration.rounds.iter().map(|round| round.duration_s).sum();
     migration.downtime = Downtime::default();
+    migration.guest.write_latency_pause_ns = None;
+    migration.guest.first_write_s = None;
     migration.verified.destination_hash.clear();
     migration.verified.equal = false;
     migration.outcome = Outcome {

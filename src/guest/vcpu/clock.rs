@@ -85,11 +85,52 @@ pub(super) fn exact_timers() {
     let _ = set_current_timer_slack(Some(NonZeroU64::MIN));
 }
 
+/// Page faults that the kernel resolved for a thread of this process without I/O; those that lift a
+/// page's write protection are among them. 0 if the kernel does not say.
+pub(super) fn minor_faults(thread_id: i32) -> u64 {
+    std::fs::read_to_string(format!("/proc/self/task/{thread_id}/stat"))
+        .ok()
+        .and_then(|stat| parse_minor_faults(&stat))
+        .unwrap_or(0)
+}
+
+/// `pid (comm) state ppid pgrp session tty_nr tpgid flags minflt ...`, and `comm` may hold anything
+/// (proc_pid_stat(5)).
+fn parse_minor_faults(stat: &str) -> Option<u64> {
+    let (_, after) = stat.rsplit_once(')')?;
+    after.split_whitespace().nth(7)?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering::Relaxed;
 
     use super::*;
+
+    #[test]
+    fn faults_are_read_after_the_name_whatever_it_holds() {
+        let stat = "123 (vcpu) 0) S 1 2 3 0 -1 4194368 4567 8 9 10 11 12\n";
+        assert_eq!(parse_minor_faults(stat), Some(4567));
+        assert_eq!(parse_minor_faults("123 (vcpu-0) S 1 2"), None);
+        assert_eq!(parse_minor_faults(""), None);
+    }
+
+    #[test]
+    fn the_faults_of_a_thread_are_its_own() {
+        const PAGES: usize = 2000;
+        let own = || rustix::thread::gettid().as_raw_nonzero().get();
+        let before = minor_faults(own());
+        std::thread::scope(|scope| {
+            let toucher = scope.spawn(|| {
+                let before = minor_faults(own());
+                let memory = crate::memory::touched(PAGES * 4096);
+                std::hint::black_box(&memory);
+                minor_faults(own()) - before
+            });
+            assert!(toucher.join().unwrap() > 0);
+        });
+        assert!(minor_faults(own()) - before < PAGES as u64 / 2);
+    }
 
     #[test]
     fn a_sleep_ends_at_its_time_or_when_the_word_changes() {

@@ -19,11 +19,21 @@
 //!    by then and not executed is drawn from its stream and recorded with the latency
 //!    `switchover - intended` in the current phase. It is counted in [`VcpuReport::pending`], not as
 //!    written. The report's `stream_time_ns` is stream time at the switchover.
-//! 3. The destination spawns its vCPUs with [`StreamStart::resumed`] at that stream time and those
-//!    positions. They first execute exactly the pending writes, at once, and record no latency for
-//!    them, since the source has; then they go on as if nothing had happened.
+//! 3. The destination spawns its vCPUs with [`StreamStart::resumed`] at those positions and starts
+//!    them at that stream time ([`Vcpus::start_at`]). They first execute exactly the pending writes,
+//!    at once, and record no latency for them, since the source has; then they go on as if nothing
+//!    had happened.
 //!
 //! So each write is executed once and its latency recorded once.
+//!
+//! # Stalls
+//!
+//! A write could be begun when it was due and the vCPU had done the one before. A write that is done
+//! more than [`STALL_NS`] after that is a stall of that length: for so long its vCPU could not
+//! execute, whether it was paused, lacked a CPU or hung in a fault. No moment of a vCPU counts twice,
+//! however many writes queue up behind it, which is what sets a stall apart from latency. A vCPU with nothing
+//! due is not stalled. The stall over the pause is open when the source's vCPUs end
+//! ([`VcpuReport::open_stalls_ns`]); [`VcpuReport::first_writes`] of the destination ends it.
 
 mod clock;
 mod report;
@@ -36,7 +46,7 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-pub use report::{Phase, PhaseReport, VcpuReport};
+pub use report::{FirstWrite, Phase, PhaseReport, STALL_NS, VcpuReport, Window, histogram};
 pub use stream::{PageWrites, StreamPosition, StreamStart};
 
 use self::clock::{ThreadClock, monotonic_ns};
@@ -61,6 +71,17 @@ pub struct Vcpus {
     paused_at_ns: u64,
     /// Time running in [`Phase::During`] up to the last pause or change of phase.
     running_ns: u64,
+    /// What the threads had used when the present phase began.
+    used: Usage,
+    /// By phase, what they used in it.
+    by_phase: [Usage; 3],
+}
+
+/// What vCPU threads used.
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    cpu_ns: u64,
+    minor_faults: u64,
 }
 
 impl Vcpus {
@@ -102,6 +123,8 @@ impl Vcpus {
             running_since_ns: None,
             paused_at_ns: 0,
             running_ns: 0,
+            used: Usage::default(),
+            by_phase: [Usage::default(); 3],
         };
         for (index, stream) in streams.into_iter().enumerate() {
             let state = Arc::clone(&vcpus.state);
@@ -124,8 +147,34 @@ impl Vcpus {
     pub fn start(&mut self) {
         assert!(!self.started, "the vCPUs were started before");
         self.started = true;
+        // What they used to reach the start of their streams is nobody's.
+        self.used = self.usage();
         self.state.start_ns.store(monotonic_ns(), Relaxed);
         self.resume();
+    }
+
+    /// As [`Vcpus::start`], at a stream time that was not known when they were made.
+    ///
+    /// # Panics
+    /// If they were started before.
+    pub fn start_at(&mut self, stream_time_ns: u64) {
+        assert!(!self.started, "the vCPUs were started before");
+        self.state.offset_ns.store(stream_time_ns, Relaxed);
+        self.start();
+    }
+
+    /// Opens a window from now on, `length_ns` long: where it ends in stream time. The write on its
+    /// border may be missed.
+    pub fn open_window(&self, window: Window, length_ns: u64) -> u64 {
+        let from_ns = self.stream_time_ns();
+        let to_ns = from_ns.saturating_add(length_ns);
+        self.set_window(window, from_ns, to_ns);
+        to_ns
+    }
+
+    /// Opens a window over a stretch of stream time, `to_ns` excluded.
+    pub fn set_window(&self, window: Window, from_ns: u64, to_ns: u64) {
+        self.state.set_window(window, from_ns, to_ns);
     }
 
     /// Stream time now, nanoseconds.
@@ -142,27 +191,29 @@ impl Vcpus {
         }
     }
 
-    /// The phase that the following writes belong to.
+    /// The phase that the following writes belong to; whether it is another than before.
     ///
     /// # Panics
     /// If the phase is an earlier one: phases only go forward.
-    pub fn mark_phase(&mut self, phase: Phase) {
+    pub fn mark_phase(&mut self, phase: Phase) -> bool {
         assert!(phase >= self.phase, "{phase:?} after {:?}", self.phase);
         if phase == self.phase {
-            return;
+            return false;
         }
+        self.count_usage();
         let now = self.now_ns();
         let stream_time = self.state.stream_time(now);
         if self.phase == Phase::During {
             self.count_running(now);
-            self.state.during_to_ns.store(stream_time, Relaxed);
+            self.state.end_during(stream_time);
         }
         if phase == Phase::During {
             self.running_since_ns = self.running_since_ns.map(|_| now);
-            self.state.during_from_ns.store(stream_time, Relaxed);
+            self.state.begin_during(stream_time);
         }
         self.phase = phase;
         self.state.phase.store(phase as u8, Release);
+        true
     }
 
     /// Stops the vCPUs. Returns when each has stopped between two writes, the last write complete
@@ -233,25 +284,28 @@ impl Vcpus {
 
     /// Ends paused vCPUs; `at_ns` is the time up to which a write counts as due.
     fn end(&mut self, at_ns: u64, stalled: bool) -> VcpuReport {
+        self.count_usage();
         let stream_time_ns = self.state.stream_time(at_ns);
         if self.phase == Phase::During {
             // Asked for during the migration is what was due before the guest stopped for good.
             let paused_at = self.state.stream_time(self.paused_at_ns);
-            self.state.during_to_ns.store(paused_at, Relaxed);
+            self.state.end_during(paused_at);
         }
         self.state.stops().due_until_ns = stream_time_ns;
         self.state.stops().stalled = stalled;
         self.state.set_mode(Mode::End);
-        let mut report = VcpuReport {
-            stream_time_ns,
-            running_s: self.running_ns as f64 / 1e9,
-            ..VcpuReport::default()
-        };
+        let mut report = VcpuReport::default();
+        report.stream_time_ns = stream_time_ns;
+        report.running_s = self.running_ns as f64 / 1e9;
         for thread in self.threads.drain(..) {
             match thread.join() {
                 Ok(part) => report.add(&part),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
+        }
+        for (phase, used) in report.phases.iter_mut().zip(self.by_phase) {
+            phase.cpu_s = used.cpu_ns as f64 / 1e9;
+            phase.minor_faults = used.minor_faults;
         }
         report
     }
@@ -261,6 +315,25 @@ impl Vcpus {
             && let Some(since) = self.running_since_ns
         {
             self.running_ns += now.saturating_sub(since);
+        }
+    }
+
+    /// Counts what the threads used since the last time in the present phase.
+    fn count_usage(&mut self) {
+        if !self.started {
+            return;
+        }
+        let now = self.usage();
+        let sum = &mut self.by_phase[self.phase as usize];
+        sum.cpu_ns += now.cpu_ns.saturating_sub(self.used.cpu_ns);
+        sum.minor_faults += now.minor_faults.saturating_sub(self.used.minor_faults);
+        self.used = now;
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            cpu_ns: self.clocks.iter().map(ThreadClock::read_ns).sum(),
+            minor_faults: self.state.minor_faults(),
         }
     }
 
@@ -286,3 +359,5 @@ impl Drop for Vcpus {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod window_tests;

@@ -1,11 +1,11 @@
 //! What the vCPU threads and their controller share.
 
 use std::sync::atomic::Ordering::{Relaxed, Release};
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::clock;
-use super::report::Phase;
+use super::report::{Phase, WINDOWS, Window};
 use super::stream::StreamPosition;
 use crate::guest::write::WriteExtent;
 use crate::memory::GuestMemory;
@@ -39,6 +39,27 @@ pub(super) struct Stops {
     pub(super) stalled: bool,
 }
 
+/// A stretch of stream time: from the first, up to the second.
+#[derive(Debug)]
+struct Bounds(AtomicU64, AtomicU64);
+
+impl Bounds {
+    const fn unknown() -> Bounds {
+        Bounds(AtomicU64::new(u64::MAX), AtomicU64::new(u64::MAX))
+    }
+
+    #[inline]
+    fn holds(&self, at_ns: u64) -> bool {
+        at_ns >= self.0.load(Relaxed) && at_ns < self.1.load(Relaxed)
+    }
+
+    /// How much of a stretch lies inside.
+    fn within(&self, from_ns: u64, to_ns: u64) -> u64 {
+        let from_ns = from_ns.max(self.0.load(Relaxed));
+        to_ns.min(self.1.load(Relaxed)).saturating_sub(from_ns)
+    }
+}
+
 /// The controller sets what the threads read, under the lock where they must agree on it.
 #[derive(Debug)]
 pub(super) struct VcpuState {
@@ -46,7 +67,7 @@ pub(super) struct VcpuState {
     pub(super) tracker: Arc<dyn Tracker>,
     pub(super) extent: WriteExtent,
     /// Stream time at `start_ns`.
-    pub(super) offset_ns: u64,
+    pub(super) offset_ns: AtomicU64,
     /// Monotonic time at which the vCPUs were started.
     pub(super) start_ns: AtomicU64,
     /// A [`Mode`]; sleeping vCPUs wait on this word.
@@ -54,8 +75,11 @@ pub(super) struct VcpuState {
     /// A [`Phase`].
     pub(super) phase: AtomicU8,
     /// [`Phase::During`] in stream time; `u64::MAX` while not known.
-    pub(super) during_from_ns: AtomicU64,
-    pub(super) during_to_ns: AtomicU64,
+    during: Bounds,
+    /// By [`Window`]: in stream time, and `u64::MAX` while it was not opened.
+    windows: [Bounds; WINDOWS],
+    /// Of each vCPU's thread, its name to the kernel.
+    thread_ids: Box<[AtomicI32]>,
     stops: Mutex<Stops>,
     stopped: Condvar,
     go_on: Condvar,
@@ -73,12 +97,13 @@ impl VcpuState {
             memory,
             tracker,
             extent,
-            offset_ns,
+            offset_ns: AtomicU64::new(offset_ns),
             start_ns: AtomicU64::new(0),
             mode: AtomicU32::new(Mode::Hold as u32),
             phase: AtomicU8::new(Phase::Before as u8),
-            during_from_ns: AtomicU64::new(u64::MAX),
-            during_to_ns: AtomicU64::new(u64::MAX),
+            during: Bounds::unknown(),
+            windows: std::array::from_fn(|_| Bounds::unknown()),
+            thread_ids: (0..vcpus).map(|_| AtomicI32::new(0)).collect(),
             stops: Mutex::new(Stops {
                 parked: 0,
                 gone: 0,
@@ -100,20 +125,71 @@ impl VcpuState {
     #[inline]
     pub(super) fn stream_time(&self, monotonic_ns: u64) -> u64 {
         let since = monotonic_ns.saturating_sub(self.start_ns.load(Relaxed));
-        self.offset_ns.saturating_add(since)
+        self.offset_ns.load(Relaxed).saturating_add(since)
     }
 
     /// Monotonic time at a stream time that is not below the start offset.
     #[inline]
     fn monotonic_time(&self, stream_ns: u64) -> u64 {
-        let since = stream_ns.saturating_sub(self.offset_ns);
+        let since = stream_ns.saturating_sub(self.offset_ns.load(Relaxed));
         self.start_ns.load(Relaxed).saturating_add(since)
     }
 
     /// Whether a write of that time belongs to [`Phase::During`].
     #[inline]
     pub(super) fn in_during(&self, at_ns: u64) -> bool {
-        at_ns >= self.during_from_ns.load(Relaxed) && at_ns < self.during_to_ns.load(Relaxed)
+        self.during.holds(at_ns)
+    }
+
+    /// How much of a stretch of stream time lies in [`Phase::During`].
+    pub(super) fn during_within(&self, from_ns: u64, to_ns: u64) -> u64 {
+        self.during.within(from_ns, to_ns)
+    }
+
+    /// [`Phase::During`] begins at that stream time.
+    pub(super) fn begin_during(&self, at_ns: u64) {
+        self.during.0.store(at_ns, Relaxed);
+    }
+
+    /// [`Phase::During`] ended at that stream time, or with the pause there.
+    pub(super) fn end_during(&self, at_ns: u64) {
+        self.during.1.store(at_ns, Relaxed);
+    }
+
+    /// Whether a write of that time was due after the end of [`Phase::During`].
+    pub(super) fn is_after_during(&self, at_ns: u64) -> bool {
+        at_ns >= self.during.1.load(Relaxed)
+    }
+
+    /// Opens a window over a stretch of stream time.
+    pub(super) fn set_window(&self, window: Window, from_ns: u64, to_ns: u64) {
+        let Bounds(from, to) = &self.windows[window as usize];
+        to.store(to_ns, Relaxed);
+        from.store(from_ns, Relaxed);
+    }
+
+    /// Whether a write of that time was intended in a window.
+    #[inline]
+    pub(super) fn in_window(&self, window: Window, at_ns: u64) -> bool {
+        self.windows[window as usize].holds(at_ns)
+    }
+
+    /// How much of a stretch of stream time lies in a window.
+    pub(super) fn window_within(&self, window: Window, from_ns: u64, to_ns: u64) -> u64 {
+        self.windows[window as usize].within(from_ns, to_ns)
+    }
+
+    /// vCPU `index`'s thread says who it is.
+    pub(super) fn introduce(&self, index: usize, thread_id: i32) {
+        self.thread_ids[index].store(thread_id, Relaxed);
+    }
+
+    /// Page faults of all vCPU threads so far that the kernel resolved without I/O.
+    pub(super) fn minor_faults(&self) -> u64 {
+        let threads = self.thread_ids.iter();
+        threads
+            .map(|id| clock::minor_faults(id.load(Relaxed)))
+            .sum()
     }
 
     /// Whether the vCPUs are to execute. Costs one load.

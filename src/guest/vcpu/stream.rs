@@ -62,11 +62,11 @@ impl StreamStart {
         }
     }
 
-    /// The streams go on at these positions, stream time at `offset_ns`. Writes between the two
-    /// are pending: they are executed at once.
-    pub fn resumed(offset_ns: u64, positions: Vec<StreamPosition>) -> StreamStart {
+    /// The streams go on at these positions. Stream time when the vCPUs start is known then
+    /// ([`super::Vcpus::start_at`]); writes between the two are pending: they are executed at once.
+    pub fn resumed(positions: Vec<StreamPosition>) -> StreamStart {
         StreamStart {
-            offset_ns,
+            offset_ns: 0,
             positions: Some(positions),
         }
     }
@@ -175,7 +175,7 @@ mod tests {
                 reader.advance();
             });
             let position = reader.position();
-            let start = StreamStart::resumed(100, vec![position]);
+            let start = StreamStart::resumed(vec![position]);
             let mut resumed = StreamReader::new(list(), 0, &start);
             assert_eq!(resumed.position(), position, "moved on before it wrote");
             let next = resumed.peek().map(|write| write.page as usize);

@@ -1,10 +1,10 @@
 //! The loop of a vCPU.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::clock::{Woken, exact_timers, monotonic_ns};
-use super::report::ThreadReport;
+use super::report::{FirstWrite, Phase, STALL_NS, ThreadReport, Window};
 use super::state::{Mode, VcpuState};
 use super::stream::{PageWrites, StreamReader, StreamStart};
 use crate::guest::write;
@@ -13,6 +13,8 @@ struct VcpuThread<S> {
     state: Arc<VcpuState>,
     index: usize,
     stream: StreamReader<S>,
+    /// Stream time at which the last write was done: from then on the vCPU could execute the next.
+    free_at_ns: u64,
     report: ThreadReport,
 }
 
@@ -34,10 +36,12 @@ pub(super) fn run<S: PageWrites>(
 ) -> ThreadReport {
     let _leave = Leave(Arc::clone(&state));
     exact_timers();
+    state.introduce(index, rustix::thread::gettid().as_raw_nonzero().get());
     let mut vcpu = VcpuThread {
         stream: StreamReader::new(stream, index, start),
         state,
         index,
+        free_at_ns: 0,
         report: ThreadReport::default(),
     };
     while vcpu.park() == Mode::Run {
@@ -77,17 +81,46 @@ impl<S: PageWrites> VcpuThread<S> {
             self.state.tracker.mark(write.page);
             self.stream.advance();
             now = self.stream_now();
-            let phase = self.state.phase.load(Acquire);
-            let count = &mut self.report.phases[usize::from(phase)];
-            count.writes += 1;
-            // A write from before the start was pending when the guest came here; its latency
-            // stands in the histogram of the host that it came from.
-            if write.at_ns >= self.state.offset_ns {
-                count
-                    .latency
-                    .saturating_record(now.saturating_sub(write.at_ns));
+            self.done(write.at_ns, now);
+        }
+    }
+
+    /// Counts a write that was intended at `at_ns` and is done at `now`.
+    fn done(&mut self, at_ns: u64, now: u64) {
+        let phase = self.state.phase.load(Acquire);
+        let during = phase == Phase::During as u8;
+        let offset_ns = self.state.offset_ns.load(Relaxed);
+        // It could have been begun when it was due and the one before was done.
+        let could_ns = at_ns.max(self.free_at_ns).max(offset_ns);
+        let took_ns = now.saturating_sub(could_ns);
+        self.free_at_ns = now;
+        let report = &mut self.report;
+        report.writes[usize::from(phase)] += 1;
+        report.first_write.get_or_insert(FirstWrite {
+            done_ns: now - offset_ns,
+            delay_ns: took_ns,
+        });
+        // A write from before the start was pending when the guest came here; its latency
+        // stands in the histogram of the host that it came from.
+        let latency_ns = now.saturating_sub(at_ns);
+        if during && at_ns >= offset_ns {
+            report.latency.saturating_record(latency_ns);
+        }
+        if took_ns > STALL_NS {
+            let stall_ns = self.state.during_within(could_ns, now);
+            report.stall_ns += stall_ns;
+            report.longest_stall_ns = report.longest_stall_ns.max(stall_ns);
+            report.stall_before_ns += self.state.window_within(Window::Before, could_ns, now);
+        }
+        report.asked_writes += u64::from(self.state.in_during(at_ns));
+        self.record_in_windows(at_ns, latency_ns);
+    }
+
+    fn record_in_windows(&mut self, at_ns: u64, latency_ns: u64) {
+        for window in Window::ALL {
+            if self.state.in_window(window, at_ns) {
+                self.report.windows[window as usize].saturating_record(latency_ns);
             }
-            self.report.asked_writes += u64::from(self.state.in_during(write.at_ns));
         }
     }
 
@@ -97,17 +130,26 @@ impl<S: PageWrites> VcpuThread<S> {
             let stops = self.state.stops();
             (stops.due_until_ns, stops.stalled)
         };
-        let phase = self.state.phase.load(Acquire);
+        if stalled
+            && let Some(write) = self.stream.peek()
+            && write.at_ns < due_until
+        {
+            let could_ns = write.at_ns.max(self.free_at_ns);
+            self.report.open_stall_ns = due_until.saturating_sub(could_ns);
+        }
         while let Some(write) = self.stream.peek()
             && write.at_ns < due_until
         {
             self.stream.advance();
             self.report.pending += 1;
-            self.report.asked_writes += u64::from(self.state.in_during(write.at_ns));
+            let asked = self.state.in_during(write.at_ns);
+            self.report.asked_writes += u64::from(asked);
+            let latency_ns = due_until - write.at_ns;
+            self.record_in_windows(write.at_ns, latency_ns);
             if stalled {
-                self.report.phases[usize::from(phase)]
-                    .latency
-                    .saturating_record(due_until - write.at_ns);
+                let paused = self.state.is_after_during(write.at_ns);
+                self.report.asked_in_pause += u64::from(paused);
+                self.report.latency.saturating_record(latency_ns);
             }
         }
     }

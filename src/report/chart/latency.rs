@@ -1,4 +1,4 @@
-//! Guest write latency by percentile, before, during and after the migration, one panel per arm.
+//! Guest write latency by percentile in windows of one length, one panel per arm.
 
 use super::axes::{self, Plot};
 use super::multiples::Sheet;
@@ -11,11 +11,14 @@ use crate::present::text;
 use crate::report::view::{self, ArmView};
 use crate::results::{Latency, Migration, Results};
 
-type Window = fn(&Migration) -> &Latency;
+type Window = fn(&Migration) -> Option<&Latency>;
 
-const BEFORE: Window = |m| &m.guest.write_latency_before_ns;
-const DURING: Window = |m| &m.guest.write_latency_ns;
-const AFTER: Window = |m| &m.guest.write_latency_after_ns;
+const BEFORE: Window = |m| Some(&m.guest.write_latency_before_ns);
+const START: Window = |m| m.guest.write_latency_start_ns.as_ref();
+const PAUSE: Window = |m| m.guest.write_latency_pause_ns.as_ref();
+const AFTER: Window = |m| Some(&m.guest.write_latency_after_ns);
+/// What runs hold that were made before windows were recorded.
+const WHOLE: Window = |m| Some(&m.guest.write_latency_ns);
 
 /// Percentiles at which medians over migrations are drawn, as `-log10(1 - p)` tenths up to six
 /// nines: evenly over the axis.
@@ -46,7 +49,7 @@ fn median_curve(migrations: &[&Migration], window: Window) -> Vec<(f64, f64)> {
             let at = index as f64 / 10.0;
             let values: Vec<f64> = migrations
                 .iter()
-                .filter_map(|m| value_at(window(m), at))
+                .filter_map(|m| value_at(window(m)?, at))
                 .collect();
             // Fewer than half the migrations reach this far: their median would be another sample's.
             (values.len() * 2 > migrations.len())
@@ -56,44 +59,66 @@ fn median_curve(migrations: &[&Migration], window: Window) -> Vec<(f64, f64)> {
         .collect()
 }
 
+/// The windows that a run's panels show, the boldest last, and how each is drawn.
+fn windows(results: &Results) -> Vec<(Window, Option<Ink>, f64)> {
+    let first = [
+        (AFTER, Some(Ink::Stage(1)), 1.0),
+        (BEFORE, Some(Ink::Stage(0)), 1.0),
+    ];
+    let windowed = results.migrations.iter().any(|m| START(m).is_some());
+    let migration: &[(Window, Option<Ink>, f64)] = match windowed {
+        true => &[(START, None, 0.45), (PAUSE, None, 1.0)],
+        false => &[(WHOLE, None, 1.0)],
+    };
+    first.iter().chain(migration).copied().collect()
+}
+
 /// The chart, or `None` if no guest write was recorded.
 pub fn draw(results: &Results) -> Option<Picture> {
     let arms = view::arms(results);
+    let windows = windows(results);
     let drawn: Vec<&ArmView<'_>> = arms
         .iter()
-        .filter(|arm| arm.measured.iter().any(|m| !DURING(m).curve.is_empty()))
-        .collect();
-    let curves = || {
-        drawn.iter().flat_map(|arm| &arm.measured).flat_map(|m| {
-            [BEFORE(m), DURING(m), AFTER(m)]
-                .into_iter()
-                .flat_map(|latency| &latency.curve)
+        .filter(|arm| {
+            arm.measured
+                .iter()
+                .any(|m| m.guest.write_latency_ns.count > 0)
         })
+        .collect();
+    let latencies = || {
+        let measured = drawn.iter().flat_map(|arm| &arm.measured);
+        measured.flat_map(|m| windows.iter().filter_map(|(window, ..)| window(m)))
     };
+    let curves = || latencies().flat_map(|latency| &latency.curve);
     let low = curves().map(|point| point.1.max(1)).min()? as f64;
     let high = curves().map(|point| point.1.max(1)).max()? as f64;
-    let most = drawn
-        .iter()
-        .flat_map(|arm| &arm.measured)
-        .map(|m| DURING(m).count)
-        .max()?;
+    let most = latencies().map(|latency| latency.count).max()?;
     let end = (most as f64).log10().clamp(2.0, 5.0);
+    let arms_own = Ink::Arm(Arm::foremost());
+    let own: &[(Ink, &str)] = match windows.len() {
+        4 => &[(
+            arms_own,
+            "in the arm's colour: pale from the first harvest on, full from the pause request on",
+        )],
+        _ => &[(arms_own, "the whole migration, in the arm's colour")],
+    };
+    let legend: Vec<(Ink, &str)> = own
+        .iter()
+        .copied()
+        .chain([(Ink::Stage(0), "before"), (Ink::Stage(1), "after")])
+        .collect();
+    let length = results.scenario.measure.window;
     let mut sheet = Sheet::new(
         "Guest write latency by percentile",
-        "Bold: median over repetitions at each percentile. Thin: every repetition, during. Same axes in every panel.",
-        &[
-            (
-                Ink::Arm(Arm::foremost()),
-                "during, in the arm's colour, pause included",
-            ),
-            (Ink::Stage(0), "before"),
-            (Ink::Stage(1), "after"),
-        ],
+        &format!(
+            "Bold: median over repetitions at each percentile, in windows of {length}. Thin: every repetition, of the last. Same axes in every panel."
+        ),
+        &legend,
         drawn.len(),
         120.0,
     );
     for arm in drawn {
-        panel(&mut sheet, arm, (low, high), end);
+        panel(&mut sheet, arm, &windows, (low, high), end);
     }
     Some(sheet.picture)
 }
@@ -107,12 +132,17 @@ fn percentile_text(nines: f64) -> String {
     }
 }
 
-fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64) {
-    let written = arm.measured.iter().filter(|m| DURING(m).count > 0);
-    let worst = figures::median(written.map(|m| DURING(m).max as f64 / 1e9));
-    let note = worst.map_or(String::new(), |worst| {
+fn panel(
+    sheet: &mut Sheet,
+    arm: &ArmView<'_>,
+    windows: &[(Window, Option<Ink>, f64)],
+    (low, high): (f64, f64),
+    end: f64,
+) {
+    let stalls = arm.measured.iter().filter_map(|m| m.guest.longest_stall_s);
+    let note = figures::median(stalls).map_or(String::new(), |worst| {
         format!(
-            "max during {} (median, n {})",
+            "longest stall {} (median, n {})",
             text::seconds(worst),
             arm.measured.len()
         )
@@ -146,8 +176,13 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64
         let points = points.into_iter();
         points.map(|(at, value)| (x.at(at), y.at(value))).collect()
     };
-    for migration in &arm.measured {
-        let latency = DURING(migration);
+    // The window that matters most is the last; an arm that never paused its guest has not got it.
+    let has = |window: &Window| arm.measured.iter().any(|m| window(m).is_some());
+    let drawn: Vec<_> = windows.iter().filter(|(window, ..)| has(window)).collect();
+    let Some((boldest, ..)) = drawn.last() else {
+        return;
+    };
+    for latency in arm.measured.iter().filter_map(|m| boldest(m)) {
         let points = latency
             .curve
             .iter()
@@ -156,13 +191,17 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, (low, high): (f64, f64), end: f64
             .collect();
         picture.path(placed(points), 0.8, ink, 0.3);
     }
-    for (window, grey) in [(AFTER, Ink::Stage(1)), (BEFORE, Ink::Stage(0))] {
-        let curve = median_curve(&arm.measured, window);
-        picture.path(placed(curve), 2.0, grey, 1.0);
+    tips(
+        picture,
+        arm.arm(),
+        &plot,
+        &x,
+        &median_curve(&arm.measured, *boldest),
+    );
+    for (window, colour, opacity) in &drawn {
+        let curve = median_curve(&arm.measured, *window);
+        picture.path(placed(curve), 2.5, colour.unwrap_or(ink), *opacity);
     }
-    let during = median_curve(&arm.measured, DURING);
-    tips(picture, arm.arm(), &plot, &x, &during);
-    picture.path(placed(during), 2.5, ink, 1.0);
 }
 
 /// A tip at each whole nine.

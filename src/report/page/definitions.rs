@@ -34,7 +34,7 @@ const GENERAL: [Definition; 5] = [
 ];
 
 /// Terms that are no metric's.
-const OTHERS: [Definition; 3] = [
+const OTHERS: [Definition; 4] = [
     Definition {
         anchor: "zero-pages",
         term: "zero pages",
@@ -44,6 +44,11 @@ const OTHERS: [Definition; 3] = [
         anchor: "burstiness",
         term: "burstiness of the wire",
         text: "Peak to mean: the fastest round's rate over the mean rate. Variation: standard deviation of the rate over its mean, weighted by time. Within a round only its mean rate is known, so both are lower bounds.",
+    },
+    Definition {
+        anchor: "counted",
+        term: "energy, cycles, instructions",
+        text: "Where the machine exposes them. Energy: of all processor packages (RAPL), whatever ran on them, from the first harvest to the end, at the destination from the source's connection to the switchover; on one machine both are the same energy. Cycles and instructions: of a whole host process by its hardware counters, kernel and, at the source, vCPUs included.",
     },
     Definition {
         anchor: "schedule-kept",

@@ -5,6 +5,7 @@ pub mod context;
 pub mod definitions;
 pub mod first;
 pub mod frame;
+pub mod guest;
 pub mod tables;
 
 use maud::{Markup, html};
@@ -40,7 +41,9 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
                 tables::overview(results),
                 tables::stages(results),
                 tables::downtimes(results),
-                tables::guests(results),
+                guest::slowdown(results),
+                guest::latencies(results),
+                guest::counted(results),
             ] {
                 @if !table.rows.is_empty() { (table.html()) }
             }

@@ -7,7 +7,7 @@ use crate::present::text;
 use crate::report::cells;
 use crate::report::chart::cpu::{self, Stage};
 use crate::report::view::{self, ArmView, Basis};
-use crate::results::{Latency, Migration, Results};
+use crate::results::{Migration, Results};
 use Recording::{Derived, Exact, Recorded};
 
 /// Ratios to `plain` of every other arm.
@@ -164,63 +164,6 @@ pub fn downtimes(results: &Results) -> Table {
     Table::new("downtime-table", "Downtime by part, medians", columns, rows)
 }
 
-/// The guest's view: schedule kept and write latency before, during and after.
-pub fn guests(results: &Results) -> Table {
-    type Window = (&'static str, fn(&Migration) -> &Latency);
-    const WINDOWS: [Window; 3] = [
-        ("before", |m| &m.guest.write_latency_before_ns),
-        ("during", |m| &m.guest.write_latency_ns),
-        ("after", |m| &m.guest.write_latency_after_ns),
-    ];
-    type Percentile = (&'static str, fn(&Latency) -> u64);
-    const PERCENTILES: [Percentile; 4] = [
-        ("p50", |l| l.p50),
-        ("p99", |l| l.p99),
-        ("p99.9", |l| l.p999),
-        ("max", |l| l.max),
-    ];
-    let mut columns = vec![
-        Column::text("arm"),
-        Column::figures("schedule kept", "%").defined("schedule-kept"),
-    ];
-    for (window, _) in WINDOWS {
-        columns.extend(PERCENTILES.iter().map(|(percentile, _)| {
-            Column::figures(format!("{percentile} {window}"), "us").defined("write-latency")
-        }));
-    }
-    let rows = measured(results)
-        .iter()
-        .filter(|arm| {
-            arm.measured
-                .iter()
-                .any(|m| m.guest.write_latency_ns.count > 0)
-        })
-        .map(|arm| {
-            let kept = arm.median(|m| Some(m.guest.schedule_kept));
-            let mut row = vec![
-                Cell::arm(arm.arm()),
-                cells::median(kept, |v| text::sig3(v * 100.0)),
-            ];
-            for (_, window) in WINDOWS {
-                for (_, percentile) in PERCENTILES {
-                    let value = arm.median(|m| {
-                        let latency = window(m);
-                        (latency.count > 0).then(|| percentile(latency) as f64)
-                    });
-                    row.push(cells::median(value, |v| text::sig3(v / 1e3)));
-                }
-            }
-            row
-        })
-        .collect();
-    Table::new(
-        "guest-table",
-        "Guest write latency against the intended time, medians over migrations",
-        columns,
-        rows,
-    )
-}
-
 /// A column of figures of single migrations.
 enum Recording {
     /// What results hold: heading, unit, how it is written, value.
@@ -264,10 +207,12 @@ fn whole(value: f64) -> String {
     text::count(value as u64)
 }
 
-const FIGURES: [Recording; 21] = [
+const FIGURES: [Recording; 22] = [
     Exact(Metric::TOTAL_TIME),
     Recorded("setup", "s", text::sig3, |m| m.setup_time_s),
     Exact(Metric::DOWNTIME),
+    Exact(Metric::LONGEST_STALL),
+    Exact(Metric::BLACKOUT),
     Recorded("rounds", "", whole, |m| m.rounds.len() as f64),
     Recorded("pages sent", "", whole, |m| m.pages_sent as f64),
     Recorded("zero pages", "", whole, |m| m.zero_pages as f64),
@@ -290,9 +235,6 @@ const FIGURES: [Recording; 21] = [
     }),
     Recorded("destination resident", "bytes", whole, |m| {
         m.destination_resident_bytes as f64
-    }),
-    Recorded("write latency max", "ns", whole, |m| {
-        m.guest.write_latency_ns.max as f64
     }),
 ];
 
@@ -332,7 +274,7 @@ pub fn migrations(results: &Results) -> Table {
 }
 
 /// The arms that have figures.
-fn measured(results: &Results) -> Vec<ArmView<'_>> {
+pub(super) fn measured(results: &Results) -> Vec<ArmView<'_>> {
     view::arms(results)
         .into_iter()
         .filter(|arm| arm.basis != Basis::Nothing)
