@@ -7,4 +7,5 @@ mod command;
 mod hostile;
 mod interrupted;
 mod lists;
+mod memory;
 mod migration;
