@@ -172,6 +172,13 @@ pub struct Migration {
     /// Resident memory of the destination host beyond guest memory, at the end.
     #[serde(default)]
     pub destination_resident_bytes: u64,
+    /// The source's guest memory in transparent huge pages before the migration; absent where the
+    /// scenario asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_huge_bytes: Option<u64>,
+    /// The same at the destination, after the migration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_huge_bytes: Option<u64>,
     /// CPU time by side and stage.
     pub cpu: Cpu,
     /// Both sides' memory hashes.

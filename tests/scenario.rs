@@ -104,6 +104,22 @@ fn impossible_values_are_refused_by_field_value_and_range() {
             &["guest.device_state = 2GiB", "1GiB"],
         ),
         (
+            "[guest]\nhuge_pages = true",
+            &["guest.huge_pages = true", "guest.pages = \"4k\" or \"thp\""],
+        ),
+        (
+            "[guest]\npages = true",
+            &["guest.pages = true", "\"4k\" or \"thp\""],
+        ),
+        (
+            "[guest]\npages = \"2m\"",
+            &["guest.pages = 2m", "\"4k\" or \"thp\""],
+        ),
+        (
+            "[migration]\ndestination_memory = \"lazy\"",
+            &["migration.destination_memory = lazy", "on-demand"],
+        ),
+        (
             "[guest]\ncolour = 1",
             &["guest.colour", "unknown field", "vcpus"],
         ),

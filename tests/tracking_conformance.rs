@@ -256,6 +256,7 @@ fn has_userfaultfd() -> bool {
 #[test]
 fn bitmap_conforms() {
     conforms(false, TrackerSpec::Bitmap);
+    conforms(true, TrackerSpec::Bitmap);
 }
 
 #[test]

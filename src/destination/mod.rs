@@ -44,7 +44,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let instruments = Instruments::open();
     process::start_threads()?;
     let framing = framing::framing(spec, secret)?;
-    let (guest_memory, fill_s) = guest_state::allocate(spec)?;
+    let (guest_memory, fill_s) =
+        guest_state::allocate(spec, spec.scenario.migration.destination_memory)?;
     let listener = TcpListener::bind(&spec.listen)
         .map_err(|error| Error::io(format!("listening at {}", spec.listen), error))?;
     let address = listener
@@ -83,6 +84,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         cpu,
         counted,
         resident_beyond_guest_bytes: resident,
+        huge_bytes: guest_memory.huge_bytes(),
         ..DestinationReport::default()
     };
     if report.switched_over {

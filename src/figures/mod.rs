@@ -9,6 +9,7 @@
 //! column of `migrations.csv`, and, as the row says, is compared in `comparisons[]` and in the tables
 //! of taxes, exported, and may be named in `datasets/gate.toml`. Nothing else has to change.
 
+mod backing;
 mod definition;
 mod guest;
 mod metric;

@@ -7,6 +7,7 @@ use crate::results::{ArmInfo, OutcomeStatus, Results, Warning};
 use crate::scenario::ClockKind;
 use crate::stats;
 
+use super::backing::huge_pages;
 use super::metric::Metric;
 use super::pairs::completed;
 
@@ -39,6 +40,7 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
     identical_arms(results, &mut found);
     schedule(results, &mut found);
     hosts(results, &mut found);
+    found.extend(huge_pages(results));
     found
 }
 

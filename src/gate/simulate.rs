@@ -269,6 +269,8 @@ fn migration(
         records: payload_bytes / Size(256 << 10).0 + 8,
         source_resident_bytes: 20 << 20,
         destination_resident_bytes: 20 << 20,
+        source_huge_bytes: None,
+        destination_huge_bytes: None,
         cpu: Cpu {
             source,
             destination,

@@ -6,19 +6,19 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::guest::vcpu::StreamPosition;
 use crate::host::HostSpec;
-use crate::memory::GuestMemory;
+use crate::memory::{GuestMemory, Presence};
 
 /// What beyond the device-state blob goes with a guest: the vCPUs' places in their streams.
 const POSITION_LEN: usize = 16;
 
-/// Faults in guest memory; seconds that it took.
+/// Maps guest memory, which is there from when `presence` says; seconds that it took.
 ///
 /// # Errors
 /// If there is not enough memory.
-pub fn allocate(spec: &HostSpec) -> Result<(Arc<GuestMemory>, f64)> {
+pub fn allocate(spec: &HostSpec, presence: Presence) -> Result<(Arc<GuestMemory>, f64)> {
     let began = Instant::now();
     let guest = &spec.scenario.guest;
-    let memory = GuestMemory::new(guest.memory, guest.huge_pages)?;
+    let memory = GuestMemory::backed(guest.memory, guest.pages, presence)?;
     Ok((Arc::new(memory), began.elapsed().as_secs_f64()))
 }
 

@@ -218,6 +218,8 @@ pub struct SourceReport {
     pub stream_time_ns: u64,
     /// Resident memory beyond guest memory at the end, bytes.
     pub resident_beyond_guest_bytes: u64,
+    /// Guest memory in huge pages before the migration, bytes; none if it was to have none.
+    pub huge_bytes: Option<u64>,
 }
 
 /// How the migration went, as the destination saw it.
@@ -239,6 +241,8 @@ pub struct DestinationReport {
     pub counted: Counted,
     /// Resident memory beyond guest memory at the end, bytes.
     pub resident_beyond_guest_bytes: u64,
+    /// Guest memory in huge pages after the migration, bytes; none if it was to have none.
+    pub huge_bytes: Option<u64>,
     /// CPU time of the whole process until this report, filling and hashing included, seconds.
     pub process_cpu_s: f64,
 }

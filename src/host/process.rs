@@ -53,7 +53,9 @@ pub fn resident_beyond(memory: &GuestMemory) -> u64 {
             let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
             Some(pages * crate::units::PAGE_SIZE as u64)
         });
-    resident.unwrap_or(0).saturating_sub(memory.len() as u64)
+    resident
+        .unwrap_or(0)
+        .saturating_sub(memory.resident_bytes())
 }
 
 /// What is to be said if a process of that role could not lock all memory that held the key of a

@@ -1,4 +1,4 @@
-//! Guest memory: a page-aligned anonymous mapping, present before it is used.
+//! Guest memory: a page-aligned anonymous mapping, as a rule present before it is used.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
+use super::backing::{Pages, Presence};
 use super::raw::{self, PAGE_WORDS};
 use super::runs::PageRun;
 use super::segment::Segment;
@@ -19,13 +20,16 @@ const HUGE_PAGE: usize = 2 << 20;
 /// Bytes faulted in by one system call; a multiple of [`HUGE_PAGE`].
 const POPULATE_CHUNK: usize = 32 << 20;
 
-/// The guest's memory. Every page is present, so that no first touch falls into a measurement.
+/// The guest's memory. Every page is present, unless asked otherwise, so that no first touch falls
+/// into a measurement.
 ///
 /// Only raw pointers go out: no Rust reference may point at memory that vCPUs write.
 #[derive(Debug)]
 pub struct GuestMemory {
     base: NonNull<u8>,
     len: usize,
+    pages: Pages,
+    presence: Presence,
 }
 
 // SAFETY: the mapping belongs to this value alone and is accessed by atomics, assembly and system
@@ -35,15 +39,28 @@ unsafe impl Send for GuestMemory {}
 unsafe impl Sync for GuestMemory {}
 
 impl GuestMemory {
-    /// Maps `size` bytes of zeros and faults them in, in parallel.
+    /// Maps `size` bytes of zeros, faulted in; with `huge_pages` by transparent huge pages where the
+    /// kernel finds them.
     ///
-    /// With `huge_pages` the kernel may back the memory with transparent huge pages, without it
-    /// may not. A huge page is split at the first write after it was write-protected, so tracking
-    /// stays exact to 4 KiB.
+    /// # Errors
+    /// As [`GuestMemory::backed`].
+    pub fn new(size: Size, huge_pages: bool) -> Result<GuestMemory> {
+        let pages = match huge_pages {
+            true => Pages::Huge,
+            false => Pages::Small,
+        };
+        GuestMemory::backed(size, pages, Presence::FaultedIn)
+    }
+
+    /// Maps `size` bytes of zeros and, unless that is to happen on demand, faults them in, in
+    /// parallel.
+    ///
+    /// A huge page is split at the first write after it was write-protected, so tracking stays exact
+    /// to 4 KiB.
     ///
     /// # Errors
     /// A size that is zero or no whole number of pages; memory that the kernel refuses.
-    pub fn new(size: Size, huge_pages: bool) -> Result<GuestMemory> {
+    pub fn backed(size: Size, pages: Pages, presence: Presence) -> Result<GuestMemory> {
         Error::unless(
             size.0 > 0 && size.0.is_multiple_of(PAGE_SIZE as u64),
             "guest.memory",
@@ -53,8 +70,11 @@ impl GuestMemory {
         let refused =
             |error: Errno| Error::io(format!("cannot map {size} of guest memory"), error.into());
         let len = usize::try_from(size.0).map_err(|_| refused(Errno::NOMEM))?;
-        let memory = GuestMemory::map(len).map_err(refused)?;
-        memory.advise(huge_pages).map_err(refused)?;
+        let memory = GuestMemory::map(len, pages, presence).map_err(refused)?;
+        memory.advise().map_err(refused)?;
+        if presence == Presence::OnDemand {
+            return Ok(memory);
+        }
         memory.populate().map_err(|error| {
             Error::io(
                 format!("cannot fault in {size} of guest memory"),
@@ -65,7 +85,7 @@ impl GuestMemory {
     }
 
     /// Maps more than asked and gives back what lies outside the aligned part.
-    fn map(len: usize) -> Result<GuestMemory, Errno> {
+    fn map(len: usize, pages: Pages, presence: Presence) -> Result<GuestMemory, Errno> {
         let padded = len.checked_add(HUGE_PAGE).ok_or(Errno::NOMEM)?;
         let (readable, private) = (
             ProtFlags::READ | ProtFlags::WRITE,
@@ -86,15 +106,19 @@ impl GuestMemory {
                 munmap(base.add(len).cast(), after)?;
             }
             let base = NonNull::new(base).ok_or(Errno::NOMEM)?;
-            Ok(GuestMemory { base, len })
+            Ok(GuestMemory {
+                base,
+                len,
+                pages,
+                presence,
+            })
         }
     }
 
-    fn advise(&self, huge_pages: bool) -> Result<(), Errno> {
-        let huge = if huge_pages {
-            Advice::LinuxHugepage
-        } else {
-            Advice::LinuxNoHugepage
+    fn advise(&self) -> Result<(), Errno> {
+        let huge = match self.pages {
+            Pages::Huge => Advice::LinuxHugepage,
+            Pages::Small => Advice::LinuxNoHugepage,
         };
         match self.madvise(0, self.len, huge) {
             // A kernel without transparent huge pages knows neither advice: there are none then.
@@ -128,6 +152,19 @@ impl GuestMemory {
                     other => other,
                 }
             })
+    }
+
+    /// Bytes of it that are resident: all of it, unless its pages are made on demand.
+    pub fn resident_bytes(&self) -> u64 {
+        match self.presence {
+            Presence::FaultedIn => self.len as u64,
+            Presence::OnDemand => self.footprint().resident,
+        }
+    }
+
+    /// Bytes of it that huge pages back; `None` if it was not to have any.
+    pub fn huge_bytes(&self) -> Option<u64> {
+        (self.pages == Pages::Huge).then(|| self.footprint().huge)
     }
 
     /// Pages of the guest.

@@ -6,12 +6,14 @@
 //! calls and the few primitives of [`raw`]. A [`Segment`] names a stretch by address, for what
 //! seals or sends it; a [`PageRun`] names pages by number.
 
+mod backing;
 mod hash;
 mod mapping;
 pub mod raw;
 mod runs;
 mod segment;
 
+pub use backing::{Footprint, Pages, Presence};
 pub use mapping::GuestMemory;
 pub use runs::{PageRun, RunBuilder, normalize};
 pub use segment::Segment;

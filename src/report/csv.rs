@@ -149,6 +149,13 @@ const LISTED: &[Column] = &[
     Recorded("destination_resident_bytes", |m| {
         ran(m, m.destination_resident_bytes)
     }),
+    Recorded("source_huge_bytes", |m| {
+        m.source_huge_bytes.map_or(String::new(), |n| n.to_string())
+    }),
+    Recorded("destination_huge_bytes", |m| {
+        m.destination_huge_bytes
+            .map_or(String::new(), |n| n.to_string())
+    }),
     Recorded("verified_equal", |m| {
         done(m, || m.verified.equal.to_string())
     }),

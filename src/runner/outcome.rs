@@ -66,6 +66,8 @@ impl Told {
             records: source.records,
             source_resident_bytes: source.resident_beyond_guest_bytes,
             destination_resident_bytes: destination.resident_beyond_guest_bytes,
+            source_huge_bytes: source.huge_bytes,
+            destination_huge_bytes: destination.huge_bytes,
             cpu: Cpu {
                 source: source.cpu,
                 destination: destination.cpu,

@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("guest.content.compressible", "a share from 0 to 1"),
     ("guest.device_state", "0B to 1GiB"),
     ("guest.encrypted", "true or false"),
-    ("guest.huge_pages", "true or false"),
+    ("guest.pages", "\"4k\" or \"thp\""),
     (
         "workload.rate",
         "a size per second such as 150MiB/s, up to one page write per nanosecond and vCPU; 0MiB/s is an idle guest",
@@ -38,6 +38,10 @@ const ALLOWED: &[(&str, &str)] = &[
     (
         "migration.record",
         "a whole number of 4KiB pages, from 4KiB to 16MiB",
+    ),
+    (
+        "migration.destination_memory",
+        "\"faulted-in\" or \"on-demand\"",
     ),
     (
         "migration.tracker",

@@ -146,6 +146,7 @@ fn read_points(text: &str, folder: Option<&Path>) -> Result<Vec<Scenario>> {
             "point: made by the expansion of a matrix, never written in a file".to_owned(),
         ));
     }
+    refuse_earlier_spelling(&table)?;
     matrix::expand(&table)?
         .into_iter()
         .map(|(table, point)| {
@@ -156,6 +157,27 @@ fn read_points(text: &str, folder: Option<&Path>) -> Result<Vec<Scenario>> {
             Ok(scenario)
         })
         .collect()
+}
+
+/// How results of earlier builds tell of huge pages is no way to ask for them.
+fn refuse_earlier_spelling(table: &Table) -> Result<()> {
+    let guest = |name: &str| table.get("guest").and_then(|guest| guest.get(name));
+    if let Some(value) = guest("huge_pages") {
+        let now = "now written guest.pages = \"4k\" or \"thp\"";
+        let value = matrix::show(value);
+        return Err(Error::invalid("guest.huge_pages", value, now));
+    }
+    let truth = |value: &&Value| match value {
+        Value::Array(values) => values.iter().any(Value::is_bool),
+        value => value.is_bool(),
+    };
+    match guest("pages").filter(truth) {
+        None => Ok(()),
+        Some(value) => {
+            let allowed = check::allowed("guest.pages").unwrap_or_default();
+            Err(Error::invalid("guest.pages", matrix::show(value), allowed))
+        }
+    }
 }
 
 /// Traces named by path are looked for from the scenario's folder, and a trace without a rate

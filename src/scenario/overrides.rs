@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::spec::{ClockKind, Policy, Scenario};
 use crate::arm::Arm;
+use crate::memory::{Pages, Presence};
 use crate::tracking::TrackerSpec;
 use crate::units::{Bandwidth, Rate, Size, Span};
 use crate::workload::Arrival;
@@ -57,6 +58,12 @@ pub struct MigrationOverrides {
     /// Arms to run, separated by commas [measure.arms]
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     pub arms: Option<Vec<Arm>>,
+    /// What backs guest memory, on both hosts [guest.pages]
+    #[arg(long, value_name = "PAGES")]
+    pub pages: Option<Pages>,
+    /// When the destination's guest memory is made [migration.destination_memory]
+    #[arg(long, value_name = "WHEN")]
+    pub destination_memory: Option<Presence>,
     /// TCP connections, 1 to 64 [migration.streams]
     #[arg(long, value_name = "N")]
     pub streams: Option<u32>,
@@ -130,6 +137,8 @@ impl Scenario {
         replace!(stream.rate => workload.rate);
         replace!(stream.seed => guest.seed);
         replace!(migration.arms.clone() => measure.arms);
+        replace!(migration.pages => guest.pages);
+        replace!(migration.destination_memory => migration.destination_memory);
         replace!(migration.streams => migration.streams);
         replace!(migration.record => migration.record);
         replace!(migration.tracker => migration.tracker);
@@ -162,7 +171,8 @@ mod tests {
     fn every_flag_replaces_its_field() {
         let flags = "t --arms copy,aws-lc --reps 9 --memory 1GiB --rate 7MiB/s --streams 3 \
                      --record 64KiB --tracker bitmap --clock virtual --link 1Gbit/s \
-                     --downtime-limit 7ms --policy required --seed 42 --warmup 3";
+                     --downtime-limit 7ms --policy required --seed 42 --warmup 3 --pages thp \
+                     --destination-memory on-demand";
         let parsed = Command::try_parse_from(flags.split_whitespace()).unwrap();
         let mut scenario = crate::scenario::load(None).unwrap();
         let replaced = scenario.apply(&parsed.overrides);
@@ -170,6 +180,8 @@ mod tests {
         assert_eq!(scenario.measure.arms, [Arm::COPY, Arm::AWS_LC]);
         assert_eq!(scenario.measure.repetitions, 9);
         assert_eq!(scenario.measure.warmup, 3);
+        assert_eq!(scenario.guest.pages, Pages::Huge);
+        assert_eq!(scenario.migration.destination_memory, Presence::OnDemand);
         assert_eq!(scenario.guest.memory, Size(1 << 30));
         assert_eq!(scenario.workload.rate, Rate(7 << 20));
         assert_eq!(scenario.migration.streams, 3);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::arm::Arm;
 use crate::guest::content::ContentSpec;
 use crate::guest::write::WriteExtent;
+use crate::memory::{Pages, Presence};
 use crate::precopy::{Limits, OnStall};
 use crate::tracking::TrackerSpec;
 use crate::units::{Bandwidth, PAGE_SIZE, Rate, Size, Span};
@@ -71,8 +72,9 @@ pub struct GuestSpec {
     pub device_state: Size,
     /// An encrypted VM always requires encrypted migration.
     pub encrypted: bool,
-    /// Whether the kernel may back guest memory with transparent huge pages.
-    pub huge_pages: bool,
+    /// What backs guest memory, on both hosts.
+    #[serde(alias = "huge_pages")] // earlier results: true or false
+    pub pages: Pages,
 }
 
 /// What the vCPUs do: a dirty-page stream.
@@ -121,6 +123,8 @@ pub struct MigrationSpec {
     pub streams: u32,
     /// Page content in one record at most, one page to 16 MiB.
     pub record: Size,
+    /// When the destination's guest memory is made; the source's is there before.
+    pub destination_memory: Presence,
     /// How dirty pages are found.
     pub tracker: TrackerSpec,
     /// Bandwidth that the source keeps to.
@@ -180,7 +184,7 @@ impl Default for GuestSpec {
             content: ContentSpec::default(),
             device_state: Size(1 << 20),
             encrypted: false,
-            huge_pages: false,
+            pages: Pages::Small,
         }
     }
 }
@@ -202,6 +206,7 @@ impl Default for MigrationSpec {
         MigrationSpec {
             streams: 1,
             record: Size(256 << 10),
+            destination_memory: Presence::FaultedIn,
             tracker: TrackerSpec::Auto,
             link: Bandwidth::Unlimited,
             downtime_limit: Span(std::time::Duration::from_millis(20)),

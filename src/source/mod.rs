@@ -22,6 +22,7 @@ use crate::guest::vcpu::StreamPosition;
 use crate::host::control::{Control, emit};
 use crate::host::{Command, Event, HostSpec, SourceReport, framing, guest_state, process};
 use crate::machine::Instruments;
+use crate::memory::Presence;
 use crate::precopy::StopReason;
 use crate::results::{Outcome, OutcomeStatus, SourceCpu, Warning};
 use crate::scenario::{ClockKind, Workers};
@@ -45,7 +46,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     process::start_threads()?;
     let framing = framing::framing(spec, secret)?;
     let began = Instant::now();
-    let (guest_memory, _) = guest_state::allocate(spec)?;
+    let (guest_memory, _) = guest_state::allocate(spec, Presence::FaultedIn)?;
+    let huge_bytes = guest_memory.huge_bytes();
     let guest_spec = &spec.scenario.guest;
     content::fill(&guest_memory, &guest_spec.content, guest_spec.seed);
     let blob = content::device_state(guest_spec.device_state, guest_spec.seed);
@@ -138,6 +140,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         counted,
         stream_time_ns: end.stream_time_ns,
         resident_beyond_guest_bytes: resident,
+        huge_bytes,
     })));
     Ok(())
 }

@@ -8,4 +8,5 @@ mod guest;
 mod hostile;
 mod interrupted;
 mod lists;
+mod memory;
 mod migration;
