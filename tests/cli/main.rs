@@ -8,3 +8,4 @@ mod hostile;
 mod interrupted;
 mod lists;
 mod migration;
+mod secrets;
