@@ -5,6 +5,7 @@ mod blocks;
 mod clock;
 mod command;
 mod hostile;
+mod hosts;
 mod interrupted;
 mod lists;
 mod migration;
