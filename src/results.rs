@@ -38,7 +38,7 @@ pub struct Results {
     pub started_at: String,
     /// Whether the run ended before all its migrations were made.
     pub interrupted: bool,
-    /// The command that repeats this run.
+    /// The command that repeats this run, with `***` for secrets of known forms.
     pub command: Vec<String>,
     /// The machine that it was made on.
     pub host: MachineInfo,

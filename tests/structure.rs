@@ -1,5 +1,5 @@
 //! The map at the head of `src/lib.rs` is true: every module is on it, and imports from lines above
-//! its own only, so that there are no circles.
+//! its own only, so that there are no circles. And what is built in CI is what was reviewed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -79,4 +79,68 @@ fn modules_import_from_lines_of_the_map_above_their_own() {
     }
     assert!(seen > 500, "only {seen} imports were read");
     assert_eq!(upward, Vec::<String>::new());
+}
+
+/// Every line of the workflows and scripts, with where it is.
+fn lines_of_ci() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut lines = Vec::new();
+    for folder in [".github/workflows", "scripts", ".ci"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let file = entry.unwrap().path();
+            if file.is_file() {
+                let text = fs::read_to_string(&file).unwrap();
+                let name = file.strip_prefix(root).unwrap().display().to_string();
+                lines.extend(
+                    text.lines()
+                        .map(|line| (name.clone(), line.trim().to_owned())),
+                );
+            }
+        }
+    }
+    lines
+}
+
+/// A tag of an action can be moved, and a lock file that may be rewritten locks nothing.
+#[test]
+fn ci_runs_what_was_reviewed() {
+    let lines = lines_of_ci();
+    let mut actions = 0;
+    for (at, (file, line)) in lines.iter().enumerate() {
+        if let Some(action) = line
+            .strip_prefix("- uses: ")
+            .or(line.strip_prefix("uses: "))
+        {
+            actions += 1;
+            let commit = action.split_once('@').map_or("", |(_, rest)| rest);
+            let commit = commit.split(' ').next().unwrap();
+            let is_commit = commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit());
+            assert!(is_commit, "{file}: {line}");
+            if action.starts_with("actions/checkout@") {
+                let with = lines[at..].iter().take(4);
+                let apart = |(_, line): &(String, String)| line == "persist-credentials: false";
+                assert!(with.clone().any(apart), "{file}: {line}");
+            }
+        }
+    }
+    assert!(actions >= 3, "only {actions} actions were seen");
+    let verbs = [
+        "build", "test", "run", "bench", "doc", "clippy", "install", "deny",
+    ];
+    let mut builds = 0;
+    for (file, line) in lines.iter().filter(|(_, line)| !line.starts_with('#')) {
+        // Words for people stand in quotes.
+        for call in line
+            .split("cargo ")
+            .skip(1)
+            .filter(|_| !line.contains("sys.exit"))
+        {
+            let verb = call.split(' ').next().unwrap();
+            if verbs.contains(&verb) && !call.contains("bench --bench") {
+                builds += 1;
+                assert!(call.contains("--locked"), "{file}: {line}");
+            }
+        }
+    }
+    assert!(builds >= 10, "only {builds} builds were seen");
 }

@@ -11,7 +11,7 @@ use crate::crypto;
 use crate::destination;
 use crate::error::{Error, ExitCode, Result};
 use crate::host::control::{Control, emit, read_spec, unbuffered_input};
-use crate::host::{Event, HostSpec, capabilities};
+use crate::host::{Event, HostSpec, capabilities, process};
 use crate::machine::clock;
 use crate::source;
 
@@ -56,12 +56,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             return Ok(ExitCode::Done);
         }
     };
-    // A stream thread that panics would leave the others waiting: the host ends, and the coordinator says so.
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        report(info);
-        std::process::exit(ExitCode::CannotRun as i32);
-    }));
+    end_on_panic(process::end);
     crypto::guard_stack();
     let played = unbuffered_input().and_then(|mut input| {
         let (spec, secret) = read_spec(&mut input)?;
@@ -80,6 +75,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         });
     }
     played.map(|()| ExitCode::Done)
+}
+
+/// From now on a panic of any thread ends the process by `end`, its keys wiped: a stream thread that
+/// panics would leave the others waiting. The coordinator says that the host has ended. As for
+/// [`crypto::end_wiped`], `end` must not allocate, lock or print.
+pub fn end_on_panic(end: fn() -> !) {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        crypto::end_wiped(end);
+    }));
 }
 
 /// The spec is for the arm that this host was started for, and needs nothing that it hides.

@@ -12,9 +12,9 @@ pub struct Place {
     #[arg(long, value_name = "ROLE=CPUS", value_parser = parse_pin)]
     pin: Option<Pin>,
     /// How to start migtax where the guest goes, such as "ssh -o BatchMode=yes host2 migtax";
-    /// quoted as in a shell
-    #[arg(long, value_name = "COMMAND", value_parser = parse_command)]
-    destination: Option<Words>,
+    /// quoted as in a shell. Results record it, passwords of known forms masked: give none here
+    #[arg(long, value_name = "COMMAND")]
+    destination: Option<String>,
     /// Where the destination listens [default: 127.0.0.1:0, with --destination 0.0.0.0:0]
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<std::net::SocketAddr>,
@@ -30,7 +30,7 @@ impl Place {
     /// Puts them into a run's options.
     ///
     /// # Errors
-    /// If a destination elsewhere can't be reached by what is given.
+    /// If a destination elsewhere can't be started or reached by what is given.
     pub fn put_into(&self, options: &mut Options) -> Result<()> {
         let pin = self.pin.clone().unwrap_or_default();
         check_cpus(&pin.source)?;
@@ -39,7 +39,7 @@ impl Place {
         }
         options.pin_source = pin.source;
         options.pin_destination = pin.destination;
-        options.destination = self.destination.clone().map(|words| words.0);
+        options.destination = self.destination.as_deref().map(words).transpose()?;
         options.hide_aes = self.hide_aes.clone().unwrap_or_default().0;
         options.route.connect = self.connect.clone();
         let elsewhere = || "0.0.0.0:0".parse().expect("an address");
@@ -98,15 +98,14 @@ fn check_cpus(cpus: &[usize]) -> Result<()> {
     }
 }
 
-/// A command in words.
-#[derive(Debug, Clone)]
-struct Words(Vec<String>);
-
-fn parse_command(text: &str) -> std::result::Result<Words, String> {
-    match shlex::split(text) {
-        Some(words) if !words.is_empty() => Ok(Words(words)),
-        _ => Err("a command in words, with every quote closed".to_owned()),
-    }
+/// A command in words. An error does not repeat it: it may hold a password.
+fn words(command: &str) -> Result<Vec<String>> {
+    shlex::split(command)
+        .filter(|words| !words.is_empty())
+        .ok_or_else(|| {
+            let allowed = "a command in words, with every quote closed";
+            Error::invalid("--destination", "(not shown)", allowed)
+        })
 }
 
 fn parse_connect(text: &str) -> std::result::Result<String, String> {

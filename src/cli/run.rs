@@ -12,6 +12,7 @@ use crate::error::{ExitCode, Result};
 use crate::report;
 use crate::results::Migration;
 use crate::run_folder;
+use crate::runner::masked::masked;
 use crate::runner::{self, Job, Observer, Options};
 use crate::scenario::{MOST_AUTO_BLOCKS, Overrides, Repetitions, Scenario, load_points};
 use crate::stats::StopRule;
@@ -54,9 +55,11 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut options = Options {
         allow_software: args.allow_software,
-        command: std::iter::once("migtax".to_owned())
-            .chain(std::env::args().skip(1))
-            .collect(),
+        command: masked(
+            &std::iter::once("migtax".to_owned())
+                .chain(std::env::args().skip(1))
+                .collect::<Vec<_>>(),
+        ),
         stop: (args.overrides.reps == Some(Repetitions::Auto)).then(|| StopRule {
             half_width: args.precision,
             min_blocks: 6,

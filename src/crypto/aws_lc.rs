@@ -28,6 +28,7 @@ use aws_lc_sys as ffi;
 use super::cipher::{
     Cipher, Engaged, IV_LEN, Implementation, KEY_LEN, Refused, SealError, TAG_LEN,
 };
+use super::ending::{forget, keep};
 use super::locked::protect;
 use crate::error::{Error, Result};
 use crate::machine::versions;
@@ -111,6 +112,8 @@ impl AwsLc {
             unsafe { (*context.as_ptr()).cipher_data }.cast(),
             CONTEXT_BYTES,
         );
+        // Before there is a key in it, and forgotten before it is freed.
+        keep(context.as_ptr().cast(), 0, wipe_context);
         set_up(key.as_ptr(), ptr::null()).map_err(failed)?;
         Ok(this)
     }
@@ -261,8 +264,27 @@ impl Cipher for AwsLc {
     }
 }
 
+/// Puts a key of zeros in the place of a context's own: the library writes all of its schedule and
+/// hash key table anew. A [`Wipe`](super::ending::Wipe).
+unsafe fn wipe_context(context: *mut u8, _: usize) {
+    let context = context.cast::<ffi::EVP_CIPHER_CTX>();
+    // SAFETY: the caller's promise: a context that `AwsLc::new` made and that was not freed, used by
+    // nobody; its cipher takes 32 bytes of key.
+    unsafe {
+        ffi::EVP_CipherInit_ex(
+            context,
+            ptr::null(),
+            ptr::null_mut(),
+            [0u8; KEY_LEN].as_ptr(),
+            ptr::null(),
+            -1,
+        );
+    }
+}
+
 impl Drop for AwsLc {
     fn drop(&mut self) {
+        forget(self.0.as_ptr().cast());
         // SAFETY: the context came from `EVP_CIPHER_CTX_new` and is freed once. The library
         // overwrites everything that it frees (OPENSSL_free), key schedule and hash key included.
         unsafe { ffi::EVP_CIPHER_CTX_free(self.0.as_ptr()) };

@@ -1,5 +1,6 @@
 //! Memory for secrets: locked, left out of core dumps, wiped before it goes back to the kernel.
 
+use std::cell::RefCell;
 use std::ffi::c_void;
 use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
@@ -10,6 +11,7 @@ use rustix::param::page_size;
 
 use zeroize::Zeroize;
 
+use super::ending::{forget, keep, wipe_bytes};
 use crate::error::{Error, Result};
 
 /// Whether the kernel refused to lock some memory.
@@ -54,6 +56,7 @@ impl Mapping {
         let start = NonNull::new(start.cast()).ok_or_else(|| {
             Error::CannotRun("the kernel mapped memory for a key at address 0".to_owned())
         })?;
+        keep(start.as_ptr(), length, wipe_bytes);
         Ok(Mapping { start, length })
     }
 
@@ -66,6 +69,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        forget(self.start.as_ptr());
         // SAFETY: the range was mapped by `new` and is unmapped nowhere else. Unmapping unlocks.
         unsafe {
             let _ = munmap(self.start.as_ptr().cast(), self.length);
@@ -176,7 +180,30 @@ pub fn scrub_stack() {
 /// leaves it out of core dumps, where the kernel allows. It stays so.
 pub fn guard_stack() {
     // Written first: the main thread's stack grows only when it is used.
-    protect(overwrite_stack(), STACK_BYTES);
+    let start = overwrite_stack();
+    protect(start, STACK_BYTES);
+    // A thread guards one stretch, the last one.
+    GUARDED.with(|guarded| guarded.replace(Some(Guarded::new(start))));
+}
+
+thread_local! {
+    static GUARDED: RefCell<Option<Guarded>> = const { RefCell::new(None) };
+}
+
+/// The stack of a thread on which ciphers work, for as long as the thread lives.
+struct Guarded(*const u8);
+
+impl Guarded {
+    fn new(start: *const u8) -> Self {
+        keep(start, STACK_BYTES, wipe_bytes);
+        Guarded(start)
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        forget(self.0);
+    }
 }
 
 /// More stack than keys are moved over, from the caller of a cipher down; 12 KiB were seen.

@@ -21,6 +21,7 @@ mod aws_lc;
 mod backend;
 mod cipher;
 mod context;
+mod ending;
 mod guard;
 pub mod key;
 mod known_answer;
@@ -38,6 +39,7 @@ pub use cipher::{
     AuthError, Engaged, IV_LEN, Implementation, KEY_LEN, MAX_RECORD_LEN, SealError, TAG_LEN,
 };
 pub use context::{Opener, Sealer};
+pub use ending::end_wiped;
 pub use key::MigrationSecret;
 pub use known_answer::known_answer_test;
 pub use locked::{guard_stack, keys_are_locked, scrub_stack};

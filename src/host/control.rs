@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use crate::crypto;
 use crate::crypto::key::{HEX_LINE_LEN, MigrationSecret};
 use crate::error::{Error, Result};
 use crate::host::{Command, Event, HostSpec, PROTOCOL};
@@ -96,6 +97,16 @@ pub fn read_spec(input: &mut impl Read) -> Result<(HostSpec, Option<MigrationSec
         ));
     }
     spec.scenario.check()?;
+    // Whatever the coordinator decided: what must not go in the clear doesn't leave through this host.
+    Error::unless(
+        spec.sealed || spec.arm.is_baseline() || !spec.scenario.requires_encryption(),
+        "spec.sealed",
+        spec.sealed,
+        format_args!(
+            "true, since {} must not go in the clear: migration.policy is required, or the guest is encrypted",
+            spec.arm
+        ),
+    )?;
     let secret = if spec.sealed {
         let mut text = [0; HEX_LINE_LEN];
         let read = input.read_exact(&mut text);
@@ -131,7 +142,7 @@ impl Control {
             }
             if !held.load(Ordering::SeqCst) {
                 eprintln!("migtax host: the coordinator is gone");
-                std::process::exit(crate::error::ExitCode::CannotRun as i32);
+                crypto::end_wiped(super::process::end);
             }
         });
         Control { commands, hold }

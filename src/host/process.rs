@@ -3,7 +3,7 @@
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::crypto;
-use crate::error::{Error, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::memory::GuestMemory;
 use crate::results::Warning;
 
@@ -56,6 +56,13 @@ pub fn resident_beyond(memory: &GuestMemory) -> u64 {
     resident
         .unwrap_or(0)
         .saturating_sub(memory.resident_bytes())
+}
+
+/// Ends the process at once, without what the standard library does at an exit; see
+/// [`crypto::end_wiped`].
+pub fn end() -> ! {
+    // SAFETY: ends the process; nothing runs afterwards.
+    unsafe { libc::_exit(ExitCode::CannotRun as i32) }
 }
 
 /// What is to be said if a process of that role could not lock all memory that held the key of a

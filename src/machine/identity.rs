@@ -49,8 +49,8 @@ pub struct MachineInfo {
     /// What a destination on a machine of its own subtracted instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_thread_clock_read_ns: Option<f64>,
-    /// The command that started the destination, as a rule on a machine of its own; none where the
-    /// coordinator started it itself, on this one.
+    /// The command that started the destination, as a rule on a machine of its own, with `***` for
+    /// secrets of known forms; none where the coordinator started it itself, on this one.
     #[serde(default)]
     pub destination: Option<String>,
     /// Whether that command, too, started it on this machine: under the same boot of one kernel.

@@ -49,10 +49,16 @@ pub fn csv(text: &str) -> String {
     }
 }
 
-/// Text for a terminal or a log: one line, without control characters.
+/// Text for a terminal or a log: one line, without control characters, and nothing that the log of
+/// a CI job takes for a command (`::error::` at the start of a line, `##[error]` anywhere).
 pub fn terminal(text: &str) -> String {
     let safe = |c: char| if is_unsafe(c) { ' ' } else { c };
-    text.chars().map(safe).collect()
+    let text: String = text.chars().map(safe).collect();
+    let text = text.replace("##[", "## [");
+    match text.trim_start().starts_with("::") {
+        true => text.replacen("::", ": :", 1),
+        false => text,
+    }
 }
 
 /// Whether a character could act on what shows it instead of being shown: controls, among them the
@@ -90,6 +96,9 @@ mod tests {
         assert_eq!(csv("a,\"b\""), "\"a,\"\"b\"\"\"");
         assert_eq!(csv("=1+1"), "'=1+1");
         assert_eq!(csv("-1.5"), "-1.5");
+        assert_eq!(terminal("::set-env name=x::y"), ": :set-env name=x::y");
+        assert_eq!(terminal("\t::a crate::b"), " : :a crate::b");
+        assert_eq!(terminal("a ##[add-path]b a::b"), "a ## [add-path]b a::b");
         assert_eq!(terminal("a\u{1b}[31mb\n\u{202e}c\u{9b}"), "a [31mb  c ");
         let words =
             ["migtax", "run", "--link", "10Gbit/s", "it's here", "$a", ""].map(str::to_owned);

@@ -6,6 +6,7 @@ use crate::arm::Arm;
 use crate::error::Result;
 use crate::host::Capabilities;
 use crate::machine::{self, MachineInfo};
+use crate::runner::masked::masked;
 use crate::runner::options::Options;
 use crate::runner::process::{Launcher, Role};
 
@@ -26,7 +27,7 @@ impl<'a> Hosts<'a> {
             launcher,
             machine: MachineInfo {
                 destination: destination.map(|command| {
-                    shlex::try_join(command.iter().map(String::as_str))
+                    shlex::try_join(masked(command).iter().map(String::as_str))
                         .expect("the words of an argument hold no NUL")
                 }),
                 ..machine::describe()

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod hosts;
+pub mod masked;
 mod options;
 mod outcome;
 pub mod pair;

@@ -15,7 +15,7 @@ pub struct Options {
     pub pin_source: Vec<usize>,
     /// CPUs to keep the destination to; empty for any.
     pub pin_destination: Vec<usize>,
-    /// The command that repeats the run, as it goes into the results.
+    /// The command that repeats the run, as it goes into the results: without secrets.
     pub command: Vec<String>,
     /// When to stop, if the number of blocks is open.
     pub stop: Option<StopRule>,

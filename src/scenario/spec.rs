@@ -42,6 +42,11 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// Whether encrypted arms may not go in the clear: the policy says so, or the guest is encrypted.
+    pub fn requires_encryption(&self) -> bool {
+        self.guest.encrypted || self.migration.policy == Policy::Required
+    }
+
     /// What its dirty-page stream is generated from.
     pub fn stream_spec(&self) -> StreamSpec {
         StreamSpec {

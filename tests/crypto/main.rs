@@ -3,6 +3,7 @@
 mod live;
 mod masks;
 mod needles;
+mod panics;
 mod race;
 mod records;
 mod wipe;

@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn foreign_text_is_harmless_in_every_format() {
         let mut report = report();
-        let evil = "old <1> & \"x\"|y\r\n@someone https://away.test \u{1b}[31m\u{fffe}`";
+        let evil = "::error::old <1> & \"x\"|y\r\n@someone https://away.test \u{1b}[31m\u{fffe}` \
+                    ![p](//away.test/p) ##[warning]w \u{202e}";
         for text in [
             &mut report.baseline,
             &mut report.sentence,
@@ -123,7 +124,7 @@ mod tests {
 
         let xml = Format::Junit.print(&report);
         assert!(
-            xml.contains("value=\"old &lt;1&gt; &amp; &quot;x&quot;|y"),
+            xml.contains("value=\": :error::old &lt;1&gt; &amp; &quot;x&quot;|y"),
             "{xml}"
         );
         assert!(
@@ -134,7 +135,9 @@ mod tests {
         assert_eq!(xml.matches("</testcase>").count(), report.rows.len());
 
         let markdown = Format::Markdown.print(&report);
-        for live in ["<1>", "\"|y", "@someone", "https://", "\u{1b}", "\r"] {
+        for live in [
+            "<1>", "\"|y", "@someone", "https://", "\u{1b}", "\r", "![p]", "\u{202e}",
+        ] {
             assert!(!markdown.contains(live), "{live:?}: {markdown}");
         }
         assert!(
@@ -143,7 +146,11 @@ mod tests {
         );
 
         let text = Format::Text.print(&report);
-        assert!(!text.contains(['\u{1b}', '\r']), "{text:?}");
+        assert!(!text.contains(['\u{1b}', '\r', '\u{202e}']), "{text:?}");
+        for line in text.lines().chain(xml.lines()) {
+            let commands = line.trim_start().starts_with("::") || line.contains("##[");
+            assert!(!commands, "a command to a CI job: {line}");
+        }
     }
 
     /// Checked against the published schema: objects of objects whose `value` is a number and
