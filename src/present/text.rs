@@ -9,6 +9,17 @@ pub fn sig3(value: f64) -> String {
     significant(value, 3)
 }
 
+/// A difference with its sign, as finely as three significant digits of another one, so that an
+/// interval's ends read like the figure between them: `+0.0243`, and beside it `-0.0019`.
+pub fn signed_like(like: f64, value: f64) -> String {
+    let like = sig3(like);
+    let decimals = like.split_once('.').map_or(0, |(_, digits)| digits.len());
+    match value.is_finite() {
+        true => format!("{value:+.decimals$}"),
+        false => NONE.to_owned(),
+    }
+}
+
 /// `value` with so many significant digits and no exponent, down to 12 decimals.
 fn significant(value: f64, digits: usize) -> String {
     if !value.is_finite() {
@@ -219,6 +230,10 @@ mod tests {
         assert_eq!(percent(0.12345), "12%");
         assert_eq!(percent(-1e-9), "0.0%");
         assert_eq!(signed_percent(0.005), "+0.5%");
+        assert_eq!(signed_like(0.0243, 0.0243), "+0.0243");
+        assert_eq!(signed_like(0.0243, -1.9e-6), "-0.0000");
+        assert_eq!(signed_like(4.571, 12.3), "+12.30");
+        assert_eq!(signed_like(0.0, f64::NAN), NONE);
         assert_eq!(fine_percent(-0.000042), "-0.0042%");
         assert_eq!(probability(0.00001), "1.0e-5");
         assert_eq!(level(0.9375), "93.8%");

@@ -237,11 +237,9 @@ fn ends(low: Option<f64>, high: Option<f64>, written: impl Fn(f64) -> String) ->
 /// of a run of an older build.
 pub fn added(comparison: &Comparison) -> Option<[String; 2]> {
     let metric = Metric::among(&comparison.metric, Metric::compared()).ok()?;
-    let written = |value: f64| match figure(metric, value) {
-        figure if value < 0.0 => figure,
-        figure => format!("+{figure}"),
-    };
     let added = figures::added(comparison)?;
+    let like = metric.shown(added.median);
+    let written = |value: f64| text::signed_like(like, metric.shown(value));
     let finite = |end: f64| end.is_finite().then_some(end);
     let bound = match comparison.bound {
         None => "",
