@@ -66,7 +66,7 @@ impl Part {
 }
 
 /// The unit of metrics whose cost is CPU.
-const CPU_UNIT: &str = "CPU-s/GiB";
+pub const CPU_UNIT: &str = "CPU-s/GiB";
 
 /// The cores that a tax of CPU per GiB keeps busy at the link's [`speed`]: the median of what is added,
 /// with its bound.

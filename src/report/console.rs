@@ -123,13 +123,14 @@ fn added(run: &Results, arms: &[ArmView<'_>]) -> Table {
         }
         known.added.map(|_| row)
     };
-    let speed = format!("at {}", answer::speed(run));
     let mut columns = vec![Column::text("arm")];
     for metric in sides {
         columns.push(Column::figures(metric.label(), metric.row().unit));
-        columns.push(Column::figures("cores", speed.as_str()));
+        columns.push(Column::figures("cores", ""));
     }
-    let caption = "added to plain: median difference within blocks (interval)";
+    let speed = answer::speed(run);
+    let caption =
+        format!("added to plain: median difference within blocks (interval), cores at {speed}");
     let others = arms.iter().filter(|arm| arm.arm() != view::BASELINE);
     Table::new("added", caption, columns, others.filter_map(row).collect())
 }

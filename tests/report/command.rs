@@ -7,6 +7,7 @@ use crate::support;
 use migtax::arm::Arm;
 use migtax::cli::report::{Args, run};
 use migtax::error::{Error, ExitCode};
+use migtax::memory::Pages;
 use migtax::results::{Results, SCHEMA_VERSION};
 use migtax::scenario::{ClockKind, Scenario};
 use migtax::units::{Rate, Size};
@@ -225,12 +226,28 @@ fn one_value_that_differs_is_a_sweep() {
         with(|s| s.migration.record = Size(64 << 10)),
     ]);
     assert!(records.contains("2 runs on one machine that sweep one value"));
-    assert!(records.contains("Throughput against record size"));
+    assert!(records.contains("Tax against record size"));
     let streams = page(&[
         with(|s| s.migration.streams = 1),
         with(|s| s.migration.streams = 4),
     ]);
-    assert!(streams.contains("Throughput against streams"));
+    assert!(streams.contains("Tax against streams") && streams.contains("throughput, GiB/s"));
+    assert!(streams.contains("What the tax does over streams, 1 to 4"));
+    let arms = [
+        ("aws-lc", "all instructions"),
+        ("aws-lc-soft", "software AES"),
+    ];
+    for (arm, name) in arms {
+        let told = format!("<b>{name}, aws-lc</b> <code>{arm}</code> source CPU, CPU-s/GiB: +");
+        assert!(streams.contains(&told), "{told}");
+    }
+    // A value without an order is an axis too.
+    let memory = page(&[
+        with(|s| s.guest.pages = Pages::Small),
+        with(|s| s.guest.pages = Pages::Huge),
+    ]);
+    assert!(memory.contains("What the tax does over pages, 4k to thp"));
+    assert!(memory.contains("Tax against guest.pages"));
     let rates = page(&[
         with(|s| s.workload.rate = Rate(10 << 20)),
         with(|s| s.workload.rate = Rate(90 << 20)),

@@ -162,9 +162,12 @@ pub fn repeats<'r, 'a>(runs: &'r [RunView<'a>]) -> Vec<Vec<&'r RunView<'a>>> {
 #[derive(Debug, Clone)]
 pub struct Sweep<'r, 'a> {
     /// What is swept: `migration.record`.
-    pub path: &'static str,
-    /// The runs by rising value.
+    pub path: String,
+    /// The runs by rising value; where values have no order, by their place in the order in which
+    /// they were met.
     pub runs: Vec<(f64, &'r RunView<'a>)>,
+    /// Whether values are amounts, and not only told apart.
+    pub amounts: bool,
     /// What the other runs of the page have otherwise, to tell sweeps of one value apart.
     pub fixed: Vec<(String, String)>,
 }
@@ -220,9 +223,34 @@ fn peak_to_mean(scenario: &Scenario) -> Option<f64> {
     Some(ArrivalLaw::of(&stream).ok()?.peak_to_mean())
 }
 
-/// Every sweep among the runs.
+impl Sweep<'_, '_> {
+    /// The swept value of a run, as its scenario writes it: `64KiB`.
+    pub fn value(&self, run: &RunView<'_>) -> String {
+        value(run, &self.path, self.runs.iter().map(|(_, run)| *run))
+    }
+}
+
+/// A run's value at a path; of a model, those of its parameters in which some run differs.
+fn value<'r, 'a: 'r>(
+    run: &RunView<'_>,
+    path: &str,
+    runs: impl Iterator<Item = &'r RunView<'a>> + Clone,
+) -> String {
+    if let Some(value) = run.conditions.get(path) {
+        return value.clone();
+    }
+    let varies = |path: &String, value: &String| {
+        let mut others = runs.clone().map(|other| other.conditions.get(path));
+        others.any(|other| other != Some(value))
+    };
+    let parameters = run.conditions.iter();
+    let parameters = parameters.filter(|(of, value)| model(of) == model(path) && varies(of, value));
+    let parameters: Vec<&str> = parameters.map(|(_, value)| value.as_str()).collect();
+    parameters.join(" ")
+}
+
+/// Every sweep among the runs: of amounts that have an axis of their own, then of other values.
 pub fn sweeps<'r, 'a>(runs: &'r [RunView<'a>]) -> Vec<Sweep<'r, 'a>> {
-    let mut sweeps = Vec::new();
     let differs = |path: &str, value: &String| {
         let mut values = runs.iter().map(|run| run.conditions.get(path));
         values.any(|other| other != Some(value))
@@ -232,37 +260,69 @@ pub fn sweeps<'r, 'a>(runs: &'r [RunView<'a>]) -> Vec<Sweep<'r, 'a>> {
         .flat_map(|run| &run.conditions)
         .filter_map(|(path, value)| differs(path, value).then_some(path))
         .collect();
-    for (path, value) in SWEPT {
-        let mut groups: Vec<Vec<(f64, &RunView<'_>)>> = Vec::new();
-        for run in runs {
-            let Some(at) = value(run.results) else {
-                continue;
-            };
-            let belongs = |other: &RunView<'_>| {
-                run.same_machine(other)
-                    && (run.differing(other).iter()).all(|differs| differs == model(path))
-            };
-            match groups.iter_mut().find(|group| belongs(group[0].1)) {
-                Some(group) => group.push((at, run)),
-                None => groups.push(vec![(at, run)]),
-            }
+    let mut sweeps = Vec::new();
+    for (path, amount) in SWEPT {
+        let placed = runs
+            .iter()
+            .filter_map(|run| Some((amount(run.results)?, run)));
+        sweeps.extend(sweeps_of(path, true, placed, &varying));
+    }
+    let has_axis = |path: &str| SWEPT.iter().any(|(swept, _)| model(swept) == path);
+    let others: BTreeSet<&str> = varying.iter().map(|path| model(path)).collect();
+    for path in others.into_iter().filter(|path| !has_axis(path)) {
+        let mut met: Vec<String> = Vec::new();
+        let placed: Vec<(f64, &RunView<'_>)> = runs
+            .iter()
+            .map(|run| {
+                let value = value(run, path, runs.iter());
+                let place = met.iter().position(|other| *other == value);
+                let place = place.unwrap_or_else(|| {
+                    met.push(value);
+                    met.len() - 1
+                });
+                (place as f64, run)
+            })
+            .collect();
+        sweeps.extend(sweeps_of(path, false, placed.into_iter(), &varying));
+    }
+    sweeps
+}
+
+/// The sweeps of one value: a group of runs for each state of the others.
+fn sweeps_of<'r, 'a>(
+    path: &str,
+    amounts: bool,
+    placed: impl Iterator<Item = (f64, &'r RunView<'a>)>,
+    varying: &BTreeSet<&String>,
+) -> Vec<Sweep<'r, 'a>> {
+    let mut groups: Vec<Vec<(f64, &RunView<'_>)>> = Vec::new();
+    for (at, run) in placed {
+        let belongs = |other: &RunView<'_>| {
+            run.same_machine(other)
+                && (run.differing(other).iter()).all(|differs| differs == model(path))
+        };
+        match groups.iter_mut().find(|group| belongs(group[0].1)) {
+            Some(group) => group.push((at, run)),
+            None => groups.push(vec![(at, run)]),
         }
-        for mut group in groups {
-            group.sort_by(|a, b| a.0.total_cmp(&b.0));
-            if group.first().map(|run| run.0) == group.last().map(|run| run.0) {
-                continue;
-            }
-            let others = varying.iter().filter(|other| model(other) != model(path));
-            let conditions = &group[0].1.conditions;
-            let fixed = others.filter_map(|other| conditions.get_key_value(*other));
-            sweeps.push(Sweep {
-                path,
-                fixed: fixed
-                    .map(|(path, value)| (path.clone(), value.clone()))
-                    .collect(),
-                runs: group,
-            });
+    }
+    let mut sweeps = Vec::new();
+    for mut runs in groups {
+        runs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if runs.first().map(|run| run.0) == runs.last().map(|run| run.0) {
+            continue;
         }
+        let others = varying.iter().filter(|other| model(other) != model(path));
+        let conditions = &runs[0].1.conditions;
+        let fixed = others.filter_map(|other| conditions.get_key_value(*other));
+        sweeps.push(Sweep {
+            path: path.to_owned(),
+            fixed: fixed
+                .map(|(path, value)| (path.clone(), value.clone()))
+                .collect(),
+            runs,
+            amounts,
+        });
     }
     sweeps
 }

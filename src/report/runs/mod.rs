@@ -1,6 +1,7 @@
 //! Runs side by side: what may be compared and what not, taxes and medians, the trend over runs of
 //! one scenario, sweeps of one value.
 
+pub mod answer;
 pub mod group;
 pub mod tables;
 pub mod trend;
@@ -12,15 +13,15 @@ use std::path::{Path, PathBuf};
 
 use maud::html;
 
-use super::answer;
 use super::chart::{self, Figure};
 use super::page::{definitions, frame};
 use super::staging::{self, File};
 use super::view;
 use crate::error::Result;
 use crate::figures::Metric;
-use crate::present::escape;
+use crate::present::{escape, text};
 use crate::results::Results;
+use answer::Effect;
 use group::{Comparable, RunView};
 
 /// Writes a page that puts runs side by side, its PNGs and `summary.md` into `folder`; returns the
@@ -142,20 +143,60 @@ fn headline(runs: &[RunView<'_>]) -> String {
     }
 }
 
+/// What was swept, for a heading.
+fn over(effects: &[Effect]) -> String {
+    let of: Vec<&str> = effects.iter().map(|effect| effect.of.as_str()).collect();
+    of.join("; ")
+}
+
+/// What sweeps do to the tax, where they hold all the runs: the answer of a matrix.
+fn effects(runs: &[RunView<'_>]) -> Vec<Effect> {
+    let sweeps = group::sweeps(runs);
+    let swept: BTreeSet<usize> = sweeps
+        .iter()
+        .flat_map(|sweep| sweep.runs.iter().map(|(_, run)| run.number))
+        .collect();
+    match swept.len() == runs.len() {
+        true => answer::effects(&sweeps),
+        false => Vec::new(),
+    }
+}
+
 fn page(runs: &[RunView<'_>], charts: &[Figure]) -> Result<String> {
+    let effects = effects(runs);
     let differences = tables::differences(runs);
     let taxes = tables::taxes(runs);
     let sides = runs.iter().map(|run| view::sides_note(run.results));
     let sides: BTreeSet<&str> = sides.collect();
     let anchor = |metric: Metric| metric.label().replace(' ', "-");
     let body = html! {
-        header { p class="kicker" { "Runs side by side" } h1 { (headline(runs)) } }
+        header {
+            p class="kicker" { "Runs side by side" }
+            @if effects.is_empty() { h1 { (headline(runs)) } } @else {
+                h1 { "What the tax does over " (over(&effects)) }
+                p class="where" { (headline(runs)) }
+            }
+        }
         "\n"
+        @if !effects.is_empty() {
+            section id="effects" aria-label="The answer" {
+                @for effect in &effects {
+                    h3 { (text::sentence(&effect.of)) }
+                    ul class="answers" {
+                        @for (arm, sentence) in &effect.arms {
+                            li { b { (arm.row().short) } " " code { (arm.name()) } " " (sentence) }
+                        }
+                    }
+                }
+                @if let Some(chart) = charts.first() { (frame::figures(std::slice::from_ref(chart))?) }
+            }
+            "\n"
+        }
         section id="runs" {
             ul class="answers" {
                 // More answers than fit a screen stand in the tables alone.
                 @for run in runs.iter().filter(|_| runs.len() <= 4) {
-                    li { b { (run.label()) } " " (answer::headline(run.results)) }
+                    li { b { (run.label()) } " " (super::answer::headline(run.results)) }
                 }
             }
             (tables::runs(runs).html())
@@ -163,8 +204,9 @@ fn page(runs: &[RunView<'_>], charts: &[Figure]) -> Result<String> {
             @if !differences.rows.is_empty() { (differences.html()) }
         }
         "\n"
-        @if !charts.is_empty() {
-            section id="charts" { h2 { "Charts" } (frame::figures(charts)?) }
+        @let rest = if effects.is_empty() { charts } else { charts.get(1..).unwrap_or_default() };
+        @if !rest.is_empty() {
+            section id="charts" { h2 { "Charts" } (frame::figures(rest)?) }
             "\n"
         }
         section id="tables" {
@@ -190,7 +232,21 @@ fn page(runs: &[RunView<'_>], charts: &[Figure]) -> Result<String> {
 }
 
 fn summary(runs: &[RunView<'_>]) -> String {
-    let mut out = format!("**{}**\n\n", escape::markdown(&headline(runs)));
+    let effects = effects(runs);
+    let mut out = match effects.is_empty() {
+        true => format!("**{}**\n\n", escape::markdown(&headline(runs))),
+        false => format!(
+            "**What the tax does over {}**\n\n",
+            escape::markdown(&over(&effects))
+        ),
+    };
+    for Effect { of, arms } in &effects {
+        for (arm, sentence) in arms {
+            let (of, sentence) = (escape::markdown(of), escape::markdown(sentence));
+            let _ = writeln!(out, "- **{of}**, {} (`{arm}`): {sentence}", arm.row().short);
+        }
+    }
+    out.push('\n');
     let _ = writeln!(out, "{}", tables::runs(runs).markdown());
     let _ = writeln!(out, "{}", tables::comparability(runs).markdown());
     let taxes = tables::taxes(runs);

@@ -111,12 +111,16 @@ fn taxes(runs: &[&RunView<'_>], title: &str, axis: &str, joined: bool) -> Option
     };
     // A trend shows where an arm begins; side by side a single run has nothing beside it.
     let shown = |line: &Line| joined || line.1.len() > 1;
-    let panels = TAXED.iter().map(|metric| {
-        let lines = tax_lines(&placed, *metric);
-        (metric.label(), lines.into_iter().filter(shown).collect())
+    let panels = TAXED.iter().map(|metric| Panel {
+        name: metric.label(),
+        ratio: true,
+        lines: tax_lines(&placed, *metric)
+            .into_iter()
+            .filter(shown)
+            .collect(),
     });
-    let panels: Vec<(&str, Vec<Line>)> = panels.collect();
-    sheet(title, &note(runs.iter().copied()), &panels, &axis, true)
+    let note = note(runs.iter().copied());
+    sheet(title, &note, panels.collect(), &axis)
 }
 
 fn note<'r, 'a: 'r>(runs: impl Iterator<Item = &'r RunView<'a>>) -> String {
@@ -142,7 +146,7 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
         .iter()
         .map(|(path, value)| format!("{path} {value}"))
         .collect();
-    let (what, axis, unit, throughput): (&str, &str, f64, bool) = match sweep.path {
+    let (what, axis, unit, throughput): (&str, &str, f64, bool) = match sweep.path.as_str() {
         "migration.record" => ("record size", "record, KiB", 1024.0, true),
         "migration.streams" => ("streams", "streams", 1.0, true),
         "workload.rate" => ("dirty rate", "dirty rate, MiB/s", 1024.0 * 1024.0, false),
@@ -152,7 +156,8 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
             1.0,
             false,
         ),
-        _ => ("burstiness", "peak over mean arrival rate", 1.0, false),
+        "workload.arrival" => ("burstiness", "peak over mean arrival rate", 1.0, false),
+        other => (other, other, 1.0, false),
     };
     let runs: Vec<(f64, &RunView<'_>)> = sweep
         .runs
@@ -166,39 +171,56 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
     } else {
         Spread::Linear
     };
-    let axis = Axis {
-        title: axis,
-        ticks: values
+    let mut ticks: Vec<(f64, String)> = match sweep.amounts {
+        true => values
             .into_iter()
             .map(|v| (v, text::tick((v * 100.0).round() / 100.0)))
             .collect(),
+        false => runs
+            .iter()
+            .map(|(at, run)| (*at, sweep.value(run)))
+            .collect(),
+    };
+    ticks.dedup();
+    let axis = Axis {
+        title: axis,
+        ticks,
         spread,
-        joined: true,
+        joined: sweep.amounts,
     };
     let metric = Metric::THROUGHPUT;
     let shown = format!("{}, {}", metric.label(), metric.row().shown_unit);
-    let panels: Vec<(&str, Vec<Line>)> = if throughput {
-        vec![(&shown, throughput_lines(&runs))]
-    } else {
-        TAXED
-            .iter()
-            .map(|metric| (metric.label(), tax_lines(&runs, *metric)))
-            .collect()
-    };
-    let of = if throughput { "Throughput" } else { "Tax" };
+    let taxes = TAXED.iter();
+    let mut panels: Vec<Panel<'_>> = taxes
+        .map(|metric| Panel {
+            name: metric.label(),
+            ratio: true,
+            lines: tax_lines(&runs, *metric),
+        })
+        .collect();
+    if throughput {
+        panels.push(Panel {
+            name: &shown,
+            ratio: false,
+            lines: throughput_lines(&runs),
+        });
+    }
     let with = if fixed.is_empty() {
         String::new()
     } else {
         format!(" ({})", fixed.join(", "))
     };
     let runs = sweep.runs.iter().map(|run| run.1);
-    sheet(
-        &format!("{of} against {what}{with}"),
-        &note(runs),
-        &panels,
-        &axis,
-        !throughput,
-    )
+    let title = format!("Tax against {what}{with}");
+    sheet(&title, &note(runs), panels, &axis)
+}
+
+/// One metric of a sheet.
+struct Panel<'t> {
+    name: &'t str,
+    /// Whether it shows ratios to plain.
+    ratio: bool,
+    lines: Vec<Line>,
 }
 
 struct Axis<'t> {
@@ -209,32 +231,23 @@ struct Axis<'t> {
     joined: bool,
 }
 
-fn sheet(
-    title: &str,
-    note: &str,
-    panels: &[(&str, Vec<Line>)],
-    axis: &Axis<'_>,
-    ratio: bool,
-) -> Option<Picture> {
-    let panels: Vec<_> = panels
-        .iter()
-        .filter(|(_, lines)| !lines.is_empty())
-        .collect();
+fn sheet(title: &str, note: &str, mut panels: Vec<Panel<'_>>, axis: &Axis<'_>) -> Option<Picture> {
+    panels.retain(|panel| !panel.lines.is_empty());
     if panels.is_empty() {
         return None;
     }
-    let lines = || panels.iter().flat_map(|(_, lines)| lines);
+    let lines = || panels.iter().flat_map(|panel| &panel.lines);
     let drawn = Arm::all().filter(|arm| lines().any(|line| line.0 == *arm));
     let legend: Vec<(Ink, &str)> = drawn.map(|arm| (Ink::Arm(arm), arm.name())).collect();
     let mut sheet = Sheet::new(title, note, &legend, panels.len(), 190.0);
-    for (name, lines) in panels {
-        let unit = if ratio {
+    for Panel { name, ratio, lines } in &panels {
+        let unit = if *ratio {
             "ratio to plain, logarithmic"
         } else {
             ""
         };
         let plot = sheet.panel(name, unit);
-        panel(&mut sheet.picture, &plot, lines, axis, ratio);
+        panel(&mut sheet.picture, &plot, lines, axis, *ratio);
     }
     Some(sheet.picture)
 }
