@@ -104,7 +104,7 @@ pub fn slowdown(results: &Results) -> Table {
         .filter(|arm| arm.measured.iter().any(|m| m.guest.work_during.is_some()))
         .map(|arm| {
             let figures = COSTS.iter().map(|(_, _, _, scale, figure)| {
-                cells::median(arm.median(|m| figure(m)), |v| text::sig3(v * scale))
+                cells::median(arm.median(figure), |v| text::sig3(v * scale))
             });
             std::iter::once(Cell::arm(arm.arm()))
                 .chain(figures)
@@ -155,7 +155,7 @@ pub fn counted(results: &Results) -> Table {
         .map(|arm| {
             let figures = COUNTERS
                 .iter()
-                .map(|(_, _, counter)| cells::median(arm.median(|m| counter(m)), text::sig3));
+                .map(|(_, _, counter)| cells::median(arm.median(counter), text::sig3));
             std::iter::once(Cell::arm(arm.arm()))
                 .chain(figures)
                 .collect()
