@@ -373,6 +373,10 @@ pub struct Guest {
 pub struct VcpuWork {
     /// Page writes that they made.
     pub writes: u64,
+    /// Those of them that took at most 100 us, from begin to end: in others the vCPU lost its CPU.
+    pub timed_writes: u64,
+    /// What these took together, on the monotonic clock.
+    pub timed_s: f64,
     /// CPU time of their threads, by the threads' clocks.
     pub cpu_s: f64,
     /// Page faults of their threads that the kernel resolved without I/O. Guest memory is faulted in

@@ -21,7 +21,7 @@ mod table;
 mod warnings;
 
 pub use definition::Definition;
-pub use guest::{cpu_per_fault, cpu_per_write, protection_faults};
+pub use guest::{cpu_per_write, protection_faults, time_per_fault, write_time};
 pub use metric::Metric;
 pub use pairs::{
     Middle, Pair, Pairs, added, comparison, comparisons, completed, paired_ratios, pairs,

@@ -82,6 +82,8 @@ impl AtDestination {
 pub fn work(phase: &PhaseReport) -> VcpuWork {
     VcpuWork {
         writes: phase.writes,
+        timed_writes: phase.timed_writes,
+        timed_s: phase.timed_s,
         cpu_s: phase.cpu_s,
         minor_faults: phase.minor_faults,
     }
@@ -142,6 +144,8 @@ mod tests {
             first_writes: vec![first(70_000, 70_000), first(40_000, 200), first(90_000, 2)],
             work: VcpuWork {
                 writes: 3,
+                timed_writes: 2,
+                timed_s: 1e-6,
                 cpu_s: 0.5,
                 minor_faults: 1,
             },

@@ -35,7 +35,7 @@ impl Rapl {
             let number = name
                 .to_str()
                 .and_then(|name| name.strip_prefix("intel-rapl:"));
-            if !number.is_some_and(|number| number.parse::<u32>().is_ok()) {
+            if number.is_none_or(|number| number.parse::<u32>().is_err()) {
                 continue;
             }
             let folder = folder.path();

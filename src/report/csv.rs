@@ -174,8 +174,14 @@ const LISTED: &[Column] = &[
     Recorded("vcpu_cpu_after_s_per_write", |m| {
         per_write(m.guest.work_after)
     }),
-    Recorded("guest_cpu_s_per_fault", |m| {
-        maybe(figures::cpu_per_fault(m))
+    Recorded("vcpu_write_time_before_s", |m| {
+        maybe(m.guest.work_before.and_then(|w| figures::write_time(&w)))
+    }),
+    Recorded("vcpu_write_time_during_s", |m| {
+        maybe(m.guest.work_during.and_then(|w| figures::write_time(&w)))
+    }),
+    Recorded("guest_time_per_fault_s", |m| {
+        maybe(figures::time_per_fault(m))
     }),
     Recorded("source_energy_j", |m| maybe(m.source_counted.energy_j)),
     Recorded("source_cycles", |m| maybe(m.source_counted.cycles)),

@@ -176,7 +176,8 @@ pub struct MeasureSpec {
     pub warmup: u32,
     /// Clock that the runs are made under.
     pub clock: ClockKind,
-    /// How long the vCPUs run before the migration (and after it), for the latency baseline.
+    /// Length of every window of write latency; the vCPUs run for so long before the migration and
+    /// after it.
     pub window: Span,
 }
 

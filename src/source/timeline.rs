@@ -170,7 +170,6 @@ pub struct LiveTimeline {
     bandwidth: BandwidthWindow,
     began: Instant,
     vcpu_cpu_began_s: f64,
-    vcpu_cpu_ended_s: Option<f64>,
     switched_over: Option<Instant>,
     window: Duration,
     windows: OpenWindows,
@@ -202,15 +201,12 @@ impl LiveTimeline {
             bandwidth: BandwidthWindow::default(),
             began: Instant::now(),
             vcpu_cpu_began_s: 0.0,
-            vcpu_cpu_ended_s: None,
             switched_over: None,
             window,
             windows: OpenWindows::default(),
         })
     }
-}
 
-impl LiveTimeline {
     /// Opens a window from now on; where it ends in stream time.
     fn open_window(&self, window: Window) -> u64 {
         self.vcpus
@@ -267,7 +263,6 @@ impl Timeline for LiveTimeline {
     fn ended(&mut self, switched_over: Option<Instant>) -> f64 {
         self.switched_over = switched_over;
         let ended = self.vcpus.cpu_s();
-        self.vcpu_cpu_ended_s = Some(ended);
         if switched_over.is_none() && self.vcpus.is_running() {
             self.attempt_is_over();
         }

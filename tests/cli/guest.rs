@@ -57,12 +57,6 @@ fn the_longest_stall_of_a_busy_guest_outlasts_its_downtime() {
         assert!(longest >= stopped, "{longest} {first} {:?}", m.downtime);
         // Both of them were.
         assert!(all >= 2.0 * stopped, "{all} {:?}", m.downtime);
-        // Nor can stalls add up to more than both had.
-        assert!(
-            all <= 2.0 * (m.total_time_s + first) + 0.001,
-            "{all} {}",
-            m.total_time_s
-        );
         // A guest that is always late keeps far less than it is asked for.
         assert!(guest.progress.unwrap() < 0.5, "{guest:?}");
     }

@@ -89,6 +89,10 @@ pub struct VcpuReport {
 pub struct PhaseReport {
     /// Writes executed.
     pub writes: u64,
+    /// Those of them that took at most [`STALL_NS`] from begin to end.
+    pub timed_writes: u64,
+    /// What these took, from begin to end, seconds.
+    pub timed_s: f64,
     /// CPU time of the vCPU threads, seconds.
     pub cpu_s: f64,
     /// Page faults that the kernel resolved without I/O for the vCPU threads.
@@ -116,11 +120,19 @@ pub fn histogram() -> Histogram<u64> {
     histogram
 }
 
+/// What one thread did in a phase.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PhaseCount {
+    pub(super) writes: u64,
+    pub(super) timed: u64,
+    pub(super) timed_ns: u64,
+}
+
 /// What one thread did.
 #[derive(Debug)]
 pub(super) struct ThreadReport {
     /// By phase.
-    pub(super) writes: [u64; 3],
+    pub(super) phases: [PhaseCount; 3],
     pub(super) latency: Histogram<u64>,
     pub(super) windows: [Histogram<u64>; WINDOWS],
     pub(super) asked_writes: u64,
@@ -136,7 +148,7 @@ pub(super) struct ThreadReport {
 impl Default for ThreadReport {
     fn default() -> Self {
         ThreadReport {
-            writes: [0; 3],
+            phases: [PhaseCount::default(); 3],
             latency: histogram(),
             windows: std::array::from_fn(|_| histogram()),
             asked_writes: 0,
@@ -185,8 +197,10 @@ impl VcpuReport {
 
     /// Adds what the next vCPU did.
     pub(super) fn add(&mut self, part: &ThreadReport) {
-        for (sum, writes) in self.phases.iter_mut().zip(part.writes) {
-            sum.writes += writes;
+        for (sum, count) in self.phases.iter_mut().zip(part.phases) {
+            sum.writes += count.writes;
+            sum.timed_writes += count.timed;
+            sum.timed_s += count.timed_ns as f64 / 1e9;
         }
         let own = std::iter::once(&mut self.latency).chain(&mut self.windows);
         let parts = std::iter::once(&part.latency).chain(&part.windows);
@@ -194,7 +208,8 @@ impl VcpuReport {
             sum.add(histogram)
                 .expect("all histograms have the same bounds");
         }
-        self.executed.push(part.writes.iter().sum());
+        let executed = part.phases.iter().map(|count| count.writes).sum();
+        self.executed.push(executed);
         self.asked_writes += part.asked_writes;
         self.asked_in_pause += part.asked_in_pause;
         self.pending += part.pending;

@@ -61,8 +61,8 @@ impl<S: PageWrites> VcpuThread<S> {
         self.state.stream_time(monotonic_ns())
     }
 
-    /// Executes what is due when it is due, until told otherwise. The clock is read once per write,
-    /// when it is done: that reading is its completion and tells whether the next one is due.
+    /// Executes what is due when it is due, until told otherwise. The clock is read as a write is begun,
+    /// and when it is done: that reading is its completion and tells whether the next one is due.
     fn execute(&mut self) {
         let mut now = self.stream_now();
         while self.state.is_running() {
@@ -77,16 +77,17 @@ impl<S: PageWrites> VcpuThread<S> {
                 };
                 continue;
             }
+            let begun = self.stream_now();
             write::execute(&self.state.memory, &write, self.state.extent);
             self.state.tracker.mark(write.page);
-            self.stream.advance();
             now = self.stream_now();
-            self.done(write.at_ns, now);
+            self.stream.advance();
+            self.done(write.at_ns, begun, now);
         }
     }
 
-    /// Counts a write that was intended at `at_ns` and is done at `now`.
-    fn done(&mut self, at_ns: u64, now: u64) {
+    /// Counts a write that was intended at `at_ns`, begun at `begun` and is done at `now`.
+    fn done(&mut self, at_ns: u64, begun: u64, now: u64) {
         let phase = self.state.phase.load(Acquire);
         let during = phase == Phase::During as u8;
         let offset_ns = self.state.offset_ns.load(Relaxed);
@@ -95,7 +96,13 @@ impl<S: PageWrites> VcpuThread<S> {
         let took_ns = now.saturating_sub(could_ns);
         self.free_at_ns = now;
         let report = &mut self.report;
-        report.writes[usize::from(phase)] += 1;
+        let count = &mut report.phases[usize::from(phase)];
+        count.writes += 1;
+        // One that took longer lost its CPU meanwhile.
+        if now - begun <= STALL_NS {
+            count.timed += 1;
+            count.timed_ns += now - begun;
+        }
         report.first_write.get_or_insert(FirstWrite {
             done_ns: now - offset_ns,
             delay_ns: took_ns,

@@ -166,6 +166,8 @@ fn each_phase_has_its_own_cost() {
     for phase in [Phase::Before, Phase::During] {
         let phase = report.phase(phase);
         assert!(phase.cpu_s > 0.0 && phase.writes > 0, "{phase:?}");
+        assert!(phase.timed_writes > 0 && phase.timed_writes <= phase.writes);
+        assert!(phase.timed_s <= phase.timed_writes as f64 * STALL_NS as f64 / 1e9);
     }
     let after = report.phase(Phase::After);
     assert_eq!((after.writes, after.cpu_s), (0, 0.0));

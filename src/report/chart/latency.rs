@@ -232,3 +232,27 @@ fn compact(seconds: f64) -> String {
     };
     format!("{} {unit}", text::tick((value * 100.0).round() / 100.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::simulate::{Simulation, results};
+
+    #[test]
+    fn a_run_made_before_windows_is_drawn_by_its_whole_migrations() {
+        let mut run = results(&Simulation::default());
+        for m in &mut run.migrations {
+            let whole = &mut m.guest.write_latency_ns;
+            whole.curve = vec![(0.0, whole.p50), (99.9, whole.p999)];
+        }
+        let shown = |run: &Results| windows(run).len();
+        assert_eq!(shown(&run), 4);
+        assert!(draw(&run).is_none(), "its windows have no curves");
+        for m in &mut run.migrations {
+            m.guest.write_latency_start_ns = None;
+            m.guest.write_latency_pause_ns = None;
+        }
+        assert_eq!(shown(&run), 3);
+        assert!(draw(&run).is_some());
+    }
+}

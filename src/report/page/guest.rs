@@ -60,7 +60,10 @@ pub fn slowdown(results: &Results) -> Table {
     fn per_write(work: Option<VcpuWork>) -> Option<f64> {
         work.and_then(|work| figures::cpu_per_write(&work))
     }
-    const COSTS: [Cost; 13] = [
+    fn write_time(work: Option<VcpuWork>) -> Option<f64> {
+        work.and_then(|work| figures::write_time(&work))
+    }
+    const COSTS: [Cost; 15] = [
         ("schedule kept", "%", "schedule-kept", 100.0, |m| {
             Some(m.guest.schedule_kept)
         }),
@@ -74,8 +77,20 @@ pub fn slowdown(results: &Results) -> Table {
         ("after", "us", "guest", 1e6, |m| {
             per_write(m.guest.work_after)
         }),
+        ("write time before", "us", "guest", 1e6, |m| {
+            write_time(m.guest.work_before)
+        }),
+        ("write time during", "us", "guest", 1e6, |m| {
+            write_time(m.guest.work_during)
+        }),
         ("write faults", "", "guest", 1.0, figures::protection_faults),
-        ("time per fault", "us", "guest", 1e6, figures::cpu_per_fault),
+        (
+            "time per fault",
+            "us",
+            "guest",
+            1e6,
+            figures::time_per_fault,
+        ),
         ("stalls before", "ms", "stall", 1e3, |m| {
             m.guest.stall_before_s
         }),
@@ -104,7 +119,7 @@ pub fn slowdown(results: &Results) -> Table {
         .filter(|arm| arm.measured.iter().any(|m| m.guest.work_during.is_some()))
         .map(|arm| {
             let figures = COSTS.iter().map(|(_, _, _, scale, figure)| {
-                cells::median(arm.median(|m| figure(m)), |v| text::sig3(v * scale))
+                cells::median(arm.median(figure), |v| text::sig3(v * scale))
             });
             std::iter::once(Cell::arm(arm.arm()))
                 .chain(figures)
@@ -155,7 +170,7 @@ pub fn counted(results: &Results) -> Table {
         .map(|arm| {
             let figures = COUNTERS
                 .iter()
-                .map(|(_, _, counter)| cells::median(arm.median(|m| counter(m)), text::sig3));
+                .map(|(_, _, counter)| cells::median(arm.median(counter), text::sig3));
             std::iter::once(Cell::arm(arm.arm()))
                 .chain(figures)
                 .collect()

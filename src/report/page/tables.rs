@@ -211,8 +211,6 @@ const FIGURES: [Recording; 22] = [
     Exact(Metric::TOTAL_TIME),
     Recorded("setup", "s", text::sig3, |m| m.setup_time_s),
     Exact(Metric::DOWNTIME),
-    Exact(Metric::LONGEST_STALL),
-    Exact(Metric::BLACKOUT),
     Recorded("rounds", "", whole, |m| m.rounds.len() as f64),
     Recorded("pages sent", "", whole, |m| m.pages_sent as f64),
     Recorded("zero pages", "", whole, |m| m.zero_pages as f64),
@@ -236,6 +234,8 @@ const FIGURES: [Recording; 22] = [
     Recorded("destination resident", "bytes", whole, |m| {
         m.destination_resident_bytes as f64
     }),
+    Exact(Metric::LONGEST_STALL),
+    Exact(Metric::BLACKOUT),
 ];
 
 /// Every migration as recorded.

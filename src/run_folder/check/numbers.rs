@@ -52,6 +52,7 @@ impl Checker<'_> {
         let of_work = |work: &VcpuWork| {
             [
                 ("guest.work_*.writes", work.writes),
+                ("guest.work_*.timed_writes", work.timed_writes),
                 ("guest.work_*.minor_faults", work.minor_faults),
             ]
         };
@@ -140,6 +141,7 @@ impl Checker<'_> {
             ("guest.schedule_kept", m.guest.schedule_kept),
         ];
         let work = |work: Option<VcpuWork>| work.map(|work| work.cpu_s);
+        let timed = |work: Option<VcpuWork>| work.map(|work| work.timed_s);
         let measured = [
             ("guest.progress", m.guest.progress),
             ("guest.stall_s", m.guest.stall_s),
@@ -149,6 +151,9 @@ impl Checker<'_> {
             ("guest.work_before.cpu_s", work(m.guest.work_before)),
             ("guest.work_during.cpu_s", work(m.guest.work_during)),
             ("guest.work_after.cpu_s", work(m.guest.work_after)),
+            ("guest.work_before.timed_s", timed(m.guest.work_before)),
+            ("guest.work_during.timed_s", timed(m.guest.work_during)),
+            ("guest.work_after.timed_s", timed(m.guest.work_after)),
             ("source_counted.energy_j", m.source_counted.energy_j),
             (
                 "destination_counted.energy_j",
