@@ -136,7 +136,7 @@ fn receive(framing: &Framing, wire: &[u8]) -> (Outcome, Vec<u8>) {
     let mut thread = thread.expect("a cipher");
     match thread.greet(HELLO) {
         Ok(()) => {
-            thread.run(|error| one_line(&error));
+            thread.run(|error, _| one_line(&error));
         }
         Err(error) => one_line(&error),
     }
