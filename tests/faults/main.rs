@@ -11,3 +11,4 @@ mod places;
 mod relay;
 mod relayed;
 mod runs;
+mod strangers;
