@@ -168,3 +168,9 @@ pub fn samples() -> [Vec<u8>; 2] {
 pub fn refused_switchover() -> Vec<u8> {
     genuine::refused_switchover(&clear()).concat()
 }
+
+/// A stream of a round that would be written over and over.
+#[cfg(test)]
+pub fn too_many_pages() -> Vec<u8> {
+    genuine::too_many_pages(&clear()).concat()
+}
