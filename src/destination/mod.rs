@@ -1,17 +1,15 @@
 //! The destination host: receives the guest's memory and takes the guest over.
 
+mod arrivals;
 pub mod stream_thread;
 pub mod switchover;
 
-use std::io::{self, Read};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-
 use crate::crypto::{self, MigrationSecret};
+use crate::destination::arrivals::Arrivals;
 use crate::destination::stream_thread::{APPLY, OPEN, RECEIVE, StreamError, StreamThread};
 use crate::destination::switchover::Switchover;
 use crate::error::{Error, Result};
@@ -24,11 +22,10 @@ use crate::machine::clock::process_cpu_ns;
 use crate::memory::GuestMemory;
 use crate::meter::StageTimes;
 use crate::record::Framing;
-use crate::results::DestinationCpu;
+use crate::results::{DestinationCpu, Warning};
 use crate::scenario::ClockKind;
 use crate::tracking::NoTracker;
 use crate::transport::Connection;
-use crate::wire::{PREAMBLE_LEN, Preamble};
 use crate::workload::WriteStream;
 
 /// How fast a source fills its memory at least, bytes/s, on a busy machine.
@@ -63,13 +60,17 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         guest_state::most_device_state(spec),
         spec.silence_between_records(),
     ));
-    let opened = open(spec, &listener, &framing, &guest_memory, &switchover);
-    drop(listener);
+    let silence = spec.scenario.migration.peer_timeout.0;
+    let mut arrivals = Arrivals::new(listener, framing.preamble, silence)
+        .map_err(|error| Error::io("listening", error))?;
+    let opened = open(spec, &mut arrivals, &framing, &guest_memory, &switchover);
+    // The port is closed: whoever comes from now on is no longer let in.
+    let strangers = arrivals.warning();
     let before = instruments.read();
     let cpu_began = process_cpu_ns();
-    let (ended, mut failure) = match opened {
-        Ok(threads) => receive(threads, &switchover),
-        Err(reason) => (Vec::new(), Some(reason)),
+    let (ended, mut failure, late) = match opened {
+        Ok(threads) => receive(threads),
+        Err(reason) => (Vec::new(), Some(reason), None),
     };
     let counted = instruments.since(&before);
     // The migration has ended, and its key with it.
@@ -80,6 +81,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         switched_over: switchover.is_switched_over(),
         warnings: process::unlocked_keys("destination", spec.sealed)
             .into_iter()
+            .chain(strangers)
+            .chain(late.map(late_record))
             .collect(),
         cpu,
         counted,
@@ -112,7 +115,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
 /// Accepts every stream and agrees with the source on the migration.
 fn open(
     spec: &HostSpec,
-    listener: &TcpListener,
+    arrivals: &mut Arrivals,
     framing: &Framing,
     memory: &Arc<GuestMemory>,
     switchover: &Arc<Switchover>,
@@ -123,27 +126,13 @@ fn open(
     // here, and has run its guest for the window.
     let filling = Duration::from_secs(spec.scenario.guest.memory.0 / SLOWEST_FILL);
     let patience = silence + spec.scenario.measure.window.0 + filling;
+    let mut deadline = Instant::now() + patience;
     let mut threads: Vec<Option<StreamThread>> = (0..streams).map(|_| None).collect();
     for _ in 0..streams {
-        let (mut socket, _) = accept(listener, patience)
+        let (preamble, socket) = arrivals
+            .next(deadline)
             .map_err(|error| format!("waiting for the source to connect: {error}"))?;
-        let mut bytes = [0; PREAMBLE_LEN];
-        socket
-            .set_read_timeout(Some(silence))
-            .and_then(|()| socket.read_exact(&mut bytes))
-            .map_err(|error| format!("reading a stream's preamble: {error}"))?;
-        let preamble = Preamble::decode(&bytes).map_err(|error| error.to_string())?;
-        let expected = Preamble {
-            stream: preamble.stream,
-            ..framing.preamble
-        };
-        if preamble != expected {
-            return Err("a stream of another migration connected".into());
-        }
-        let slot = &mut threads[preamble.stream as usize];
-        if slot.is_some() {
-            return Err(format!("stream {} connected twice", preamble.stream));
-        }
+        deadline = deadline.max(Instant::now() + silence);
         let connection = Connection::new(socket, preamble.stream, "source", silence)
             .map_err(|error| format!("stream {}: {error}", preamble.stream))?;
         let handle = connection.handle().map_err(|error| error.to_string())?;
@@ -154,7 +143,7 @@ fn open(
         };
         let thread = StreamThread::open(connection, &framing, memory.clone(), switchover.clone())
             .map_err(|error| error.to_string())?;
-        *slot = Some(thread);
+        threads[preamble.stream as usize] = Some(thread);
     }
     let hello = framing::hello(spec);
     let mut threads: Vec<StreamThread> = threads.into_iter().flatten().collect();
@@ -166,35 +155,24 @@ fn open(
     Ok(threads)
 }
 
-/// Accepts one connection within a limit.
-fn accept(
-    listener: &TcpListener,
-    limit: Duration,
-) -> io::Result<(TcpStream, std::net::SocketAddr)> {
-    let deadline = Instant::now() + limit;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        // A limit beyond what the kernel can express is none.
-        let left = Timespec::try_from(left).ok();
-        match poll(&mut [PollFd::new(listener, PollFlags::IN)], left.as_ref()) {
-            Ok(0) => {
-                let text = format!("no connection within {} ms", limit.as_millis());
-                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
-            }
-            Ok(_) => return listener.accept(),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
+/// What is to be said of a record that was not due when the guest's fate had been decided.
+fn late_record(error: StreamError) -> Warning {
+    Warning {
+        code: "late_record".to_owned(),
+        message: format!(
+            "destination: {error}; the guest's fate had been decided before, so it changed nothing"
+        ),
+        remedy: "look at the network between the hosts: somebody or something changes what is sent"
+            .to_owned(),
     }
 }
 
-/// Runs the stream threads to their end; the first failure, by the time at which it was noticed. Once the
-/// guest's fate is decided, everything that was due has come: how a stream with nothing left to
-/// carry then ended is no failure, whichever thread noticed first.
+/// Runs the stream threads to their end: their CPU time; the first failure, by the time at which it
+/// was noticed; and the first record that was not due after the guest's fate had been decided. By then
+/// everything that was due has come: how a stream with nothing left to carry ended is no failure.
 fn receive(
     threads: Vec<StreamThread>,
-    switchover: &Switchover,
-) -> (Vec<StageTimes<3>>, Option<String>) {
+) -> (Vec<StageTimes<3>>, Option<String>, Option<StreamError>) {
     let (sender, failures) = std::sync::mpsc::channel();
     let threads: Vec<_> = threads
         .into_iter()
@@ -205,9 +183,9 @@ fn receive(
                 .name(format!("stream-{stream}"))
                 .spawn(move || {
                     crypto::guard_stack();
-                    thread.run(|error: StreamError| {
+                    thread.run(|error, decided| {
                         // The receiver outlives the stream threads.
-                        let _ = sender.send(error);
+                        let _ = sender.send((error, decided));
                     })
                 })
         })
@@ -221,10 +199,16 @@ fn receive(
             Err(error) => unstarted = Some(format!("starting a stream's thread: {error}")),
         }
     }
-    let failure = failures
-        .iter()
-        .find(|error| !(error.is_loss() && switchover.is_decided()));
-    (ended, failure.map(|error| error.to_string()).or(unstarted))
+    let (mut failure, mut late) = (None, None);
+    for (error, decided) in failures {
+        match decided {
+            false => failure.get_or_insert(error),
+            true if error.is_loss() => continue,
+            true => late.get_or_insert(error),
+        };
+    }
+    let failure = failure.map(|error| error.to_string()).or(unstarted);
+    (ended, failure, late)
 }
 
 /// The guest runs on here: makes its vCPUs ready, as a machine monitor has them before a guest

@@ -125,17 +125,19 @@ impl StreamThread {
     }
 
     /// Receives until the guest has been switched over, given up, or the stream breaks; tells of a
-    /// failure before it wakes the other streams, so that theirs come after it. Its CPU time by stage.
-    pub fn run(mut self, tell: impl FnOnce(StreamError)) -> StageTimes<3> {
+    /// failure, and whether the guest's fate had been decided before, before it wakes the other
+    /// streams, so that theirs come after it. Its CPU time by stage.
+    pub fn run(mut self, tell: impl FnOnce(StreamError, bool)) -> StageTimes<3> {
         let outcome = self.receive_all();
         self.meter.leave();
-        let failed = outcome.is_err();
+        let mut failed = false;
         if let Err(error) = outcome {
-            tell(error);
+            // From here on no final record is accepted on another stream, unless one was before.
+            failed = self.switchover.fail();
+            tell(error, !failed);
         }
         // Whatever the outcome, nothing more will be received on any stream.
-        self.switchover
-            .end_streams(failed && !self.switchover.is_decided());
+        self.switchover.end_streams(failed);
         self.meter.times()
     }
 
@@ -162,6 +164,7 @@ impl StreamThread {
                         .check_barrier(self.round)
                         .map_err(|what| self.refused(what))?;
                 }
+                self.check_room(&head)?;
                 let applied = self.apply(&head)?;
                 self.applied += applied;
                 self.meter.done(u64::from(head.payload));
@@ -211,6 +214,17 @@ impl StreamThread {
                 }
                 outcome => return Ok(outcome?),
             }
+        }
+    }
+
+    /// A round sends a page once, so no round holds more of them than the guest.
+    fn check_room(&self, head: &Head) -> Result<(), StreamError> {
+        let zero = head.zero(self.inbound.head_bytes());
+        let pages =
+            u64::from(head.payload) / PAGE_SIZE as u64 + zero.map(|run| run.pages).sum::<u64>();
+        match self.applied.pages + self.applied.zero_pages + pages <= self.memory.pages() {
+            true => Ok(()),
+            false => Err(self.refused("a round of more pages than the guest has")),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::wire::Totals;
 const UNDECIDED: u8 = 0;
 const SWITCHED_OVER: u8 = 1;
 const GIVEN_UP: u8 = 2;
+const FAILED: u8 = 3;
 
 /// What the streams have received, and what became of the guest.
 pub struct Switchover {
@@ -103,9 +104,10 @@ impl Switchover {
         if *lock(&self.applied) != sent {
             return Err("the final record's totals differ from what was applied");
         }
-        self.decide(SWITCHED_OVER)
-            .map_err(|()| "a second final record")?;
-        Ok(())
+        self.decide(SWITCHED_OVER).map_err(|before| match before {
+            FAILED => "the final record came after a stream had failed",
+            _ => "a second final record",
+        })
     }
 
     /// The source keeps its guest.
@@ -114,10 +116,20 @@ impl Switchover {
         let _ = self.decide(GIVEN_UP);
     }
 
-    fn decide(&self, decision: u8) -> Result<(), ()> {
+    /// A stream has failed: the guest stays at the source, unless its fate was decided before, in
+    /// which case the failure changes nothing. False then.
+    pub fn fail(&self) -> bool {
+        let (order, failed) = (Ordering::SeqCst, FAILED);
+        let before = self
+            .decision
+            .compare_exchange(UNDECIDED, failed, order, order);
+        matches!(before, Ok(_) | Err(FAILED))
+    }
+
+    /// Decides, if nothing has been decided and no stream has failed; else what came before.
+    fn decide(&self, decision: u8) -> Result<(), u8> {
         self.decision
-            .compare_exchange(UNDECIDED, decision, Ordering::SeqCst, Ordering::SeqCst)
-            .map_err(|_| ())?;
+            .compare_exchange(UNDECIDED, decision, Ordering::SeqCst, Ordering::SeqCst)?;
         self.decided_cpu_ns
             .store(process_cpu_ns(), Ordering::SeqCst);
         Ok(())
@@ -139,7 +151,10 @@ impl Switchover {
 
     /// Whether the guest was switched over or given up.
     pub fn is_decided(&self) -> bool {
-        self.decision.load(Ordering::SeqCst) != UNDECIDED
+        matches!(
+            self.decision.load(Ordering::SeqCst),
+            SWITCHED_OVER | GIVEN_UP
+        )
     }
 
     /// Whether the guest was switched over.

@@ -197,15 +197,16 @@ impl GuestMemory {
     /// A run of pages, for what sends, seals or receives them.
     ///
     /// # Panics
-    /// If the run's first page lies outside guest memory.
+    /// If a page of the run lies outside guest memory.
     ///
     /// # Safety
-    /// All of the run lies in guest memory, which must outlive the segment's use.
+    /// The guest memory must outlive the use of the segment and of its copies.
     pub unsafe fn segment(&self, run: PageRun) -> Segment {
-        let len = run.pages as usize * PAGE_SIZE;
-        // SAFETY: mapped by the caller's promise, and nothing holds references to its bytes; vCPUs
-        // write it through raw pointers.
-        unsafe { Segment::new(self.page_ptr(run.first).cast_const(), len) }
+        let len = (run.pages as usize).saturating_mul(PAGE_SIZE);
+        let offset = self.checked_offset(run.first, len);
+        // SAFETY: inside the mapping, as was checked, which stays by the caller's promise; nothing
+        // holds references to its bytes, and vCPUs write it through raw pointers.
+        unsafe { Segment::new(self.base.as_ptr().add(offset).cast_const(), len) }
     }
 
     /// The words of a page, for access while others may write them too.
@@ -353,6 +354,30 @@ mod tests {
     fn copying_beyond_the_end_panics() {
         let memory = GuestMemory::new(Size(PAGE_SIZE as u64), false).unwrap();
         memory.copy_out(1, &mut [0; PAGE_SIZE]);
+    }
+
+    /// Also a run whose end is no number, and whose first page is inside.
+    #[test]
+    fn a_run_that_is_not_all_inside_panics() {
+        let memory = GuestMemory::new(Size(2 * PAGE_SIZE as u64), false).unwrap();
+        for (first, pages) in [
+            (0, 3),
+            (1, 2),
+            (2, 1),
+            (0, u64::MAX),
+            (1, 1 << 52),
+            (u64::MAX, 1),
+        ] {
+            let run = PageRun { first, pages };
+            // SAFETY: the memory outlives the segment, which is not used.
+            let made = std::panic::catch_unwind(|| unsafe { memory.segment(run) }.len());
+            assert!(made.is_err(), "{run:?}");
+        }
+        // SAFETY: as above.
+        assert_eq!(
+            unsafe { memory.segment(PageRun { first: 0, pages: 2 }) }.len(),
+            2 * PAGE_SIZE
+        );
     }
 
     #[test]

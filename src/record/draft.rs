@@ -1,12 +1,13 @@
 //! A record in the making, from its runs to its sealed bytes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::framing::{Framing, RecordError};
 use crate::crypto::Sealer;
 use crate::crypto::sequence::SealSlot;
 use crate::machine::clock::thread_cpu_ns;
-use crate::memory::{PageRun, Segment, touched};
+use crate::memory::{GuestMemory, PageRun, Segment, touched};
 use crate::transport::{Connection, TransportError};
 use crate::wire::{AAD_LEN, PREAMBLE_LEN, PREFIX_LEN};
 
@@ -20,7 +21,10 @@ pub struct Draft {
     pub(super) control: Vec<u8>,
     pub(super) aad: [u8; AAD_LEN],
     pub(super) head: Vec<u8>,
+    /// Of `memory`, or of `control`. Nobody keeps them longer than the draft.
     pub(super) segments: Vec<Segment>,
+    /// Guest memory that the segments lie in: it stays mapped for as long as they are here.
+    pub(super) memory: Option<Arc<GuestMemory>>,
     pub(super) slot: Option<SealSlot>,
     pub(super) payload: usize,
     sealed: Vec<u8>,
@@ -54,6 +58,7 @@ impl Draft {
             aad: [0; AAD_LEN],
             head: Vec::with_capacity(framing.bounds.head()),
             segments: Vec::with_capacity(framing.bounds.data_runs()),
+            memory: None,
             slot: None,
             payload: 0,
             sealed,
@@ -123,8 +128,9 @@ impl Draft {
         std::mem::replace(&mut self.outcome, Ok(0))
     }
 
-    /// The record as it goes to the socket, in pieces.
-    pub fn parts(&self) -> impl Iterator<Item = Segment> + '_ {
+    /// The record as it goes to the socket, in pieces, which are not to be kept longer than the
+    /// borrow: they lie in the draft, and in guest memory that it keeps mapped.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Segment> + '_ {
         let own: [&[u8]; 2] = match self.sealer {
             None => [&self.aad[PREAMBLE_LEN..], &self.head],
             Some(_) => [&self.sealed[..self.sealed_len], &[]],

@@ -159,7 +159,7 @@ impl Inbound {
         memory: &GuestMemory,
     ) -> Result<(), RecordError> {
         let mut segments = std::mem::take(&mut self.segments);
-        // SAFETY: the head was checked against the guest's bounds; it stays mapped for the call.
+        // SAFETY: guest memory is borrowed, and so mapped, for the call, which is all that they are used for.
         segments.extend(
             head.data(self.head_bytes())
                 .map(|run| unsafe { memory.segment(run) }),

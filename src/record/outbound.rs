@@ -1,5 +1,7 @@
 //! Records that leave: framed, numbered, given their key and IV.
 
+use std::sync::Arc;
+
 use super::draft::Draft;
 use super::framing::{Framing, RecordError};
 use crate::crypto::sequence::{FlowDirection, SealSequence};
@@ -44,22 +46,29 @@ impl Outbound {
         self.sequence
     }
 
-    /// Makes a page record of the runs in `draft`.
+    /// Makes a page record of the runs in `draft`, which keeps the guest memory mapped from then on.
     ///
     /// # Errors
     /// If the key is used up.
+    ///
+    /// # Panics
+    /// If a run does not lie in guest memory.
     pub fn frame_pages(
         &mut self,
         draft: &mut Draft,
         round: u32,
-        memory: &GuestMemory,
+        memory: &Arc<GuestMemory>,
     ) -> Result<(), RecordError> {
         draft.segments.clear();
+        // Once for a draft: it is about one guest.
+        if !matches!(&draft.memory, Some(kept) if Arc::ptr_eq(kept, memory)) {
+            draft.memory = Some(memory.clone());
+        }
         let mut pages = 0;
         for run in &draft.data {
             pages += run.pages as usize;
-            // SAFETY: guest memory stays mapped while the migration's threads run, and nobody
-            // holds references to it; vCPUs write it through raw pointers.
+            // SAFETY: the draft holds the guest memory for as long as the segments, which it gives out
+            // for no longer.
             draft.segments.push(unsafe { memory.segment(*run) });
         }
         draft.payload = pages * PAGE_SIZE;

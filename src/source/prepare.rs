@@ -6,9 +6,6 @@ use crate::source::share::StreamShare;
 use crate::units::PAGE_SIZE;
 use crate::wire::{Bounds, MAX_RUN_PAGES, Totals};
 
-/// Zero pages in one record at most: 1 GiB.
-const MOST_ZERO_PAGES: u64 = (1 << 30) / PAGE_SIZE as u64;
-
 /// The prepare stage: fills a draft with the next pages, zero pages apart. False if none is left.
 pub fn prepare(
     memory: &GuestMemory,
@@ -19,8 +16,7 @@ pub fn prepare(
 ) -> bool {
     let record_pages = (bounds.record / PAGE_SIZE) as u64;
     let most_zero_runs = bounds.zero_runs();
-    // Zero pages take time on both sides and no bytes between them, which may not look like silence.
-    let most_zero_pages = MOST_ZERO_PAGES.max(record_pages);
+    let most_zero_pages = bounds.zero_pages();
     draft.data.clear();
     draft.zero.clear();
     let (mut pages, mut zero_pages) = (0, 0);

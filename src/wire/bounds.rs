@@ -6,6 +6,8 @@ use crate::units::PAGE_SIZE;
 pub const HEAD_LEN: usize = 32;
 /// The most pages that one run can name.
 pub const MAX_RUN_PAGES: u64 = (1 << 24) - 1;
+/// Zero pages in a record of at most so many other pages: 1 GiB.
+const MOST_ZERO_PAGES: u64 = (1 << 30) / PAGE_SIZE as u64;
 /// Bytes of the longest authentication tag that a body may end with.
 pub const MAX_TAG_LEN: usize = 16;
 
@@ -27,6 +29,12 @@ impl Bounds {
     /// Zero runs in one record. Small records may name more, so that zero pages stay cheap.
     pub fn zero_runs(&self) -> usize {
         self.data_runs().max(256)
+    }
+
+    /// Zero pages in one record: 1 GiB of them, or as many as of the others. They take time on both
+    /// sides and no bytes between them, which may not look like silence.
+    pub fn zero_pages(&self) -> u64 {
+        MOST_ZERO_PAGES.max((self.record / PAGE_SIZE) as u64)
     }
 
     /// Bytes of the largest head.

@@ -124,21 +124,41 @@ impl Head {
             return Err(WireError::Malformed("runs in a control record"));
         }
         if head.kind == RecordKind::Pages {
-            let mut pages = 0;
-            for run in runs(bytes, 0, head.data_runs + head.zero_runs) {
-                let end = run.first.checked_add(run.pages);
-                if run.pages == 0 || end.is_none_or(|end| end > bounds.guest_pages) {
-                    return Err(WireError::Malformed("pages outside the guest"));
-                }
-            }
-            for run in runs(bytes, 0, head.data_runs) {
-                pages += run.pages;
+            let [pages, zero_pages] = head.count_pages(bytes, bounds)?;
+            if zero_pages > bounds.zero_pages() {
+                return Err(WireError::Malformed("number of zero pages"));
             }
             if pages * PAGE_SIZE as u64 != u64::from(head.payload) {
                 return Err(WireError::Malformed("payload does not match its runs"));
             }
         }
         Ok(head)
+    }
+
+    /// The pages with content and the zero pages of a page record, whose runs, of both kinds together,
+    /// name each page once and lie in the guest: what one record asks for is bounded by its guest.
+    fn count_pages(self, bytes: &[u8], bounds: &Bounds) -> Result<[u64; 2], WireError> {
+        let mut data = self.data(bytes).peekable();
+        let mut zero = self.zero(bytes).peekable();
+        let (mut pages, mut end) = ([0; 2], 0);
+        loop {
+            let kind = match (data.peek(), zero.peek()) {
+                (None, None) => return Ok(pages),
+                (Some(data), Some(zero)) => usize::from(zero.first < data.first),
+                (Some(_), None) => 0,
+                (None, Some(_)) => 1,
+            };
+            let run = if kind == 0 { data.next() } else { zero.next() };
+            let Some(run) = run else { return Ok(pages) };
+            if run.pages == 0 || run.end() > bounds.guest_pages {
+                return Err(WireError::Malformed("pages outside the guest"));
+            }
+            if run.first < end {
+                return Err(WireError::Malformed("runs that overlap or do not ascend"));
+            }
+            end = run.end();
+            pages[kind] += run.pages;
+        }
     }
 
     /// The runs whose content follows. `bytes` is the head that this was decoded from.

@@ -3,6 +3,7 @@
 //! on every arm: the error says what happened and where, nothing hangs, no process is left, the
 //! guest goes on in one place with every write kept, and results.json holds what was finished.
 
+mod forged;
 mod killed;
 mod link;
 mod machine;
@@ -10,3 +11,4 @@ mod places;
 mod relay;
 mod relayed;
 mod runs;
+mod strangers;

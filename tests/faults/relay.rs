@@ -6,9 +6,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use migtax::wire::{PREAMBLE_LEN, PREFIX_LEN, Preamble};
+use migtax::wire::{PREAMBLE_LEN, PREFIX_LEN, Preamble, Prefix};
 
 /// Streams of each migration that the relay sees.
 pub const STREAMS: u32 = 2;
@@ -90,7 +90,18 @@ pub enum Fault {
     Elsewhere(Arc<dyn Fn() + Send + Sync>),
     /// Something happens elsewhere, and nothing moves on this stream any more.
     ElsewhereAndStall(Arc<dyn Fn() + Send + Sync>),
+    /// All but the last byte of a forged record goes to the destination on stream 1, at the place of
+    /// the device state. The last byte follows when the next record, the final one, has passed here,
+    /// after a while that differs from migration to migration; or at the answer to it.
+    Forge { at_the_answer: bool },
 }
+
+/// A record that nobody sealed, with lengths that may be.
+const FORGED: Prefix = Prefix { body: 96, head: 48 };
+/// How long the last byte of a forged record is withheld in the migration after this one: from
+/// nothing to more than it takes to decide, and again.
+const LONGER: Duration = Duration::from_micros(4);
+const LONGEST: Duration = Duration::from_micros(240);
 
 /// A relay; ends with the value.
 pub struct Relay {
@@ -115,6 +126,28 @@ struct Migration {
     /// Records of the destination's that have passed, by stream.
     answered: [AtomicU32; STREAMS as usize],
     sockets: Mutex<Vec<TcpStream>>,
+    /// The destination's ends, by stream.
+    destinations: Mutex<[Option<TcpStream>; STREAMS as usize]>,
+    /// Whether a forged record lacks its last byte.
+    forging: AtomicBool,
+    /// How long that byte is withheld.
+    withheld: Duration,
+}
+
+impl Migration {
+    fn forge(&self, bytes: &[u8]) {
+        let destinations = self.destinations.lock().unwrap();
+        let mut socket = destinations[1].as_ref().unwrap();
+        // The destination may have ended the stream.
+        let _ = socket.write_all(bytes);
+    }
+
+    /// Sends the last byte of the forged record, once.
+    fn complete_forgery(&self) {
+        if self.forging.swap(false, Ordering::SeqCst) {
+            self.forge(&[0x5a]);
+        }
+    }
 }
 
 impl Relay {
@@ -173,6 +206,8 @@ impl Shared {
             let mut sockets = migration.sockets.lock().unwrap();
             sockets.push(source.try_clone()?);
             sockets.push(destination.try_clone()?);
+            let mut destinations = migration.destinations.lock().unwrap();
+            destinations[preamble.stream as usize] = Some(destination.try_clone()?);
         }
         destination.write_all(&bytes)?;
         let stream = preamble.stream;
@@ -197,12 +232,16 @@ impl Shared {
         if let Some((_, known)) = migrations.iter().find(|(known, _)| *known == id) {
             return known.clone();
         }
+        let step = LONGER * migrations.len() as u32;
         let migration = Arc::new(Migration {
             harmless: migrations.len() < self.first,
             struck: AtomicBool::new(false),
             stalled: Default::default(),
             answered: Default::default(),
             sockets: Mutex::default(),
+            destinations: Mutex::default(),
+            forging: AtomicBool::new(false),
+            withheld: Duration::from_nanos((step.as_nanos() % LONGEST.as_nanos()) as u64),
         });
         migrations.push((id, migration.clone()));
         migration
@@ -224,6 +263,17 @@ impl Shared {
                 answered.fetch_add(1, Ordering::SeqCst);
             }
             let mut copies = 1;
+            let forging = stream == 0 && migration.forging.load(Ordering::SeqCst);
+            let forge_now = match (&self.fault, way) {
+                (Some(Fault::Forge { at_the_answer }), Way::ToSource) => forging && *at_the_answer,
+                (Some(Fault::Forge { at_the_answer }), Way::ToDestination) => {
+                    forging && !at_the_answer
+                }
+                _ => false,
+            };
+            if forge_now && way == Way::ToSource {
+                migration.complete_forgery();
+            }
             let passed = answered.load(Ordering::SeqCst) - u32::from(way == Way::ToSource);
             let here = self.phase.place() == (stream, way, passed);
             if here && !migration.harmless && !migration.struck.swap(true, Ordering::SeqCst) {
@@ -262,6 +312,12 @@ impl Shared {
                         break;
                     }
                     Some(Fault::Duplicate) => copies = 2,
+                    Some(Fault::Forge { .. }) => {
+                        let mut forged = FORGED.encode().to_vec();
+                        forged.resize(PREFIX_LEN + FORGED.body as usize - 1, 0x5a);
+                        migration.forge(&forged);
+                        migration.forging.store(true, Ordering::SeqCst);
+                    }
                     Some(Fault::Elsewhere(act)) => {
                         act();
                         if self.phase == Phase::FinalAcknowledgement {
@@ -282,6 +338,13 @@ impl Shared {
                 if sent.is_err() {
                     break;
                 }
+            }
+            if forge_now && way == Way::ToDestination {
+                let began = Instant::now();
+                while began.elapsed() < migration.withheld {
+                    std::hint::spin_loop();
+                }
+                migration.complete_forgery();
             }
         }
         // Ends go on: whoever still reads sees that nothing more will come.

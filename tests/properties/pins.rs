@@ -53,6 +53,57 @@ fn a_head_has_one_form() {
     }
 }
 
+/// Runs could overlap: in a guest of 512 MiB a head of 2 KiB made the destination scan 128 GiB.
+#[test]
+fn the_runs_of_a_record_name_each_page_once_and_not_too_many() {
+    let bounds = Bounds {
+        guest_pages: 1 << 20,
+        record: 4 * 4096,
+    };
+    let run = |first, pages| PageRun { first, pages };
+    let whole_guest = vec![run(0, 131_072); 256];
+    type Runs<'a> = &'a [PageRun];
+    let cases: &[(Runs<'_>, Runs<'_>, Option<&str>)] = &[
+        (&[], &whole_guest, Some("overlap")),
+        (&[run(0, 1), run(1, 1)], &[run(2, 1)], None),
+        (&[run(0, 1), run(9, 1)], &[run(1, 8), run(10, 5)], None),
+        (&[run(3, 1), run(3, 1)], &[], Some("overlap")),
+        (&[run(3, 2), run(4, 1)], &[], Some("overlap")),
+        (&[run(5, 1), run(3, 1)], &[], Some("overlap")),
+        (&[], &[run(5, 1), run(3, 1)], Some("overlap")),
+        (&[run(3, 1)], &[run(3, 1)], Some("overlap")),
+        (&[run(3, 2)], &[run(0, 4)], Some("overlap")),
+        // 1 GiB, and a page more.
+        (&[], &[run(0, 262_144)], None),
+        (&[], &[run(0, 262_144), run(300_000, 1)], Some("zero pages")),
+    ];
+    for (data, zero, refused) in cases {
+        let pages: u64 = data.iter().map(|run| run.pages).sum();
+        let head = Head {
+            kind: RecordKind::Pages,
+            round: 0,
+            sequence: 0,
+            data_runs: data.len() as u32,
+            zero_runs: zero.len() as u32,
+            payload: pages as u32 * 4096,
+        };
+        let mut bytes = Vec::new();
+        head.encode(data, zero, &mut bytes);
+        match (Head::decode(&bytes, &bounds), refused) {
+            (Ok(decoded), None) => assert_eq!(decoded, head),
+            (Err(WireError::Malformed(what)), Some(word)) => assert!(what.contains(word), "{what}"),
+            (other, _) => panic!("{data:?}, {zero:?}: {other:?}"),
+        }
+    }
+}
+
+/// A round could go on for ever within itself.
+#[test]
+fn a_round_has_room_for_each_page_once() {
+    let input = [&[0], stream::too_many_pages().as_slice()].concat();
+    assert!(!stream::check(&input));
+}
+
 fn spec(change: impl Fn(&mut HostSpec)) -> HostSpec {
     let mut spec = HostSpec {
         protocol: PROTOCOL,

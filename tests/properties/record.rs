@@ -93,6 +93,12 @@ fn head(bounds: &Bounds, bytes: &[u8]) -> bool {
     }
     if head.kind == RecordKind::Pages {
         let pages: u64 = data.iter().map(|run| run.pages).sum();
+        let mut all: Vec<PageRun> = data.iter().chain(&zero).copied().collect();
+        for runs in [&data, &zero] {
+            assert!(runs.is_sorted_by_key(|run| run.first), "{runs:?}");
+        }
+        all.sort_by_key(|run| run.first);
+        assert!(all.windows(2).all(|pair| pair[0].end() <= pair[1].first));
         assert_eq!(pages * PAGE_SIZE as u64, u64::from(head.payload));
     }
     let mut again = Vec::new();

@@ -1,7 +1,7 @@
 //! The one stream that was sealed with the key.
 
 use std::net::TcpStream;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use migtax::crypto::sequence::FlowDirection;
 use migtax::memory::{GuestMemory, PageRun};
@@ -53,7 +53,7 @@ pub fn stream() -> &'static Genuine {
 
 /// A small migration of two rounds, record by record.
 pub fn sample(framing: &Framing) -> Vec<Vec<u8>> {
-    let memory = GuestMemory::new(Size((PAGES * PAGE_SIZE) as u64), false).expect("64 KiB");
+    let memory = guest_memory();
     for page in 0..PAGES as u64 {
         memory.write_word(page, 8 * page as usize, 0x0102_0304 + page);
     }
@@ -86,6 +86,33 @@ pub fn refused_switchover(framing: &Framing) -> Vec<Vec<u8>> {
     sender.records
 }
 
+fn guest_memory() -> Arc<GuestMemory> {
+    let size = Size((PAGES * PAGE_SIZE) as u64);
+    Arc::new(GuestMemory::new(size, false).expect("64 KiB"))
+}
+
+/// A stream whose round names more pages than the guest has: each record by itself is in order.
+#[cfg(test)]
+pub fn too_many_pages(framing: &Framing) -> Vec<Vec<u8>> {
+    let memory = guest_memory();
+    let all = PageRun {
+        first: 0,
+        pages: PAGES as u64,
+    };
+    let mut sender = Sender::new(framing);
+    sender.control(RecordKind::Hello, 0, HELLO);
+    sender.pages(0, &[], &[all], &memory);
+    sender.pages(0, &[], &[PageRun { pages: 1, ..all }], &memory);
+    let totals = Totals {
+        records: 2,
+        pages: 0,
+        zero_pages: PAGES as u64 + 1,
+    };
+    sender.control(RecordKind::RoundEnd, 0, &totals.encode());
+    sender.control(RecordKind::Final, 0, &totals.encode());
+    sender.records
+}
+
 struct Sender {
     outbound: Outbound,
     draft: Draft,
@@ -113,7 +140,7 @@ impl Sender {
         self.records.push(socket::drain(&mut self.there));
     }
 
-    fn pages(&mut self, round: u32, data: &[PageRun], zero: &[PageRun], memory: &GuestMemory) {
+    fn pages(&mut self, round: u32, data: &[PageRun], zero: &[PageRun], memory: &Arc<GuestMemory>) {
         self.draft.data.clear();
         self.draft.data.extend_from_slice(data);
         self.draft.zero.clear();

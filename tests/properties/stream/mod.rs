@@ -136,7 +136,7 @@ fn receive(framing: &Framing, wire: &[u8]) -> (Outcome, Vec<u8>) {
     let mut thread = thread.expect("a cipher");
     match thread.greet(HELLO) {
         Ok(()) => {
-            thread.run(|error| one_line(&error));
+            thread.run(|error, _| one_line(&error));
         }
         Err(error) => one_line(&error),
     }
@@ -167,4 +167,10 @@ pub fn samples() -> [Vec<u8>; 2] {
 #[cfg(test)]
 pub fn refused_switchover() -> Vec<u8> {
     genuine::refused_switchover(&clear()).concat()
+}
+
+/// A stream of a round that would be written over and over.
+#[cfg(test)]
+pub fn too_many_pages() -> Vec<u8> {
+    genuine::too_many_pages(&clear()).concat()
 }

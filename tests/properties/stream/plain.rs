@@ -90,7 +90,7 @@ pub fn read(wire: &[u8]) -> Outcome {
                 guest.answers.push((RecordKind::HelloAck, 0));
             }
             _ if sequence == 1 => break,
-            RecordKind::Pages if head.round == ended => {
+            RecordKind::Pages if head.round == ended && fits(&head, &record, of_round) => {
                 write_pages(&head, &record, &mut guest.memory);
                 // Content goes straight to guest memory, so a part of it is there.
                 if !whole {
@@ -126,6 +126,13 @@ pub fn read(wire: &[u8]) -> Outcome {
         }
     }
     guest
+}
+
+/// A round has room for each of the guest's pages once.
+fn fits(head: &Head, record: &Record<'_>, of_round: Totals) -> bool {
+    let runs = head.data(record.head).chain(head.zero(record.head));
+    let pages: u64 = runs.map(|run| run.pages).sum();
+    of_round.pages + of_round.zero_pages + pages <= PAGES as u64
 }
 
 fn range(run: PageRun) -> std::ops::Range<usize> {
