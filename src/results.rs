@@ -370,6 +370,7 @@ pub struct Guest {
 
 /// What the vCPUs of a guest did in a stretch of time, and what they used.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct VcpuWork {
     /// Page writes that they made.
     pub writes: u64,
