@@ -19,7 +19,6 @@ fn in_the_clear(scenario: Scenario) -> HostSpec {
         migration_id: "5eed".to_owned(),
         stream_seed: 1,
         start_offset_ns: 0,
-        stream_seed: 1,
         listen: "127.0.0.1:0".to_owned(),
         pin: Vec::new(),
         thread_clock_read_ns: 400.0,
