@@ -312,14 +312,14 @@ fn check_comparisons(results: &Results) -> Result<()> {
         );
         Error::unless(
             fits && counts == expected_counts,
-            &format!("{name} ratio"),
+            format!("{name} ratio"),
             written(stored.ratio, stored.added, stored.bound, counts),
             format_args!("migrations[] give {expected}"),
         )?;
         let unbounded = !stored.ci_high.is_finite() || stored.added_high.is_none();
         Error::unless(
             stored.not_converged > 0 || stored.added.is_none() || !unbounded,
-            &format!("{name} ci_high, added_high"),
+            format!("{name} ci_high, added_high"),
             "null",
             "a number, since all its migrations converged",
         )?;
@@ -329,7 +329,7 @@ fn check_comparisons(results: &Results) -> Result<()> {
         };
         Error::unless(
             around(stored.added_low, stored.added_high, stored.added),
-            &format!("{name} added"),
+            format!("{name} added"),
             stored.added.unwrap_or_default(),
             "outside its interval, added_low to added_high",
         )?;

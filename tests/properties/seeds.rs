@@ -294,7 +294,7 @@ fn hostile() -> Vec<Vec<u8>> {
     let mut inputs: Vec<Vec<u8>> = (0..4).map(|which| vec![which]).collect();
     for what in 0..9 {
         let edit = |place: u8, with: u8| [what, 0, place, with];
-        inputs.push([&[0xf0 | what % 4][..], &edit(7, 3)].concat());
+        inputs.push([&[0xf0 | (what % 4)][..], &edit(7, 3)].concat());
         inputs.push([&[what % 4][..], &edit(0, 2), &edit(40, 6)].concat());
     }
     inputs
