@@ -164,6 +164,10 @@ pub struct Migration {
     pub payload_bytes: u64,
     /// Everything written to the sockets by the source, framing and control included.
     pub bytes_on_wire: u64,
+    /// Device state sent, part of `bytes_on_wire`; 0 of a migration that was given up before. None in
+    /// files of older builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_state_bytes: Option<u64>,
     /// Records sent by the source, control records included.
     pub records: u64,
     /// Resident memory of the source host beyond guest memory, at the end.
@@ -248,6 +252,13 @@ pub struct Round {
     /// that pre-copy was decided on. None after the last round, and in files of older builds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_downtime_s: Option<f64>,
+}
+
+/// The least downtime that could be expected after one of some rounds, seconds: what the pause would have
+/// been at the best moment, by the estimate made then. None where no estimate was recorded.
+pub fn least_expected_downtime(rounds: &[Round]) -> Option<f64> {
+    let expected = rounds.iter().filter_map(|r| r.expected_downtime_s);
+    expected.min_by(f64::total_cmp)
 }
 
 /// CPU time of a migration.

@@ -56,7 +56,13 @@ pub(super) const TOTAL_TIME: Definition = Definition {
 pub(super) const DOWNTIME: Definition = Definition {
     anchor: "downtime",
     term: "downtime",
-    text: "On the source's clock, from the pause request to the authenticated switchover acknowledgement. Its parts: pause (until every vCPU has stopped), harvest (finding the last dirty pages), transfer (sending them until applied), switchover (device state and final record until the acknowledgement).",
+    text: "On the source's clock, from the pause request to the authenticated switchover acknowledgement. Its parts: pause (until every vCPU has stopped), harvest (finding the last dirty pages), transfer (sending them until applied), switchover (device state and final record until the acknowledgement). Sending is transfer and switchover, all that passes the cipher; pause and harvest are the fixed part, the same for every arm.",
+};
+
+pub(super) const EXPECTED_DOWNTIME: Definition = Definition {
+    anchor: "expected-downtime",
+    term: "least expected downtime",
+    text: "After each pre-copy round: how long the pause would be if it began now. Dirty pages, those still written until the guest has stopped, and the device state by the bandwidth of the last rounds, and what takes time without a byte (the last harvest, stopping vCPUs, waking threads, acknowledgements) as the rounds before took it. Pre-copy ends when it fits the limit. The least over the rounds is what a migration that did not converge came to at best.",
 };
 
 pub(super) const THROUGHPUT: Definition = Definition {
@@ -80,5 +86,5 @@ pub(super) const ROUND: Definition = Definition {
 pub(super) const WIRE_OVERHEAD: Definition = Definition {
     anchor: "wire-overhead",
     term: "wire overhead",
-    text: "Bytes on the wire over page payload, less one: headers, tags, control messages and zero pages.",
+    text: "Bytes on the wire that are neither page payload nor device state, over page payload: headers, tags, control messages and zero pages.",
 };

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::table::{ROWS, Row, Unfinished};
+use super::row::{Row, Unfinished};
+use super::table::ROWS;
 use crate::results::{Migration, OutcomeStatus};
 use crate::scenario::ClockKind;
 use crate::stats::Known;
@@ -23,6 +24,10 @@ impl Metric {
     pub const TOTAL_TIME: Metric = named("total_time");
     /// The guest's pause.
     pub const DOWNTIME: Metric = named("downtime");
+    /// What of the pause is sent, and so sealed: pages, device state, the final record.
+    pub const DOWNTIME_SENDING: Metric = named("downtime_sending");
+    /// What a pause would have been at the best moment, by the estimate before it.
+    pub const EXPECTED_DOWNTIME: Metric = named("expected_downtime");
     /// Page payload over the time of the rounds.
     pub const THROUGHPUT: Metric = named("throughput");
     /// The source's work per GiB of guest memory.

@@ -16,6 +16,7 @@ mod metric;
 mod pairs;
 mod rates;
 mod rounds;
+mod row;
 mod sample;
 mod table;
 mod warnings;
@@ -24,11 +25,11 @@ pub use definition::Definition;
 pub use guest::{cpu_per_write, protection_faults, time_per_fault, write_time};
 pub use metric::Metric;
 pub use pairs::{
-    Middle, Pair, Pairs, added, comparison, comparisons, completed, paired_ratios, pairs,
+    Middle, Pair, Pairs, added, chance, comparison, comparisons, completed, paired_ratios, pairs,
     widest_half_width,
 };
 pub use rates::per_gib;
-pub use rounds::{WireTraffic, least_expected_downtime, wire_traffic};
+pub use rounds::{WireTraffic, wire_traffic};
+pub use row::{Direction, Format, Over, Row, Unfinished};
 pub use sample::{median, median_interval};
-pub use table::{Direction, Format, Over, Row, Unfinished};
 pub use warnings::{HOSTS_DIFFER, INJECTED_SLOWDOWN, THIN_BLOCKS, warnings};

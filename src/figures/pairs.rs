@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::metric::Metric;
-use super::table::Unfinished;
+use super::row::Unfinished;
 use crate::arm::Arm;
 use crate::results::{Bound, Comparison, Migration, OutcomeStatus, Results};
 use crate::stats::{self, Interval, Known};
@@ -221,6 +221,29 @@ pub fn added(comparison: &Comparison) -> Option<Interval> {
         level: comparison.level,
         n: comparison.blocks as usize,
     })
+}
+
+/// A sentence on chance, for intervals that stand side by side: each misses the true value as often as its
+/// level says, so of many some do. Whether they miss together doesn't change how many are
+/// expected to. `None` of none.
+pub fn chance<'a>(shown: impl Iterator<Item = &'a Comparison>) -> Option<String> {
+    let mut levels: Vec<f64> = shown.map(|c| c.level).collect();
+    levels.sort_by(f64::total_cmp);
+    let (least, most) = (levels.first()?, levels.last()?);
+    let misses: f64 = levels.iter().map(|level| 1.0 - level).sum();
+    let percent = |level: &f64| format!("{:.1}%", 100.0 * level);
+    let levels_shown = match percent(least) == percent(most) {
+        true => percent(most),
+        false => format!("{} to {}", percent(least), percent(most)),
+    };
+    let (n, plural) = (levels.len(), if levels.len() == 1 { "" } else { "s" });
+    let about = match misses {
+        _ if misses < 1.95 => format!("{misses:.1}"),
+        _ => format!("{misses:.0}"),
+    };
+    Some(format!(
+        "{n} interval{plural} of taxes at {levels_shown}: about {about} of them can be expected to miss the true value by chance alone."
+    ))
 }
 
 /// The widest relative half-width among the taxes against `plain` of a metric, for

@@ -4,13 +4,6 @@ use super::rates::over;
 use crate::results::Migration;
 use crate::units::GIB;
 
-/// The least downtime that a migration could expect after one of its rounds, seconds: what the pause
-/// would have been at its best moment, by its own estimate. `None` where none was recorded.
-pub fn least_expected_downtime(m: &Migration) -> Option<f64> {
-    let expected = m.rounds.iter().filter_map(|r| r.expected_downtime_s);
-    expected.min_by(f64::total_cmp)
-}
-
 /// Wire traffic of a migration over time, from the bytes of its rounds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WireTraffic {

@@ -37,6 +37,7 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
     machine(results, &mut found);
     spread(results, &mut found);
     outcomes(results, &mut found);
+    downtimes(results, &mut found);
     identical_arms(results, &mut found);
     schedule(results, &mut found);
     hosts(results, &mut found);
@@ -184,6 +185,41 @@ fn outcomes(results: &Results, found: &mut Vec<Warning>) {
     }
 }
 
+/// Migrations that were switched over because the pause was expected to fit the limit, and whose pause
+/// did not: the estimate was wrong, or the machine was taken away meanwhile.
+fn downtimes(results: &Results, found: &mut Vec<Warning>) {
+    if !Metric::DOWNTIME.means_something_under(results.scenario.measure.clock) {
+        return;
+    }
+    let limit_s = results.scenario.migration.downtime_limit.as_secs_f64();
+    for info in &results.arms {
+        // One that was stopped at a round or time limit says so as its reason, and promised nothing.
+        let converged: Vec<f64> = completed(info.name, &results.migrations)
+            .into_values()
+            .filter(|m| m.outcome.reason.is_none())
+            .map(|m| m.downtime.total_s)
+            .collect();
+        let over: Vec<f64> = (converged.iter().copied())
+            .filter(|s| *s > limit_s)
+            .collect();
+        let Some(median) = stats::median(&over) else {
+            continue;
+        };
+        found.push(warning(
+            "downtime_limit_exceeded",
+            format!(
+                "{}: {} of {} migrations that converged paused the guest for longer than the limit, median of these {:.3} ms against {:.3} ms",
+                info.name,
+                over.len(),
+                converged.len(),
+                1e3 * median,
+                1e3 * limit_s
+            ),
+            "raise downtime_limit above what the pause takes without any page (device state, harvest, switchover), or free a core: the estimate holds what the rounds before the pause took",
+        ));
+    }
+}
+
 /// Arms of one library that engaged the same CPU features ran the same code, so a difference
 /// between them is noise.
 fn identical_arms(results: &Results, found: &mut Vec<Warning>) {
@@ -273,87 +309,4 @@ fn hosts(results: &Results, found: &mut Vec<Warning>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gate::simulate::{Simulation, results};
-
-    type Edit = fn(&mut Results);
-
-    fn codes(results: &Results) -> Vec<String> {
-        warnings(results).into_iter().map(|w| w.code).collect()
-    }
-
-    #[test]
-    fn a_quiet_run_of_ten_blocks_has_no_warning() {
-        let run = results(&Simulation {
-            blocks: 10,
-            socket_noise: 0.02,
-            ..Simulation::default()
-        });
-        assert_eq!(codes(&run), Vec::<String>::new());
-    }
-
-    #[test]
-    fn each_weakness_is_named_once() {
-        let quiet = results(&Simulation {
-            blocks: 10,
-            socket_noise: 0.02,
-            ..Simulation::default()
-        });
-        let change: &[(&str, Edit)] = &[
-            ("few_repetitions", |r| r.migrations.retain(|m| m.block < 5)),
-            ("busy_machine", |r| r.host.load_before = 1.5),
-            ("busy_machine", |r| r.host.other_cpu_share = 0.2),
-            ("steal", |r| r.host.steal_share = 0.05),
-            ("unsteady_cpu", |r| r.host.spin_spread = 0.4),
-            ("not_converged", |r| {
-                r.migrations[0].outcome.status = OutcomeStatus::NotConverged;
-            }),
-            ("failed", |r| {
-                r.migrations[0].outcome.status = OutcomeStatus::Failed;
-            }),
-            ("fell_back", |r| {
-                r.migrations[0].outcome.status = OutcomeStatus::FellBack;
-            }),
-            ("arms_identical", |r| {
-                let features = r.arms[5].engaged_features.clone();
-                r.arms[6].engaged_features = features;
-            }),
-            ("achieved_rate", |r| {
-                for m in &mut r.migrations {
-                    if m.arm == Arm::AWS_LC {
-                        m.guest.schedule_kept = 0.9;
-                    }
-                }
-            }),
-            ("lost_acknowledgement", |r| {
-                for m in &mut r.migrations[..2] {
-                    m.arm = Arm::AWS_LC;
-                    m.warnings.push(warning(
-                        "lost_acknowledgement",
-                        "the stream broke".to_owned(),
-                        "look at the link",
-                    ));
-                }
-            }),
-            ("high_spread", |r| {
-                for c in &mut r.comparisons {
-                    if c.arm == Arm::AWS_LC {
-                        c.ci_high = c.ratio * 2.0;
-                    }
-                }
-            }),
-        ];
-        for (code, apply) in change {
-            let mut run = quiet.clone();
-            apply(&mut run);
-            assert_eq!(codes(&run), vec![(*code).to_owned()]);
-            let warning = &warnings(&run)[0];
-            assert!(
-                warning.message.chars().any(|c| c.is_ascii_digit()) || *code == "arms_identical",
-                "{warning:?}"
-            );
-            assert!(!warning.remedy.is_empty());
-        }
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::config::{Config, Strictness, Undecided};
+use super::config::{Config, MetricLimits, Strictness, Undecided};
 use super::decide::{Completion, Question, Values, decide};
 use super::identity::scenario_difference;
 use super::verdict::{Report, Row, Verdict};
@@ -209,12 +209,14 @@ fn asked(
     candidate: &Results,
     config: &Config,
 ) -> (Vec<Question>, Vec<Completion>) {
+    let clock = baseline.scenario.measure.clock;
+    let means = |limits: &&MetricLimits| limits.name.means_something_under(clock);
     let mut questions = Vec::new();
     let mut completions = Vec::new();
     for arm in Arm::all() {
         completions.extend(completion(arm, baseline, candidate));
         let [before, now] = [baseline, candidate].map(|run| completed(arm, &run.migrations));
-        for limits in &config.metrics {
+        for limits in config.metrics.iter().filter(means) {
             let metric = limits.name;
             let pairs: Vec<(f64, f64)> = before
                 .iter()

@@ -137,8 +137,10 @@ fn questions(
     notes: &mut Vec<String>,
 ) -> Vec<Question> {
     let mut asked = Vec::new();
+    let clock = baseline.scenario.measure.clock;
     for limits in &config.metrics {
-        let Some(over) = limits.name.row().gated else {
+        let means = limits.name.means_something_under(clock);
+        let Some(over) = limits.name.row().gated.filter(|_| means) else {
             continue;
         };
         if !arms.contains(&over.arm) {

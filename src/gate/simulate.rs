@@ -12,7 +12,7 @@ use crate::results::{
 };
 use crate::scenario::{GuestSpec, MeasureSpec, MigrationSpec, Scenario, WorkloadSpec};
 use crate::stats::{Noise, Random};
-use crate::units::{GIB, PAGE_SIZE, Size};
+use crate::units::{GIB, PAGE_SIZE, Size, Span};
 
 /// What to simulate.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,7 +118,11 @@ pub fn raw(simulation: &Simulation) -> Results {
             analysis: "Noise of a known shape and a known effect.".to_owned(),
             guest: GuestSpec::default(),
             workload: WorkloadSpec::default(),
-            migration: MigrationSpec::default(),
+            // What the slowest arm's pause fits.
+            migration: MigrationSpec {
+                downtime_limit: Span(std::time::Duration::from_millis(300)),
+                ..MigrationSpec::default()
+            },
             measure: MeasureSpec {
                 arms: simulation.arms.clone(),
                 repetitions: simulation.blocks.max(1),
@@ -265,7 +269,11 @@ fn migration(
         zero_pages: 13_107,
         memory_bytes,
         payload_bytes,
-        bytes_on_wire: payload_bytes + payload_bytes / 1000 + 4096,
+        bytes_on_wire: payload_bytes
+            + payload_bytes / 1000
+            + GuestSpec::default().device_state.0
+            + 4096,
+        device_state_bytes: Some(GuestSpec::default().device_state.0),
         records: payload_bytes / Size(256 << 10).0 + 8,
         source_resident_bytes: 20 << 20,
         destination_resident_bytes: 20 << 20,

@@ -202,6 +202,8 @@ pub struct SourceReport {
     pub rounds: Vec<Round>,
     /// Everything written to the sockets.
     pub bytes_on_wire: u64,
+    /// Device state sent.
+    pub device_state_bytes: u64,
     /// Records sent.
     pub records: u64,
     /// CPU by stage.

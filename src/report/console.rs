@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::answer;
 use super::cells;
 use super::view::{self, ArmView, Basis};
-use crate::figures::Metric;
+use crate::figures::{self, Metric};
 use crate::present::escape::terminal;
 use crate::present::table::{Cell, Column, Table};
 use crate::present::text;
@@ -36,6 +36,9 @@ pub fn console_table(points: &[&Results]) -> String {
         interrupted.map_or("", |point| view::interrupted(point)),
         terminal(&first.host.cpu_model),
     );
+    if let Some(note) = points.iter().find_map(|point| view::clock_note(point)) {
+        let _ = writeln!(out, "{}\n", wrap(note, WIDTH));
+    }
     match points {
         [run] => {
             let _ = writeln!(out, "{}\n", wrap(&terminal(&answer::headline(run)), WIDTH));
@@ -226,7 +229,7 @@ fn label(point: &Results) -> String {
 /// once; one that not all have names those that do.
 fn notes(out: &mut String, points: &[&Results]) {
     let mut notes: Vec<(String, Vec<String>)> = Vec::new();
-    let kinds: [fn(&Results) -> Vec<String>; 3] = [reasons, sides, warnings];
+    let kinds: [fn(&Results) -> Vec<String>; 4] = [reasons, chance, sides, warnings];
     for kind in kinds {
         for point in points {
             for note in kind(point) {
@@ -255,6 +258,14 @@ fn reasons(run: &Results) -> Vec<String> {
         reasons.map(move |reason| terminal(&format!("{name}: {reason}")))
     };
     arms.iter().flat_map(reasons).collect()
+}
+
+/// What chance does to the intervals shown above.
+fn chance(run: &Results) -> Vec<String> {
+    let taxed = |name: &str| TAXED.iter().any(|metric| metric.name() == name);
+    let shown = view::compared(run).filter(|c| c.against == view::BASELINE && taxed(&c.metric));
+    let chance = figures::chance(shown);
+    chance.map(|text| wrap(&text, WIDTH)).into_iter().collect()
 }
 
 fn sides(run: &Results) -> Vec<String> {

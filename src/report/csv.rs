@@ -8,13 +8,16 @@ use crate::figures::{self, Metric, Unfinished};
 use crate::present::escape;
 use crate::present::text;
 use crate::results::{Latency, Migration, OutcomeStatus, Results, VcpuWork};
-use Column::{Derived, Recorded};
+use crate::scenario::ClockKind;
+use Column::{Derived, Recorded, Timed};
 
 /// A column.
 #[derive(Clone, Copy)]
 enum Column {
     /// What results hold: the column's name and a migration's value.
     Recorded(&'static str, fn(&Migration) -> String),
+    /// The same of a time, which the virtual clock does not measure.
+    Timed(&'static str, fn(&Migration) -> String),
     /// A metric, in the unit that tables show.
     Derived(Metric),
 }
@@ -22,14 +25,19 @@ enum Column {
 impl Column {
     fn name(self) -> &'static str {
         match self {
-            Column::Recorded(name, _) => name,
+            Column::Recorded(name, _) | Column::Timed(name, _) => name,
             Column::Derived(metric) => metric.row().column,
         }
     }
 
-    fn value(self, migration: &Migration) -> String {
+    fn value(self, migration: &Migration, clock: ClockKind) -> String {
         match self {
             Column::Recorded(_, value) => value(migration),
+            Column::Timed(_, value) => match clock {
+                ClockKind::Live => value(migration),
+                ClockKind::Virtual => String::new(),
+            },
+            Column::Derived(metric) if !metric.means_something_under(clock) => String::new(),
             Column::Derived(metric) => metric
                 .value(migration)
                 .filter(|_| {
@@ -113,13 +121,13 @@ const LISTED: &[Column] = &[
     Recorded("reason", |m| {
         escape::csv(m.outcome.reason.as_deref().unwrap_or_default())
     }),
-    Recorded("total_time_s", |m| seconds(m, m.total_time_s)),
+    Timed("total_time_s", |m| seconds(m, m.total_time_s)),
     Recorded("setup_time_s", |m| ran(m, m.setup_time_s)),
-    Recorded("downtime_s", |m| seconds(m, m.downtime.total_s)),
-    Recorded("downtime_pause_s", |m| seconds(m, m.downtime.pause_s)),
-    Recorded("downtime_harvest_s", |m| seconds(m, m.downtime.harvest_s)),
-    Recorded("downtime_transfer_s", |m| seconds(m, m.downtime.transfer_s)),
-    Recorded("downtime_switchover_s", |m| {
+    Timed("downtime_s", |m| seconds(m, m.downtime.total_s)),
+    Timed("downtime_pause_s", |m| seconds(m, m.downtime.pause_s)),
+    Timed("downtime_harvest_s", |m| seconds(m, m.downtime.harvest_s)),
+    Timed("downtime_transfer_s", |m| seconds(m, m.downtime.transfer_s)),
+    Timed("downtime_switchover_s", |m| {
         seconds(m, m.downtime.switchover_s)
     }),
     Recorded("rounds", |m| m.rounds.len().to_string()),
@@ -128,6 +136,10 @@ const LISTED: &[Column] = &[
     Recorded("memory_bytes", |m| ran(m, m.memory_bytes)),
     Recorded("payload_bytes", |m| ran(m, m.payload_bytes)),
     Recorded("bytes_on_wire", |m| ran(m, m.bytes_on_wire)),
+    Recorded("device_state_bytes", |m| {
+        m.device_state_bytes
+            .map_or(String::new(), |bytes| ran(m, bytes))
+    }),
     Recorded("records", |m| ran(m, m.records)),
     Derived(Metric::THROUGHPUT),
     Recorded("source_cpu_s", |m| ran(m, m.cpu.source.total_s)),
@@ -227,7 +239,8 @@ const LISTED: &[Column] = &[
 /// The file's text.
 pub fn migrations_csv(results: &Results) -> String {
     let header: Vec<String> = columns().map(|c| c.name().to_owned()).collect();
-    let line = |m: &Migration| columns().map(|c| c.value(m)).collect();
+    let clock = results.scenario.measure.clock;
+    let line = |m: &Migration| columns().map(|c| c.value(m, clock)).collect();
     let lines = std::iter::once(header).chain(results.migrations.iter().map(line));
     lines.map(|fields| fields.join(",") + "\r\n").collect()
 }

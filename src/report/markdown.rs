@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::answer;
 use super::page::tables;
 use super::view;
+use crate::figures;
 use crate::present::escape;
 use crate::results::Results;
 
@@ -12,6 +13,9 @@ use crate::results::Results;
 pub fn summary(results: &Results) -> String {
     let md = escape::markdown;
     let mut out = String::new();
+    if let Some(note) = view::clock_note(results) {
+        let _ = writeln!(out, "> {}\n", md(note));
+    }
     let _ = writeln!(out, "**{}**\n", md(&answer::headline(results)));
     let _ = writeln!(
         out,
@@ -46,6 +50,11 @@ pub fn summary(results: &Results) -> String {
     }
     let _ = writeln!(out, "\n{}", tables::taxes(results).markdown());
     let _ = writeln!(out, "{}", tables::overview(results).markdown());
+    // The tables here hold the comparisons with plain.
+    let shown = view::compared(results).filter(|c| c.against == view::BASELINE);
+    if let Some(chance) = figures::chance(shown) {
+        let _ = writeln!(out, "{}\n", md(&chance));
+    }
     let _ = writeln!(out, "{}", md(view::sides_note(results)));
     out
 }

@@ -11,6 +11,7 @@ use crate::present::text;
 use crate::results::{
     ArmInfo, Bound, Comparison, Migration, OutcomeStatus, PolicyDecision, Results,
 };
+use crate::scenario::ClockKind;
 use crate::stats::Interval;
 
 /// The arm that taxes are taken against.
@@ -24,6 +25,20 @@ between arms, and the cipher stages (seal, open), are attributable.";
 /// The same for hosts on machines of their own.
 const APART_NOTE: &str = "The destination ran on a machine of its own: each side's CPU is its own, \
 and the two sides may differ in more than their work.";
+
+/// What a run under the virtual clock is for.
+const VIRTUAL_NOTE: &str = "Virtual clock: times are arithmetic here (bytes over the link's bandwidth) \
+and the same for every arm, so no time, downtime or throughput is shown or compared. This run is \
+for exact counts (rounds, pages, records, bytes, hashes), which the gate compares for \
+equality, and for CPU per GiB with no vCPU in the way.";
+
+/// What a run is for, where that is not to measure time.
+pub fn clock_note(results: &Results) -> Option<&'static str> {
+    match results.scenario.measure.clock {
+        ClockKind::Live => None,
+        ClockKind::Virtual => Some(VIRTUAL_NOTE),
+    }
+}
 
 /// What must be known to read CPU by side.
 pub fn sides_note(results: &Results) -> &'static str {
@@ -55,6 +70,8 @@ pub struct ArmView<'a> {
     pub measured: Vec<&'a Migration>,
     /// What these are.
     pub basis: Basis,
+    /// The clock that they ran under.
+    clock: ClockKind,
 }
 
 impl<'a> ArmView<'a> {
@@ -80,6 +97,7 @@ impl<'a> ArmView<'a> {
             migrations,
             measured,
             basis,
+            clock: results.scenario.measure.clock,
         }
     }
 
@@ -142,8 +160,12 @@ impl<'a> ArmView<'a> {
     }
 
     /// The median of a metric over the measured migrations, in the metric's unit; `None` of those that
-    /// did not converge if only one that completed has it.
+    /// did not converge if only one that completed has it, and under a clock that it means nothing
+    /// under.
     pub fn metric(&self, metric: Metric) -> Option<Interval> {
+        if !metric.means_something_under(self.clock) {
+            return None;
+        }
         if !matches!(metric.row().unfinished, Unfinished::Counts) && self.basis != Basis::Completed
         {
             return None;
@@ -190,6 +212,16 @@ pub fn headline_arms(results: &Results) -> Vec<Arm> {
 /// The comparison of an arm's metric with [`BASELINE`].
 pub fn tax(results: &Results, arm: Arm, metric: Metric) -> Option<&Comparison> {
     figures::comparison(results, arm, BASELINE, metric)
+}
+
+/// The comparisons that a run's page shows: those that mean something under its clock.
+pub fn compared(results: &Results) -> impl Iterator<Item = &Comparison> {
+    let clock = results.scenario.measure.clock;
+    let means = move |c: &&Comparison| {
+        let metric = Metric::among(&c.metric, Metric::compared());
+        metric.is_ok_and(|metric| metric.means_something_under(clock))
+    };
+    results.comparisons.iter().filter(means)
 }
 
 /// A metric's value as tables and charts write it, without its unit.

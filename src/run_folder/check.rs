@@ -228,7 +228,10 @@ impl Checker<'_> {
         let in_rounds = sum(|r| r.bytes_on_wire);
         for (least, what) in [
             (in_rounds, "the sum over rounds"),
-            (m.payload_bytes, "payload_bytes"),
+            (
+                (m.payload_bytes).saturating_add(m.device_state_bytes.unwrap_or(0)),
+                "payload_bytes and device_state_bytes",
+            ),
         ] {
             self.require(
                 m.bytes_on_wire >= least,

@@ -63,6 +63,7 @@ impl Told {
             payload_bytes: sum(|r| r.payload_bytes),
             rounds: source.rounds,
             bytes_on_wire: source.bytes_on_wire,
+            device_state_bytes: Some(source.device_state_bytes),
             records: source.records,
             source_resident_bytes: source.resident_beyond_guest_bytes,
             destination_resident_bytes: destination.resident_beyond_guest_bytes,

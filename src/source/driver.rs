@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::machine::clock::process_cpu_ns;
 use crate::memory::{PageRun, normalize};
-use crate::precopy::{Decision, Limits, Progress, StopReason, decide};
+use crate::precopy::{Decision, FixedCost, Limits, Progress, StopReason, decide, late_pages};
 use crate::results::{Downtime, Round, RoundKind};
 use crate::source::order::Failed;
 use crate::source::stream_thread::timed;
@@ -25,6 +25,8 @@ pub struct Migrated {
     pub downtime: Downtime,
     /// What each round sent, in order.
     pub rounds: Vec<Round>,
+    /// Bytes of device state sent.
+    pub device_state_bytes: u64,
     /// CPU time of the driver's own thread for harvests, seconds.
     pub harvest_s: f64,
     /// CPU time of the vCPU threads, seconds.
@@ -59,6 +61,12 @@ pub struct Driver<'a> {
     rounds: Vec<Round>,
     downtime: Downtime,
     harvest_cpu_ns: u64,
+    /// What a pause would be made of beside sending, as far as it is known by now.
+    fixed: FixedCost,
+    /// The clock when the last harvest began.
+    harvested_ns: u64,
+    device_state_bytes: u64,
+    device_state_sent: bool,
 }
 
 impl From<Failed> for End {
@@ -80,12 +88,13 @@ impl From<crate::error::Error> for End {
 }
 
 impl<'a> Driver<'a> {
-    /// A driver over opened streams.
+    /// A driver over opened streams, for a guest with so many bytes of device state.
     pub fn new(
         guest: &'a TrackedGuest,
         streams: &'a mut Streams,
         timeline: &'a mut dyn Timeline,
         limits: Limits,
+        device_state_bytes: u64,
     ) -> Self {
         Driver {
             guest,
@@ -95,6 +104,10 @@ impl<'a> Driver<'a> {
             rounds: Vec::new(),
             downtime: Downtime::default(),
             harvest_cpu_ns: 0,
+            fixed: FixedCost::default(),
+            harvested_ns: 0,
+            device_state_bytes,
+            device_state_sent: false,
         }
     }
 
@@ -113,6 +126,10 @@ impl<'a> Driver<'a> {
             total_ns: self.timeline.instant_ns(at),
             downtime: self.downtime,
             rounds: self.rounds,
+            device_state_bytes: match self.device_state_sent {
+                true => self.device_state_bytes,
+                false => 0,
+            },
             harvest_s: self.harvest_cpu_ns as f64 / 1e9,
             vcpu_s,
             total_cpu_s: (process_cpu_s - vcpu_s).max(0.0),
@@ -137,20 +154,22 @@ impl<'a> Driver<'a> {
             let ended_ns = self.send(round, RoundKind::PreCopy, started_ns, &runs)?;
             started_ns = ended_ns;
             // The stream threads have let go of the round's list, or it is replaced.
+            let over_ns = self.timeline.now_ns().saturating_sub(self.harvested_ns);
+            self.harvested_ns += over_ns;
             let dirty = self.harvest(Arc::make_mut(&mut runs))?;
+            let now_ns = self.timeline.now_ns();
+            self.fixed.harvest_ns = now_ns.saturating_sub(self.harvested_ns);
+            let expected_ns = self.expected_downtime_ns(dirty, over_ns);
             if let Some(done) = self.rounds.last_mut() {
                 done.pages_dirtied = dirty;
-            }
-            let progress = Progress {
-                rounds: round + 1,
-                elapsed_ns: self.timeline.now_ns(),
-                expected_downtime_ns: self.timeline.expected_ns(dirty),
-            };
-            if let Some(done) = self.rounds.last_mut() {
-                let expected_ns = progress.expected_downtime_ns;
                 done.expected_downtime_s =
                     (expected_ns < u64::MAX).then_some(expected_ns as f64 / 1e9);
             }
+            let progress = Progress {
+                rounds: round + 1,
+                elapsed_ns: now_ns,
+                expected_downtime_ns: expected_ns,
+            };
             match decide(progress, self.limits) {
                 Decision::Continue => {}
                 Decision::StopAndCopy(reason) => break reason,
@@ -172,6 +191,7 @@ impl<'a> Driver<'a> {
         let round = self.rounds.len() as u32;
         let sent_ns = self.send(round, RoundKind::StopAndCopy, started_ns, &runs)?;
         let state = device_state(self.timeline);
+        self.device_state_sent = true;
         let at = self.streams.switch_over(round, state)?;
         let end_ns = self.timeline.instant_ns(at);
         let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9;
@@ -183,6 +203,17 @@ impl<'a> Driver<'a> {
             switchover_s: seconds(sent_ns, end_ns),
         };
         Ok((End::SwitchedOver(reason), at))
+    }
+
+    /// How long the pause would be if it began now, with so many pages dirtied in so much time:
+    /// sending them, those that the guest still writes until it has stopped and been looked through,
+    /// and the device state, at the bandwidth measured; and what no byte is sent in.
+    fn expected_downtime_ns(&self, dirty: u64, over_ns: u64) -> u64 {
+        let until_harvested_ns = self.fixed.harvest_ns + self.fixed.hand_over_ns;
+        let pages = dirty + late_pages(dirty, over_ns, until_harvested_ns);
+        let bytes = pages * PAGE_SIZE as u64 + self.device_state_bytes;
+        let sending_ns = self.timeline.sending_ns(bytes);
+        sending_ns.saturating_add(self.fixed.total_ns())
     }
 
     fn harvest(&mut self, into: &mut Vec<PageRun>) -> Result<u64, End> {
@@ -204,11 +235,22 @@ impl<'a> Driver<'a> {
         let RoundDone {
             totals,
             wire_bytes,
+            taken,
+            sent,
             at,
         } = self.streams.round(round, runs)?;
+        // All on the timeline's clock: under the virtual one nothing but sending takes time.
+        let round_ns = self.timeline.now_ns().saturating_sub(send_ns);
+        let [taken_ns, sent_ns, at_ns] = [taken, sent, at].map(|at| self.timeline.instant_ns(at));
+        let hand_over_ns = round_ns.saturating_sub(at_ns.saturating_sub(taken_ns));
+        let acknowledgement_ns = at_ns.saturating_sub(sent_ns);
+        self.fixed.observe(hand_over_ns, acknowledgement_ns);
         let payload_bytes = totals.pages * PAGE_SIZE as u64;
-        let took_ns = self.timeline.instant_ns(at).saturating_sub(send_ns);
-        self.timeline.sent(payload_bytes, wire_bytes, took_ns);
+        // What is expected apart from sending is no part of it here either: else rounds that hold next
+        // to nothing, of which an idle guest has many, would pass for a slow link.
+        let shortest_ns = self.fixed.acknowledgement_ns.unwrap_or(0);
+        let sending_ns = (at_ns.saturating_sub(taken_ns)).saturating_sub(shortest_ns);
+        self.timeline.sent(payload_bytes, wire_bytes, sending_ns);
         let ended_ns = self.timeline.instant_ns(at);
         self.rounds.push(Round {
             kind,

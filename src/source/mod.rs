@@ -24,7 +24,7 @@ use crate::host::{Command, Event, HostSpec, SourceReport, framing, guest_state, 
 use crate::machine::Instruments;
 use crate::memory::Presence;
 use crate::precopy::StopReason;
-use crate::results::{Outcome, OutcomeStatus, SourceCpu, Warning};
+use crate::results::{Outcome, OutcomeStatus, SourceCpu, Warning, least_expected_downtime};
 use crate::scenario::{ClockKind, Workers};
 use crate::source::driver::{Driver, End, Migrated};
 use crate::source::stream_thread::{PREPARE, SEAL, StreamContext, TRANSMIT};
@@ -98,6 +98,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         &mut streams,
         &mut *timeline,
         spec.scenario.migration.limits(),
+        device_state.len() as u64,
     )
     .run(|timeline| {
         let state = Arc::make_mut(&mut device_state);
@@ -132,6 +133,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         downtime: migrated.downtime,
         rounds: migrated.rounds,
         bytes_on_wire,
+        device_state_bytes: migrated.device_state_bytes,
         records,
         cpu,
         hash,
@@ -246,7 +248,13 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Settled 
             let dirty = rounds.last().map_or(0, |round| round.pages_dirtied);
             let rounds = rounds.len();
             let plural = if rounds == 1 { "" } else { "s" };
-            let reason = format!("{reason}: {dirty} pages were dirty after {rounds} round{plural}");
+            let expected = least_expected_downtime(&migrated.rounds).map(|least_s| {
+                format!("; the least expected downtime was {:.3} ms", least_s * 1e3)
+            });
+            let reason = format!(
+                "{reason}: {dirty} pages were dirty after {rounds} round{plural}{}",
+                expected.unwrap_or_default()
+            );
             ended(OutcomeStatus::NotConverged, Some(reason), true)
         }
         End::Broken {

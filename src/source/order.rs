@@ -42,6 +42,10 @@ pub struct Done {
     pub wire_bytes: u64,
     /// Records sent on this stream since its start.
     pub records: u64,
+    /// When the order was taken up.
+    pub taken: Instant,
+    /// When all that it asks for had been handed to the socket.
+    pub sent: Instant,
     /// When the acknowledgement was authenticated.
     pub at: Instant,
 }

@@ -152,8 +152,10 @@ impl StreamThread {
     }
 
     fn carry_out(&mut self, order: Order) -> Result<Done, RecordError> {
+        let taken = Instant::now();
         let awaited = self.begin(order)?;
-        self.complete(awaited)
+        let done = self.complete(awaited)?;
+        Ok(Done { taken, ..done })
     }
 
     /// Sends what an order asks for; returns what the destination owes for it.
@@ -203,6 +205,7 @@ impl StreamThread {
     /// # Errors
     /// If the stream breaks or something else comes.
     pub fn complete(&mut self, awaited: Awaited) -> Result<Done, RecordError> {
+        let sent = Instant::now();
         let had = self.connection.received();
         let mut outstanding = self.connection.unacknowledged();
         loop {
@@ -227,6 +230,8 @@ impl StreamThread {
             totals: awaited.totals,
             wire_bytes: self.connection.sent(),
             records: self.outbound.records(),
+            taken: sent,
+            sent,
             at: Instant::now(),
         })
     }

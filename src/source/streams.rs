@@ -35,6 +35,10 @@ pub struct RoundDone {
     pub totals: Totals,
     /// Bytes on the wire, control records included.
     pub wire_bytes: u64,
+    /// When the first stream took up its order.
+    pub taken: Instant,
+    /// When the last stream had handed all of it to the socket.
+    pub sent: Instant,
     /// When the last acknowledgement was authenticated.
     pub at: Instant,
 }
@@ -117,13 +121,18 @@ impl Streams {
             });
         }
         let mut totals = Totals::default();
+        let (mut taken, mut sent) = (None::<Instant>, None);
         let at = self.wait_for(self.orders.len(), |stream, done, all| {
             all[stream] += done.totals;
             totals += done.totals;
+            taken = Some(taken.map_or(done.taken, |first| first.min(done.taken)));
+            sent = sent.max(Some(done.sent));
         })?;
         Ok(RoundDone {
             totals,
             wire_bytes: self.wire_bytes() - before,
+            taken: taken.unwrap_or(at),
+            sent: sent.unwrap_or(at),
             at,
         })
     }

@@ -35,10 +35,11 @@ pub trait Timeline {
     fn now_ns(&self) -> u64;
     /// A moment on this clock, nanoseconds since the migration began. Under the virtual clock: now.
     fn instant_ns(&self, at: Instant) -> u64;
-    /// A round's pages were sent and acknowledged.
-    fn sent(&mut self, payload_bytes: u64, wire_bytes: u64, duration_ns: u64);
-    /// How long sending this many dirty pages would take, nanoseconds.
-    fn expected_ns(&self, pages: u64) -> u64;
+    /// A round's pages were sent and acknowledged; `sending_ns` is the time of it that grows with the
+    /// bytes.
+    fn sent(&mut self, payload_bytes: u64, wire_bytes: u64, sending_ns: u64);
+    /// How long sending so many bytes would take, nanoseconds.
+    fn sending_ns(&self, bytes: u64) -> u64;
     /// Returns when every vCPU has stopped.
     fn pause(&mut self);
     /// The vCPUs run on: the migration was given up.
@@ -105,7 +106,7 @@ impl Timeline for VirtualTimeline<'_> {
         self.now_ns
     }
 
-    fn sent(&mut self, payload_bytes: u64, _wire_bytes: u64, _duration_ns: u64) {
+    fn sent(&mut self, payload_bytes: u64, _wire_bytes: u64, _sending_ns: u64) {
         self.now_ns += link_time_ns(payload_bytes, self.bits_per_second);
         if self.paused {
             return;
@@ -119,8 +120,8 @@ impl Timeline for VirtualTimeline<'_> {
         self.vcpu_ns += thread_cpu_ns() - began_ns;
     }
 
-    fn expected_ns(&self, pages: u64) -> u64 {
-        link_time_ns(pages * PAGE_SIZE as u64, self.bits_per_second)
+    fn sending_ns(&self, bytes: u64) -> u64 {
+        link_time_ns(bytes, self.bits_per_second)
     }
 
     fn pause(&mut self) {
@@ -237,13 +238,13 @@ impl Timeline for LiveTimeline {
         at.saturating_duration_since(self.began).as_nanos() as u64
     }
 
-    fn sent(&mut self, _payload_bytes: u64, wire_bytes: u64, duration_ns: u64) {
+    fn sent(&mut self, _payload_bytes: u64, wire_bytes: u64, sending_ns: u64) {
         self.bandwidth
-            .add(wire_bytes, Duration::from_nanos(duration_ns));
+            .add(wire_bytes, Duration::from_nanos(sending_ns));
     }
 
-    fn expected_ns(&self, pages: u64) -> u64 {
-        self.bandwidth.time_for_ns(pages * PAGE_SIZE as u64)
+    fn sending_ns(&self, bytes: u64) -> u64 {
+        self.bandwidth.time_for_ns(bytes)
     }
 
     fn pause(&mut self) {

@@ -12,8 +12,8 @@ fn each_block_has_a_stream_of_its_own_that_its_arms_share() {
     let text = IDLE
         .replace("0MiB/s", "400MiB/s")
         .replace(
-            "[measure]",
-            "[migration]\nmax_rounds = 2\ndowntime_limit = \"1ns\"\n[measure]",
+            "downtime_limit = \"1m\"",
+            "max_rounds = 2\ndowntime_limit = \"1ns\"",
         )
         .replace("repetitions = 1", "repetitions = 3");
     let made = run(&text, &["--arms", "plain,copy", "--seed", "7"]);

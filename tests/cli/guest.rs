@@ -29,7 +29,7 @@ memory = "16MiB"
 [workload]
 rate = "20MiB/s"
 [migration]
-downtime_limit = "20ms"
+downtime_limit = "1m"
 [measure]
 repetitions = 2
 warmup = 0

@@ -46,7 +46,7 @@ pub fn saved(run: &Path) -> usize {
 fn a_host_that_dies_fails_its_migration_and_the_run_goes_on() {
     let slow = IDLE
         .replace("repetitions = 1", "repetitions = 2")
-        .replace("[workload]", "[migration]\nlink = \"50Mbit/s\"\n[workload]");
+        .replace("[migration]", "[migration]\nlink = \"50Mbit/s\"");
     for victim in ["source", "destination"] {
         let (_folder, path) = scenario_file(&slow);
         let out = tempfile::tempdir().unwrap();
@@ -154,8 +154,8 @@ fn an_interrupted_run_is_resumed_where_it_stopped() {
 fn a_large_matrix_begins_and_ends_at_once() {
     let lists = "[migration]\nstreams = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n\
         max_rounds = [11, 12, 13, 14, 15, 16, 17, 18, 19, 20]\n\
-        seal_workers = [1, 2, 3, 4]\n[workload]";
-    let text = IDLE.replace("[workload]", lists);
+        seal_workers = [1, 2, 3, 4]";
+    let text = IDLE.replace("[migration]", lists);
     let (_folder, path) = scenario_file(&text);
     let out = tempfile::tempdir().unwrap();
     let mut child = start(&path, "plain", out.path(), Stdio::null());
@@ -182,9 +182,9 @@ fn a_large_matrix_begins_and_ends_at_once() {
 /// All points of a matrix go on together, each from where it stood.
 #[test]
 fn an_interrupted_matrix_is_resumed() {
-    let lists = "[migration]\nstreams = [1, 2, 3]\n[workload]";
+    let lists = "[migration]\nstreams = [1, 2, 3]";
     let text = IDLE
-        .replace("[workload]", lists)
+        .replace("[migration]", lists)
         .replace("repetitions = 1", "repetitions = 12");
     let (_folder, path) = scenario_file(&text);
     let out = tempfile::tempdir().unwrap();

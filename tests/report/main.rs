@@ -2,5 +2,6 @@
 
 mod browser;
 mod command;
+mod honest;
 mod page;
 mod support;

@@ -119,6 +119,7 @@ fn stall(migration: &mut Migration) {
     migration.payload_bytes = sum(|round| round.payload_bytes);
     migration.bytes_on_wire = sum(|round| round.bytes_on_wire) + 4096;
     migration.total_time_s = migration.rounds.iter().map(|round| round.duration_s).sum();
+    migration.device_state_bytes = Some(0);
     migration.downtime = Downtime::default();
     migration.guest.write_latency_pause_ns = None;
     migration.guest.first_write_s = None;
@@ -140,6 +141,7 @@ fn fail(migration: &mut Migration) {
     (migration.pages_sent, migration.zero_pages) = (0, 0);
     (migration.payload_bytes, migration.bytes_on_wire) = (0, 0);
     (migration.total_time_s, migration.records) = (0.0, 0);
+    migration.device_state_bytes = Some(0);
     migration.downtime = Downtime::default();
     migration.cpu = Cpu::default();
     migration.verified = Verified::default();

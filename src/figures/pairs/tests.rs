@@ -153,6 +153,23 @@ fn what_is_added_is_the_median_of_the_differences_within_blocks() {
 }
 
 #[test]
+fn many_intervals_are_expected_to_miss_some() {
+    let run = results(&Simulation::default());
+    // Five blocks each: 1 - 0.9375 of them, 4 of 64.
+    let text = chance(run.comparisons.iter().cycle().take(64)).unwrap();
+    assert!(
+        text.starts_with("64 intervals of taxes at 93.8%: about 4 of them"),
+        "{text}"
+    );
+    let text = chance(run.comparisons[..3].iter()).unwrap();
+    assert!(
+        text.starts_with("3 intervals of taxes at 93.8%: about 0.2"),
+        "{text}"
+    );
+    assert_eq!(chance([].iter()), None);
+}
+
+#[test]
 fn times_of_the_virtual_clock_are_not_compared() {
     let mut run = results(&Simulation::default());
     let stored = run.comparisons.clone();

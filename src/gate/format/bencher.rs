@@ -14,13 +14,14 @@ struct Value {
 }
 
 /// A run as Bencher Metric Format: one benchmark per arm, `SCENARIO/ARM`, one measure per
-/// metric, the median with its interval. Arms that completed nothing are left out: the format
+/// metric that means something under the run's clock, the median with its interval. Arms that completed nothing are left out: the format
 /// has no word for a failure. Described at <https://bencher.dev/docs/reference/bencher-metric-format>.
 pub fn bencher(run: &Results) -> String {
     let mut benchmarks: BTreeMap<String, BTreeMap<&str, Value>> = BTreeMap::new();
+    let clock = run.scenario.measure.clock;
     for info in &run.arms {
         let done = completed(info.name, &run.migrations);
-        for metric in Metric::gated() {
+        for metric in Metric::gated().filter(|m| m.means_something_under(clock)) {
             let values: Vec<f64> = done.values().filter_map(|m| metric.value(m)).collect();
             let Some(interval) = stats::median_interval(&values) else {
                 continue;

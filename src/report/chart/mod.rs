@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::report::staging::File;
 use crate::results::Results;
+use crate::scenario::ClockKind;
 use picture::Picture;
 
 /// A chart of a report.
@@ -35,56 +36,73 @@ pub struct Figure {
 
 type Drawing = fn(&Results) -> Option<Picture>;
 
-/// The charts of one run: name, caption, drawing. One that has nothing to show is left out.
-const CHARTS: &[(&str, &str, Drawing)] = &[
-    (
-        "tax",
-        "Each arm's cost over plain's, taken within blocks, so that drift of the machine cancels. \
+/// A chart that a run may have.
+struct Entry {
+    name: &'static str,
+    caption: &'static str,
+    /// Whether it shows time, which the virtual clock does not measure.
+    needs_live_clock: bool,
+    draw: Drawing,
+}
+
+/// The charts of one run. One that has nothing to show is left out.
+const CHARTS: &[Entry] = &[
+    Entry {
+        name: "tax",
+        caption: "Each arm's cost over plain's, taken within blocks, so that drift of the machine cancels. \
          On loopback the kernel does much of the receive work on the sender's time: read the CPU \
          ratios as differences between arms.",
-        tax::draw,
-    ),
-    (
-        "cpu",
-        "Where the CPU time goes. The cipher has the arm's colour. Seal and open are attributable \
+        needs_live_clock: false,
+        draw: tax::draw,
+    },
+    Entry {
+        name: "cpu",
+        caption: "Where the CPU time goes. The cipher has the arm's colour. Seal and open are attributable \
          to their side; on loopback transmit and receive are mixed between the sides.",
-        cpu::draw,
-    ),
-    (
-        "rounds",
-        "How pre-copy went. A migration converges when the pages found dirty at a round's end can \
+        needs_live_clock: false,
+        draw: cpu::draw,
+    },
+    Entry {
+        name: "rounds",
+        caption: "How pre-copy went. A migration converges when the pages found dirty at a round's end can \
          be sent within the downtime limit.",
-        rounds::draw,
-    ),
-    (
-        "downtime",
-        "What the guest's pause is made of, on the source's clock. Transfer holds the cipher's share.",
-        downtime::draw,
-    ),
-    (
-        "latency",
-        "From the time at which a guest's write was intended to the time at which it was done: a \
+        needs_live_clock: true,
+        draw: rounds::draw,
+    },
+    Entry {
+        name: "downtime",
+        caption: "What the guest's pause is made of, on the source's clock. Transfer holds the cipher's share.",
+        needs_live_clock: true,
+        draw: downtime::draw,
+    },
+    Entry {
+        name: "latency",
+        caption: "From the time at which a guest's write was intended to the time at which it was done: a \
          stalled vCPU and the pause are seen. Each step on the axis is one more nine. \
          After: where the guest then ran.",
-        latency::draw,
-    ),
-    (
-        "wire",
-        "Bytes that the source wrote to the sockets, from the bytes of each round: within a round \
+        needs_live_clock: true,
+        draw: latency::draw,
+    },
+    Entry {
+        name: "wire",
+        caption: "Bytes that the source wrote to the sockets, from the bytes of each round: within a round \
          only the mean rate is known, so burstiness is a lower bound.",
-        wire::draw,
-    ),
+        needs_live_clock: true,
+        draw: wire::draw,
+    },
 ];
 
 /// The charts that a run has something to show in.
 pub fn of_run(results: &Results) -> Vec<Figure> {
+    let live = results.scenario.measure.clock == ClockKind::Live;
     CHARTS
         .iter()
-        .filter_map(|(name, caption, draw)| {
-            let picture = draw(results)?;
+        .filter(|chart| live || !chart.needs_live_clock)
+        .filter_map(|chart| {
+            let picture = (chart.draw)(results)?;
             Some(Figure {
-                name: (*name).to_owned(),
-                caption: (*caption).to_owned(),
+                name: chart.name.to_owned(),
+                caption: chart.caption.to_owned(),
                 picture,
             })
         })
@@ -93,7 +111,7 @@ pub fn of_run(results: &Results) -> Vec<Figure> {
 
 /// The names of all charts, in order.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    CHARTS.iter().map(|(name, _, _)| *name)
+    CHARTS.iter().map(|chart| chart.name)
 }
 
 /// Every chart as a PNG file named after it; drawn and compressed side by side.

@@ -28,10 +28,13 @@ pub fn draw(results: &Results) -> Option<Picture> {
         .into_iter()
         .filter(|arm| arm.arm() != view::BASELINE)
         .collect();
-    let all = PANELS.as_flattened();
+    let clock = results.scenario.measure.clock;
+    let means = |metrics: &&[Metric; 2]| metrics.iter().all(|m| m.means_something_under(clock));
+    let panels: Vec<&[Metric; 2]> = PANELS.iter().filter(means).collect();
+    let all: Vec<Metric> = panels.iter().copied().flatten().copied().collect();
     let (mut low, mut high, mut any) = (1.0f64, 1.0f64, false);
     for arm in &arms {
-        for metric in all {
+        for metric in &all {
             if let Some(tax) = view::tax(results, arm.arm(), *metric) {
                 any = true;
                 let ratios = figures::paired_ratios(results, arm.arm(), view::BASELINE, *metric);
@@ -54,7 +57,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
     let panel = height + 58.0;
     let mut picture = Picture::new(
         WIDTH,
-        HEAD + PANELS.len() as f64 * panel,
+        HEAD + panels.len() as f64 * panel,
         "Tax per arm: ratios to plain within blocks, with medians and intervals",
     );
     axes::head(
@@ -63,7 +66,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
         "Ratios to plain within blocks, logarithmic axes. Small dots: one block each. Large dot and bar: median and interval. Hollow: a bound, given up there.",
     );
     let width = (WIDTH - NAMES - GAP) / 2.0;
-    for (row, metrics) in PANELS.iter().enumerate() {
+    for (row, metrics) in panels.iter().enumerate() {
         let top = HEAD + row as f64 * panel + 22.0;
         for (index, arm) in arms.iter().enumerate() {
             let y = top + (index as f64 + 0.5) * ROW;

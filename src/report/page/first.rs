@@ -3,6 +3,7 @@
 
 use maud::{Markup, html};
 
+use crate::figures;
 use crate::present::text;
 use crate::report::answer::{self, Answer, Part, Piece};
 use crate::report::view;
@@ -11,6 +12,10 @@ use crate::results::Results;
 /// The first screen.
 pub fn screen(results: &Results) -> Markup {
     html! {
+        @if let Some(note) = view::clock_note(results) {
+            p class="banner" role="note" { (note) }
+            "\n"
+        }
         header {
             p class="kicker" {
                 "What does encryption cost a live migration? Scenario "
@@ -31,7 +36,9 @@ pub fn screen(results: &Results) -> Markup {
         "\n"
         (others(results))
         p class="note" {
-            "Differences and ratios to plain within blocks, medians with intervals. " (view::sides_note(results))
+            "Differences and ratios to plain within blocks, medians with intervals. "
+            @if let Some(chance) = figures::chance(view::compared(results)) { (chance) " " }
+            (view::sides_note(results))
         }
         "\n"
         (warnings(results))

@@ -8,6 +8,7 @@ use crate::report::cells;
 use crate::report::chart::cpu::{self, Stage};
 use crate::report::view::{self, ArmView, Basis};
 use crate::results::{Migration, Results};
+use crate::scenario::ClockKind;
 use Recording::{Derived, Exact, Recorded};
 
 /// Ratios to `plain` of every other arm.
@@ -24,16 +25,16 @@ pub fn over_copy(results: &Results) -> Table {
 }
 
 fn ratios(results: &Results, against: Arm, id: &str, caption: &str) -> Table {
+    let clock = results.scenario.measure.clock;
+    let metrics = || Metric::compared().filter(|metric| metric.means_something_under(clock));
     let mut columns = vec![Column::text("arm")];
-    columns.extend(
-        Metric::compared().map(|metric| Column::figures(metric.label(), "").defined("tax")),
-    );
+    columns.extend(metrics().map(|metric| Column::figures(metric.label(), "").defined("tax")));
     let compared = |arm: &&ArmView<'_>| arm.arm().baselines().any(|b| b == against);
     let rows = view::arms(results)
         .iter()
         .filter(compared)
         .map(|arm| {
-            let ratios: Vec<_> = Metric::compared()
+            let ratios: Vec<_> = metrics()
                 .map(|metric| figures::comparison(results, arm.arm(), against, metric))
                 .collect();
             let mut name = Cell::arm(arm.arm());
@@ -53,9 +54,10 @@ fn ratios(results: &Results, against: Arm, id: &str, caption: &str) -> Table {
 }
 
 /// The metrics that stand beside every arm's outcome.
-const OVERVIEW: [Metric; 11] = [
+const OVERVIEW: [Metric; 12] = [
     Metric::TOTAL_TIME,
     Metric::DOWNTIME,
+    Metric::EXPECTED_DOWNTIME,
     Metric::THROUGHPUT,
     Metric::SOURCE_CPU_PER_GIB,
     Metric::DESTINATION_CPU_PER_GIB,
@@ -73,7 +75,12 @@ pub fn overview(results: &Results) -> Table {
         Column::text("arm"),
         Column::text("outcome").defined("outcome"),
     ];
-    columns.extend(OVERVIEW.iter().map(|metric| {
+    let clock = results.scenario.measure.clock;
+    let metrics = || {
+        let all = OVERVIEW.iter();
+        all.filter(|metric| metric.means_something_under(clock))
+    };
+    columns.extend(metrics().map(|metric| {
         let row = metric.row();
         Column::figures(row.label, row.shown_unit).defined(row.definition.anchor)
     }));
@@ -88,11 +95,7 @@ pub fn overview(results: &Results) -> Table {
                 Cell::arm(arm.arm()),
                 Cell::text(arm.outcome()).under(outcome.join("; ")),
             ];
-            row.extend(
-                OVERVIEW
-                    .iter()
-                    .map(|metric| cells::metric(arm.metric(*metric), *metric)),
-            );
+            row.extend(metrics().map(|metric| cells::metric(arm.metric(*metric), *metric)));
             row
         })
         .collect();
@@ -137,6 +140,7 @@ pub fn stages(results: &Results) -> Table {
 pub fn downtimes(results: &Results) -> Table {
     type Part = (&'static str, fn(&Migration) -> f64);
     const METRIC: Metric = Metric::DOWNTIME;
+    const SENDING: Metric = Metric::DOWNTIME_SENDING;
     const PARTS: [Part; 4] = [
         ("pause", |m| m.downtime.pause_s),
         ("harvest", |m| m.downtime.harvest_s),
@@ -146,15 +150,20 @@ pub fn downtimes(results: &Results) -> Table {
     let column = |name| {
         Column::figures(name, METRIC.row().shown_unit).defined(METRIC.row().definition.anchor)
     };
-    let mut columns = vec![Column::text("arm"), column(METRIC.label())];
+    let mut columns = vec![
+        Column::text("arm"),
+        column(METRIC.label()),
+        column(SENDING.label()),
+    ];
     columns.extend(PARTS.map(|(name, _)| column(name)));
     let rows = measured(results)
         .iter()
-        .filter(|arm| arm.basis == Basis::Completed)
+        .filter(|arm| arm.metric(METRIC).is_some())
         .map(|arm| {
             let mut row = vec![
                 Cell::arm(arm.arm()),
                 cells::metric(arm.metric(METRIC), METRIC),
+                cells::metric(arm.metric(SENDING), SENDING),
             ];
             let parts = PARTS.map(|(_, part)| arm.median(|m| Some(part(m))));
             row.extend(parts.map(|part| cells::metric(part, METRIC)));
@@ -180,6 +189,13 @@ enum Recording {
 }
 
 impl Recording {
+    fn means_something_under(&self, clock: ClockKind) -> bool {
+        match self {
+            Recorded(..) => true,
+            Exact(metric) | Derived(metric) => metric.means_something_under(clock),
+        }
+    }
+
     fn heading(&self) -> Column {
         match self {
             Recorded(name, unit, ..) => Column::figures(*name, *unit),
@@ -245,7 +261,12 @@ pub fn migrations(results: &Results) -> Table {
         Column::figures("block", ""),
         Column::text("outcome").defined("outcome"),
     ];
-    columns.extend(FIGURES.iter().map(Recording::heading));
+    let clock = results.scenario.measure.clock;
+    let figures = || {
+        let all = FIGURES.iter();
+        all.filter(|figure| figure.means_something_under(clock))
+    };
+    columns.extend(figures().map(Recording::heading));
     let rows = results
         .migrations
         .iter()
@@ -258,7 +279,7 @@ pub fn migrations(results: &Results) -> Table {
             ];
             // A migration that sent nothing has no figures: its zeros are not measurements.
             let ran = !m.rounds.is_empty();
-            row.extend(FIGURES.iter().map(|figure| match ran {
+            row.extend(figures().map(|figure| match ran {
                 true => figure.cell(m),
                 false => Cell::none(),
             }));

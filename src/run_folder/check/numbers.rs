@@ -23,6 +23,7 @@ impl Checker<'_> {
             ("memory_bytes", m.memory_bytes),
             ("payload_bytes", m.payload_bytes),
             ("bytes_on_wire", m.bytes_on_wire),
+            ("device_state_bytes", m.device_state_bytes.unwrap_or(0)),
             ("records", m.records),
             ("source_resident_bytes", m.source_resident_bytes),
             ("destination_resident_bytes", m.destination_resident_bytes),
@@ -167,6 +168,10 @@ impl Checker<'_> {
             [
                 ("rounds[].started_s", r.started_s),
                 ("rounds[].duration_s", r.duration_s),
+                (
+                    "rounds[].expected_downtime_s",
+                    r.expected_downtime_s.unwrap_or(0.0),
+                ),
             ]
         });
         for (field, value) in named.into_iter().chain(measured).chain(rounds) {
