@@ -270,6 +270,7 @@ fn exact_counts_are_updated_and_judged_through_the_command() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = raw(&quiet(1));
     run.scenario.measure.clock = ClockKind::Virtual;
+    run.scenario.migration.link = "10Gbit/s".parse().unwrap();
     let candidate = saved(folder.path(), "run", &run);
     let candidate = candidate.to_str().unwrap();
     let file = folder.path().join("exact.json");

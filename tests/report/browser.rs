@@ -171,14 +171,14 @@ fn same_figures(seen: &Seen, results: &Results) {
         let ran = !migration.rounds.is_empty();
         let cpu = ran.then_some(migration.cpu.source.total_s);
         assert_eq!(
-            number(&row[14]),
+            number(&row[12]),
             cpu,
             "{} {}",
             migration.arm,
             migration.block
         );
         let sent = ran.then_some(migration.pages_sent as f64);
-        assert_eq!(number(&row[9]), sent);
+        assert_eq!(number(&row[7]), sent);
         if migration.outcome.status == OutcomeStatus::Completed {
             assert_eq!(number(&row[3]), Some(migration.total_time_s));
         }
