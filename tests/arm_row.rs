@@ -31,6 +31,8 @@ name = "one row more"
 memory = "8MiB"
 [workload]
 rate = "0MiB/s"
+[migration]
+downtime_limit = "1m"
 [measure]
 arms = ["plain", "copy", "one-row-more"]
 repetitions = 2

@@ -56,6 +56,7 @@ memory = "4MiB"
 rate = "0MiB/s"
 [migration]
 streams = [1, 2]
+downtime_limit = "1m"
 [measure]
 arms = ["plain", "copy"]
 repetitions = 1

@@ -11,11 +11,13 @@ use migtax::run_folder;
 /// Whatever backs it, the guest arrives as it was, and figures say what backed it.
 #[test]
 fn a_guest_arrives_whatever_backs_its_memory() {
-    let text = IDLE.replace("0MiB/s", "100MiB/s").replace(
-        "[workload]",
-        "pages = [\"4k\", \"thp\"]\n[migration]\ndowntime_limit = \"1s\"\n\
-             destination_memory = [\"faulted-in\", \"on-demand\"]\n[workload]",
-    );
+    let text = IDLE
+        .replace("0MiB/s", "100MiB/s")
+        .replace("[workload]", "pages = [\"4k\", \"thp\"]\n[workload]")
+        .replace(
+            "[migration]",
+            "[migration]\ndestination_memory = [\"faulted-in\", \"on-demand\"]",
+        );
     let (folder, path) = scenario_file(&text);
     let out = folder.path().join("run");
     let status = migtax()

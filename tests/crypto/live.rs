@@ -34,6 +34,7 @@ rate = "1MiB/s"
 streams = 2
 record = "64KiB"
 link = "100Mbit/s"
+downtime_limit = "1m"
 rekey_bytes = "16MiB"
 seal_workers = {workers}
 [measure]
