@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 use crate::error::{Error, ExitCode, Result};
 use crate::files::write_atomically;
 use crate::gate::format::{Format, bencher};
+use crate::gate::noise::Scales;
 use crate::gate::{Config, Report, criterion, exact, instructions, judge_runs, selftest};
 use crate::results::Results;
 use crate::run_folder;
@@ -15,7 +16,7 @@ use crate::run_folder;
 ///
 /// Exit codes: 0 pass or improved, 3 regressed, 4 inconclusive, 5 incomparable, 2 invalid input.
 #[derive(Debug, Clone, ClapArgs)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["candidate", "criterion", "instructions", "self_test"]))]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["candidate", "criterion", "instructions", "self_test", "noise"]))]
 pub struct Args {
     /// Run folder or results.json to compare with
     #[arg(long, value_name = "RUN", requires = "candidate")]
@@ -43,6 +44,10 @@ pub struct Args {
     /// Compare two files of instruction counts, made with cargo bench --bench instructions
     #[arg(long, num_args = 2, value_names = ["BASE", "NEW"], conflicts_with_all = ["candidate", "criterion", "self_test"])]
     pub instructions: Option<Vec<PathBuf>>,
+    /// Print how much the figures of single migrations vary in these runs, as datasets/noise.toml
+    /// holds it for the self-test
+    #[arg(long, num_args = 1.., value_name = "RUN", conflicts_with_all = ["candidate", "criterion", "instructions", "self_test"])]
+    pub noise: Option<Vec<PathBuf>>,
     /// Measure the gate itself on simulated runs
     #[arg(long, conflicts_with = "candidate")]
     pub self_test: bool,
@@ -72,6 +77,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let config = Config::read(args.config.as_deref())?;
     if args.self_test {
         return self_test(&config, &args);
+    }
+    if let Some(folders) = &args.noise {
+        let runs = folders.iter().map(|folder| read(folder));
+        let runs = runs.collect::<Result<Vec<_>>>()?;
+        let names: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
+        print!("{}", Scales::derive(&runs)?.file(&runs, &names));
+        return Ok(ExitCode::Done);
     }
     if let Some(names) = &args.criterion {
         let [baseline, candidate] = names.as_slice() else {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::crypto::sequence::FlowDirection;
 use crate::destination::switchover::Switchover;
+use crate::machine::slowdown::{Slowdown, Slowed};
 use crate::memory::GuestMemory;
 use crate::meter::{StageMeter, StageTimes};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
@@ -59,6 +60,7 @@ pub struct StreamThread {
     outbound: Outbound,
     reply: Draft,
     meter: StageMeter<3>,
+    slowdown: Slowdown,
     memory: Arc<GuestMemory>,
     switchover: Arc<Switchover>,
     stream: u32,
@@ -96,6 +98,7 @@ impl StreamThread {
             outbound: Outbound::new(framing, FlowDirection::ToSource)?,
             reply: Draft::new(framing)?,
             meter: StageMeter::new(RECEIVE),
+            slowdown: Slowdown::of(Slowed::Apply),
             memory,
             switchover,
             stream: framing.preamble.stream,
@@ -244,13 +247,15 @@ impl StreamThread {
             self.meter.lap(RECEIVE);
             totals.pages = u64::from(head.payload) / PAGE_SIZE as u64;
         } else {
-            let mut content = self.inbound.payload(head);
-            for run in head.data(self.inbound.head_bytes()) {
-                let (pages, rest) = content.split_at(run.pages as usize * PAGE_SIZE);
-                self.memory.copy_in(run.first, pages);
-                content = rest;
-                totals.pages += run.pages;
-            }
+            self.slowdown.around(|| {
+                let mut content = self.inbound.payload(head);
+                for run in head.data(self.inbound.head_bytes()) {
+                    let (pages, rest) = content.split_at(run.pages as usize * PAGE_SIZE);
+                    self.memory.copy_in(run.first, pages);
+                    content = rest;
+                    totals.pages += run.pages;
+                }
+            });
         }
         for run in head.zero(self.inbound.head_bytes()) {
             self.memory.zero_pages(run.first, run.pages);

@@ -16,6 +16,10 @@ pub struct Metric(u8);
 impl Metric {
     /// The cipher's work on the source (for `copy`, its copy), per GiB of page payload.
     pub const SEAL_CPU_PER_GIB: Metric = named("seal_cpu_per_gib");
+    /// The destination's cipher's work per GiB of page payload.
+    pub const OPEN_CPU_PER_GIB: Metric = named("open_cpu_per_gib");
+    /// Writing guest memory, per GiB of page payload.
+    pub const APPLY_CPU_PER_GIB: Metric = named("apply_cpu_per_gib");
     /// The source's work per GiB of page payload.
     pub const SOURCE_CPU_PER_GIB: Metric = named("source_cpu_per_gib");
     /// The destination's work per GiB of page payload.

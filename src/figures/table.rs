@@ -85,7 +85,12 @@ pub(super) const ROWS: &[Row] = &[
         label: "apply CPU",
         per: " per GiB",
         definition: &STAGES,
-        gated: over_plain("apply_cpu_per_gib"),
+        // `plain` reads into guest memory: its apply is something else.
+        gated: Some(Over {
+            arm: Arm::COPY,
+            metric: "apply_cpu_per_gib",
+            words: "copy's apply",
+        }),
         value: |m| per_gib(m.cpu.destination.apply_s, m.payload_bytes),
         ..COST
     },

@@ -180,6 +180,13 @@ fn differing_arms(baseline: &Results, candidate: &Results) -> Vec<Row> {
         .collect()
 }
 
+/// The metrics that mean something under the runs' clock.
+fn meant<'c>(run: &Results, config: &'c Config) -> impl Iterator<Item = &'c MetricLimits> {
+    let clock = run.scenario.measure.clock;
+    let metrics = config.metrics.iter();
+    metrics.filter(move |limits| limits.name.means_something_under(clock))
+}
+
 /// Metrics that only one build has a value of, though both completed.
 fn missing_values(baseline: &Results, candidate: &Results, config: &Config) -> Vec<Row> {
     let mut rows = Vec::new();
@@ -188,7 +195,7 @@ fn missing_values(baseline: &Results, candidate: &Results, config: &Config) -> V
         if before.is_empty() || now.is_empty() {
             continue;
         }
-        for limits in &config.metrics {
+        for limits in meant(baseline, config) {
             let has = |run: &BTreeMap<u32, &Migration>| {
                 run.values().any(|m| limits.name.value(m).is_some())
             };
@@ -209,14 +216,12 @@ fn asked(
     candidate: &Results,
     config: &Config,
 ) -> (Vec<Question>, Vec<Completion>) {
-    let clock = baseline.scenario.measure.clock;
-    let means = |limits: &&MetricLimits| limits.name.means_something_under(clock);
     let mut questions = Vec::new();
     let mut completions = Vec::new();
     for arm in Arm::all() {
         completions.extend(completion(arm, baseline, candidate));
         let [before, now] = [baseline, candidate].map(|run| completed(arm, &run.migrations));
-        for limits in config.metrics.iter().filter(means) {
+        for limits in meant(baseline, config) {
             let metric = limits.name;
             let pairs: Vec<(f64, f64)> = before
                 .iter()

@@ -262,7 +262,7 @@ mod tests {
                 "absolute_floor = -1",
                 "absolute_floor = -1",
             ),
-            ("tolerance = 0.05", "tolerance = 0.01", "tolerance = 0.01"),
+            ("tolerance = 0.06", "tolerance = 0.01", "tolerance = 0.01"),
             (
                 "seal_cpu_per_gib",
                 "sael",

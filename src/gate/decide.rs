@@ -168,6 +168,12 @@ impl Question {
         libm::log1p(self.relative_floor.max(absolute))
     }
 
+    /// The rise to be ruled out for a pass, as a logarithm: one below the floors never fails, so of a
+    /// figure near nothing (what is left of apply in `plain`) less need not be known.
+    fn tolerated(&self) -> f64 {
+        libm::log1p(self.tolerance).max(self.floor())
+    }
+
     /// The smallest change for the worse, as a logarithm, that is found with the power asked
     /// for in a family of so many rows; the floors must be passed as well, and where a tax is
     /// judged the arm's own figure must show the rise too.
@@ -216,14 +222,14 @@ impl Question {
         } else if p_better <= alpha && -rise >= self.floor() {
             let sentence = format!("{}, p {}", self.moved(&figures), probability(p_better));
             (Verdict::Improved, sentence)
-        } else if self.can_alarm(family, strictness) && most <= libm::log1p(self.tolerance) {
+        } else if self.can_alarm(family, strictness) && most <= self.tolerated() {
             let surely = if p_worse <= alpha {
                 format!("a rise of {}, below the floor", percent(libm::expm1(rise)))
             } else {
                 format!(
                     "{}; a change for the worse above {} is ruled out at {}",
                     self.moved(&figures),
-                    percent(self.tolerance),
+                    percent(libm::expm1(self.tolerated())),
                     percent(strictness.pass_confidence)
                 )
             };
@@ -271,7 +277,7 @@ impl Question {
         strictness: Strictness,
     ) -> Option<usize> {
         let design = self.design(family, strictness);
-        let tolerance = libm::log1p(self.tolerance);
+        let tolerance = self.tolerated();
         if !noise.is_finite() {
             return None;
         }

@@ -15,6 +15,7 @@ pub mod exact;
 pub mod format;
 mod identity;
 pub mod instructions;
+pub mod noise;
 pub mod runs;
 pub mod selftest;
 pub mod simulate;

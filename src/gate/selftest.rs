@@ -5,6 +5,8 @@
 //! changed, and how often an effect is found that the gate itself claimed, from the noise it
 //! measured, to find.
 
+mod summary;
+
 use rayon::prelude::*;
 use serde::Serialize;
 use strum::IntoEnumIterator as _;
@@ -12,12 +14,9 @@ use strum::IntoEnumIterator as _;
 use super::builds;
 use super::config::Config;
 use super::runs::judge_runs;
-use super::simulate::{Simulation, raw};
-use super::verdict::{Report, Verdict};
+use super::simulate::{Simulation, Slowdown, Stage, raw};
+use super::verdict::{Report, Row, Verdict};
 use crate::arm::Arm;
-use crate::figures::Metric;
-use crate::present::table::{Cell, Column, Table};
-use crate::present::text;
 use crate::results::Results;
 use crate::stats::Noise;
 
@@ -25,12 +24,12 @@ use crate::stats::Noise;
 const RUN_BLOCKS: u32 = 20;
 /// So many blocks of two builds, and so many again to confirm.
 const BUILD_BLOCKS: u32 = 24;
-/// The arm whose seal is slowed down. The others stay: the hardest case for Holm's adjustment.
+/// The arm that is slowed down. The others stay: the hardest case for Holm's adjustment.
 fn slowed_arm() -> Arm {
     Arm::foremost()
 }
-/// Effects of the power curve.
-const CURVE: [f64; 7] = [0.0, 0.02, 0.03, 0.05, 0.08, 0.10, 0.20];
+/// Rises of a stage's cost in the power curves.
+const CURVE: [f64; 8] = [0.0, 0.02, 0.03, 0.05, 0.08, 0.10, 0.20, 0.50];
 
 /// How the gate is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -81,14 +80,39 @@ pub struct Condition {
     pub claimed: f64,
 }
 
+/// What the gate claims to find of a stage's rise, and how often it does: normal noise, steady machine.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Claim {
+    /// How the gate was asked.
+    pub method: Method,
+    /// What is slowed down.
+    pub stage: Stage,
+    /// The metric that shows it.
+    pub metric: &'static str,
+    /// By how much the metric rises if the stage costs twice as much.
+    pub share: f64,
+    /// Trials in which nothing changed, and the metric of some arm could not be decided.
+    pub undecided: u32,
+    /// As many trials with the claimed rise of the metric, and as many without.
+    pub trials: u32,
+    /// Of these, trials that found it there.
+    pub found: u32,
+    /// Of these, trials that passed the metric.
+    pub passed: u32,
+    /// Median of the rises of the metric that were claimed.
+    pub claimed: f64,
+}
+
 /// One point of a power curve.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CurvePoint {
     /// How the gate was asked.
     pub method: Method,
-    /// Rise of one arm's seal cost.
+    /// What is slowed down.
+    pub stage: Stage,
+    /// Rise of its cost.
     pub effect: f64,
-    /// Shares of trials in which that metric was regressed, inconclusive, passed.
+    /// Shares of trials in which the stage's metric was regressed, inconclusive, passed.
     pub shares: [f64; 3],
 }
 
@@ -101,6 +125,8 @@ pub struct SelfTest {
     pub designed_power: f64,
     /// By method, shape and drift.
     pub conditions: Vec<Condition>,
+    /// By method and stage.
+    pub claims: Vec<Claim>,
     /// For normal noise on a quiet machine.
     pub curve: Vec<CurvePoint>,
 }
@@ -118,114 +144,21 @@ pub fn run(config: &Config, trials: u32, seed: u32) -> SelfTest {
             }
         }
     }
-    let curve = [Method::Gate, Method::Ab]
-        .into_iter()
-        .flat_map(|method| {
-            CURVE.map(|effect| curve_point(config, method, effect, trials / 5, seed))
-        })
-        .collect();
+    let asked = || {
+        let methods = [Method::Gate, Method::Ab].into_iter();
+        methods.flat_map(|method| Stage::iter().map(move |stage| (method, stage)))
+    };
+    let few = (trials / 5).max(1);
+    let claims = asked().map(|(method, stage)| claim(config, method, stage, few, seed));
+    let curve = asked().flat_map(|(method, stage)| {
+        CURVE.map(|effect| curve_point(config, (method, stage), effect, few, seed))
+    });
     SelfTest {
         designed_false_alarm: config.false_alarm,
         designed_power: config.power,
         conditions,
-        curve,
-    }
-}
-
-impl SelfTest {
-    /// False alarms and A/A trials over all conditions.
-    pub fn false_alarms(&self) -> (u32, u32) {
-        let sum = |field: fn(&Condition) -> u32| self.conditions.iter().map(field).sum();
-        (sum(|c| c.false_alarms), sum(|c| c.trials))
-    }
-
-    /// Found and all trials with a claimed effect, over all conditions.
-    pub fn power(&self) -> (u32, u32) {
-        let sum = |field: fn(&Condition) -> u32| self.conditions.iter().map(field).sum();
-        (sum(|c| c.found), sum(|c| c.power_trials))
-    }
-
-    /// What is not as designed; three standard errors are allowed for chance.
-    pub fn failures(&self) -> Vec<String> {
-        let mut failures = Vec::new();
-        let error = |p: f64, n: u32| 3.0 * (p * (1.0 - p) / f64::from(n.max(1))).sqrt();
-        for c in &self.conditions {
-            let name = format!("{:?}, {} noise, {} machine", c.method, c.shape, c.machine);
-            let rate = f64::from(c.false_alarms) / f64::from(c.trials.max(1));
-            if rate > self.designed_false_alarm + error(self.designed_false_alarm, c.trials) {
-                failures.push(format!("{name}: false alarms {rate:.4}"));
-            }
-            let power = f64::from(c.found) / f64::from(c.power_trials.max(1));
-            if c.power_trials > 0
-                && power < self.designed_power - error(self.designed_power, c.power_trials)
-            {
-                failures.push(format!("{name}: power {power:.3}"));
-            }
-        }
-        failures
-    }
-
-    /// The figures as tables for a terminal.
-    pub fn text(&self) -> String {
-        let share = |part: u32, all: u32| f64::from(part) / f64::from(all.max(1));
-        let figure = |share: f64| Cell::figure(text::fine_percent(share), share);
-        let method = |method: Method| Cell::text(format!("{method:?}").to_lowercase());
-        let mut columns = ["method", "noise", "machine"].map(Column::text).to_vec();
-        columns.extend(
-            [
-                "A/A trials",
-                "false alarms",
-                "inconclusive",
-                "claimed",
-                "power",
-                "passed",
-            ]
-            .map(|name| Column::figures(name, "")),
-        );
-        let condition = |c: &Condition| {
-            vec![
-                method(c.method),
-                Cell::text(c.shape.to_string()),
-                Cell::text(c.machine.to_string()),
-                Cell::count(u64::from(c.trials)),
-                figure(share(c.false_alarms, c.trials)),
-                figure(share(c.inconclusive, c.trials)),
-                figure(c.claimed),
-                figure(share(c.found, c.power_trials)),
-                figure(share(c.passed, c.power_trials)),
-            ]
-        };
-        let caption = format!(
-            "designed for {} false alarms and {} power; seal noise {}, socket noise {}, {RUN_BLOCKS} blocks a run, {BUILD_BLOCKS} blocks (twice) a build",
-            text::fine_percent(self.designed_false_alarm),
-            text::percent(self.designed_power),
-            text::percent(Simulation::default().stage_noise),
-            text::percent(Simulation::default().socket_noise),
-        );
-        let rows = self.conditions.iter().map(condition).collect();
-        let mut out = Table::new("conditions", caption, columns, rows).terminal();
-        let ((alarms, trials), (found, all)) = (self.false_alarms(), self.power());
-        out.push_str(&format!(
-            "\nall: {alarms} false alarms in {trials} A/A trials ({}), {found} of {all} claimed effects found ({})\n\n",
-            text::fine_percent(share(alarms, trials)),
-            text::fine_percent(share(found, all))
-        ));
-        let mut columns = vec![Column::text("method")];
-        columns.extend(
-            ["rise", "regressed", "inconclusive", "pass"].map(|name| Column::figures(name, "")),
-        );
-        let point = |point: &CurvePoint| {
-            let mut row = vec![method(point.method), figure(point.effect)];
-            row.extend(point.shares.map(figure));
-            row
-        };
-        let caption = "one arm's seal rises by, normal noise, no drift";
-        let rows = self.curve.iter().map(point).collect();
-        out.push_str(&Table::new("curve", caption, columns, rows).terminal());
-        for failure in self.failures() {
-            out.push_str(&format!("not as designed: {failure}\n"));
-        }
-        out
+        claims: claims.collect(),
+        curve: curve.collect(),
     }
 }
 
@@ -239,9 +172,8 @@ struct Setting {
 }
 
 impl Setting {
-    /// A batch of both sides; `batch` 1 is the confirmation. The candidate's seal is slower by
-    /// the logarithm `effect`.
-    fn sides(&self, batch: u64, effect: f64) -> [Results; 2] {
+    /// A batch of both sides; `batch` 1 is the confirmation. The candidate has the effect.
+    fn sides(&self, batch: u64, effect: Option<Slowdown>) -> [Results; 2] {
         let blocks = match self.method {
             Method::Gate => RUN_BLOCKS,
             Method::Ab => BUILD_BLOCKS,
@@ -269,14 +201,13 @@ impl Setting {
                     (Conduct::FasterMemory, 1) => 0.85,
                     _ => 1.0,
                 },
-                seal: if side == 1 { libm::exp(effect) } else { 1.0 },
-                seal_arm: Some(slowed_arm()),
+                slowdown: effect.filter(|_| side == 1),
                 ..Simulation::default()
             })
         })
     }
 
-    fn judge(&self, config: &Config, effect: f64) -> Report {
+    fn judge(&self, config: &Config, effect: Option<Slowdown>) -> Report {
         let names = || ["baseline".to_owned(), "candidate".to_owned()];
         let [baseline, candidate] = self.sides(0, effect);
         match self.method {
@@ -298,13 +229,62 @@ fn numbered(seed: u32, trial: u32) -> u64 {
     (u64::from(seed) << 32) + u64::from(trial)
 }
 
-/// The verdict and the claim on the slowed metric.
-fn slowed(report: &Report) -> Option<(Verdict, Option<f64>)> {
+/// A rise of a stage's cost in the arm that is slowed down.
+fn effect(stage: Stage, rise: f64) -> Option<Slowdown> {
+    Some(Slowdown {
+        stage,
+        factor: 1.0 + rise,
+        arm: Some(slowed_arm()),
+    })
+}
+
+/// The verdict and the claim on the metric that shows the stage.
+fn slowed(report: &Report, stage: Stage) -> Option<(Verdict, Option<f64>)> {
     report
         .rows
         .iter()
-        .find(|r| r.arm == slowed_arm().name() && r.metric == Metric::SEAL_CPU_PER_GIB.name())
+        .find(|r| r.arm == slowed_arm().name() && r.metric == stage.metric().name())
         .map(|r| (r.verdict, r.figures.and_then(|f| f.detectable)))
+}
+
+fn claim(config: &Config, method: Method, stage: Stage, trials: u32, seed: u32) -> Claim {
+    let share = stage.share(slowed_arm());
+    let name = stage.metric().name();
+    let undecided = |row: &Row| row.metric == name && row.verdict == Verdict::Inconclusive;
+    let outcomes: Vec<(bool, Option<(f64, Verdict)>)> = (0..trials)
+        .into_par_iter()
+        .map(|trial| {
+            let setting = Setting {
+                method,
+                shape: Noise::Normal,
+                machine: Conduct::Steady,
+                // Other trials than those of the conditions and the curves.
+                trial: numbered(seed, trial) + (1 << 30),
+            };
+            let still = setting.judge(config, None);
+            let claim = slowed(&still, stage).and_then(|(_, claim)| claim);
+            let found = claim.and_then(|claim| {
+                let report = setting.judge(config, effect(stage, claim / share));
+                slowed(&report, stage).map(|(verdict, _)| (claim, verdict))
+            });
+            (still.rows.iter().any(undecided), found)
+        })
+        .collect();
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let found = || outcomes.iter().filter_map(|o| o.1);
+    let with = |wanted| count(found().filter(|f| f.1 == wanted).count());
+    let claims: Vec<f64> = found().map(|f| f.0).collect();
+    Claim {
+        method,
+        stage,
+        metric: name,
+        share,
+        undecided: count(outcomes.iter().filter(|o| o.0).count()),
+        trials,
+        found: with(Verdict::Regressed),
+        passed: with(Verdict::Pass),
+        claimed: crate::stats::median(&claims).unwrap_or(f64::NAN),
+    }
 }
 
 fn condition(
@@ -329,11 +309,11 @@ fn condition(
     let outcomes: Vec<(Verdict, Option<f64>, Option<Verdict>)> = (0..trials)
         .into_par_iter()
         .map(|trial| {
-            let report = setting(trial).judge(config, 0.0);
-            let claim = slowed(&report).and_then(|(_, claim)| claim);
+            let report = setting(trial).judge(config, None);
+            let claim = slowed(&report, Stage::Seal).and_then(|(_, claim)| claim);
             let with_effect = claim.filter(|_| trial < power_trials).and_then(|claim| {
-                let report = setting(trial).judge(config, libm::log1p(claim));
-                slowed(&report).map(|(verdict, _)| verdict)
+                let report = setting(trial).judge(config, effect(Stage::Seal, claim));
+                slowed(&report, Stage::Seal).map(|(verdict, _)| verdict)
             });
             (report.verdict, claim, with_effect)
         })
@@ -356,8 +336,13 @@ fn condition(
     }
 }
 
-fn curve_point(config: &Config, method: Method, effect: f64, trials: u32, seed: u32) -> CurvePoint {
-    let trials = trials.max(1);
+fn curve_point(
+    config: &Config,
+    (method, stage): (Method, Stage),
+    rise: f64,
+    trials: u32,
+    seed: u32,
+) -> CurvePoint {
     let verdicts: Vec<Verdict> = (0..trials)
         .into_par_iter()
         .filter_map(|trial| {
@@ -368,7 +353,8 @@ fn curve_point(config: &Config, method: Method, effect: f64, trials: u32, seed: 
                 // Other trials than those of the conditions.
                 trial: numbered(seed, trial) + (1 << 31),
             };
-            slowed(&setting.judge(config, libm::log1p(effect))).map(|(verdict, _)| verdict)
+            let report = setting.judge(config, effect(stage, rise));
+            slowed(&report, stage).map(|(verdict, _)| verdict)
         })
         .collect();
     let share = |wanted: Verdict| {
@@ -376,7 +362,8 @@ fn curve_point(config: &Config, method: Method, effect: f64, trials: u32, seed: 
     };
     CurvePoint {
         method,
-        effect,
+        stage,
+        effect: rise,
         shares: [
             share(Verdict::Regressed),
             share(Verdict::Inconclusive),

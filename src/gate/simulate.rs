@@ -3,12 +3,16 @@
 //! The gate tests itself on them, and tests of whatever reads results use them as input. Costs
 //! per arm are the medians measured on a two-core virtual machine; noise is multiplicative.
 
+mod rounds;
+
+use self::rounds::{rounds, timed};
+use super::noise::Scales;
 use crate::arm::{Arm, Rung};
-use crate::figures;
+use crate::figures::{self, Metric};
 use crate::machine::{Counted, MachineInfo};
 use crate::results::{
     ArmInfo, Cpu, DestinationCpu, Downtime, Guest, Latency, Migration, Outcome, OutcomeStatus,
-    PolicyDecision, Results, Round, RoundKind, SCHEMA_VERSION, SourceCpu, VcpuWork, Verified,
+    PolicyDecision, Results, SCHEMA_VERSION, SourceCpu, VcpuWork, Verified,
 };
 use crate::scenario::{GuestSpec, MeasureSpec, MigrationSpec, Scenario, WorkloadSpec};
 use crate::stats::{Noise, Random};
@@ -27,24 +31,86 @@ pub struct Simulation {
     pub blocks: u32,
     /// Distribution of the noise.
     pub shape: Noise,
-    /// Scale of the noise of cipher stages: the standard deviation of the logarithm if normal.
-    pub stage_noise: f64,
-    /// Scale of the noise of whatever holds a socket call.
-    pub socket_noise: f64,
-    /// Scale of the noise that all arms of a block share.
-    pub block_noise: f64,
+    /// Scales of the noise: standard deviations of logarithms if normal.
+    pub noise: Scales,
     /// Rise of every cost from the first block to the last, as a logarithm.
     pub drift: f64,
     /// Factor on every cost of the run: a machine that is slower today.
     pub machine: f64,
     /// Factor on the cost of copying memory: `copy`'s copy and every apply.
     pub memory: f64,
-    /// Factor on the cost of sealing: the effect to be found.
-    pub seal: f64,
-    /// The arm that has it; every encrypted arm if `None`.
-    pub seal_arm: Option<Arm>,
+    /// The effect to be found.
+    pub slowdown: Option<Slowdown>,
     /// Factor on the costs of `plain`.
     pub plain: f64,
+}
+
+/// What can be slowed down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::EnumIter, strum::Display)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Stage {
+    /// The source's cipher.
+    Seal,
+    /// The destination's cipher.
+    Open,
+    /// Writing guest memory.
+    Apply,
+    /// Socket writes.
+    Transmit,
+    /// Socket reads.
+    Receive,
+    /// The pace of the transfer, at the same CPU time.
+    Time,
+}
+
+impl Stage {
+    /// The gated metric that shows it.
+    pub fn metric(self) -> Metric {
+        match self {
+            Stage::Seal => Metric::SEAL_CPU_PER_GIB,
+            Stage::Open => Metric::OPEN_CPU_PER_GIB,
+            Stage::Apply => Metric::APPLY_CPU_PER_GIB,
+            Stage::Transmit => Metric::SOURCE_CPU_PER_GIB,
+            Stage::Receive => Metric::DESTINATION_CPU_PER_GIB,
+            Stage::Time => Metric::TOTAL_TIME,
+        }
+    }
+
+    /// By how much that metric of an arm rises, as a share of it, if the stage comes to cost twice as
+    /// much: 1 where the metric is the stage's own.
+    pub fn share(self, arm: Arm) -> f64 {
+        let still = Simulation {
+            arms: vec![arm],
+            blocks: 1,
+            noise: Scales::of(0.0, 0.0, 0.0),
+            ..Simulation::default()
+        };
+        let twice = Simulation {
+            slowdown: Some(Slowdown {
+                stage: self,
+                factor: 2.0,
+                arm: None,
+            }),
+            ..still.clone()
+        };
+        let value = |simulation| {
+            let run = raw(simulation);
+            self.metric().value(&run.migrations[0]).unwrap_or(f64::NAN)
+        };
+        value(&twice) / value(&still) - 1.0
+    }
+}
+
+/// An effect.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Slowdown {
+    /// Where.
+    pub stage: Stage,
+    /// On its cost.
+    pub factor: f64,
+    /// The arm that has it; every arm if `None`.
+    pub arm: Option<Arm>,
 }
 
 impl Default for Simulation {
@@ -55,14 +121,11 @@ impl Default for Simulation {
             arms: Arm::all().collect(),
             blocks: 5,
             shape: Noise::Normal,
-            stage_noise: 0.03,
-            socket_noise: 0.17,
-            block_noise: 0.05,
+            noise: Scales::recorded(),
             drift: 0.0,
             machine: 1.0,
             memory: 1.0,
-            seal: 1.0,
-            seal_arm: None,
+            slowdown: None,
             plain: 1.0,
         }
     }
@@ -98,7 +161,7 @@ pub fn raw(simulation: &Simulation) -> Results {
     let mut migrations = Vec::new();
     for block in 0..simulation.blocks {
         let last = f64::from(simulation.blocks.max(2) - 1);
-        let common = simulation.block_noise * simulation.shape.draw(&mut shared)
+        let common = simulation.noise.block * simulation.shape.draw(&mut shared)
             + simulation.drift * f64::from(block) / last
             + libm::log(simulation.machine);
         for &arm in &simulation.arms {
@@ -187,24 +250,35 @@ fn migration(
     random: &mut Random,
 ) -> Migration {
     let mut noisy = |scale: f64| libm::exp(common + scale * simulation.shape.draw(random));
-    let (stage, socket) = (simulation.stage_noise, simulation.socket_noise);
+    let scales = simulation.noise;
     let own = if arm == Arm::PLAIN {
         simulation.plain
     } else {
         1.0
     };
-    let affected = arm.is_encrypted() && simulation.seal_arm.is_none_or(|only| only == arm);
-    let seal = if affected { simulation.seal } else { 1.0 };
+    let slowed = |stage| match simulation.slowdown {
+        Some(slowdown) if slowdown.stage == stage && slowdown.arm.is_none_or(|a| a == arm) => {
+            slowdown.factor
+        }
+        _ => 1.0,
+    };
 
     let memory_bytes = GuestSpec::default().memory.0;
     let rounds = rounds(memory_bytes);
     let payload_bytes: u64 = rounds.iter().map(|r| r.payload_bytes).sum();
     let gib = payload_bytes as f64 / GIB;
-    let [prepare, seal_cost, transmit, receive, open, apply] = costs(arm).map(|c| c * gib * own);
+    let [prepare, seal, transmit, receive, open, apply] = costs(arm).map(|c| c * gib * own);
+    let (seal, open) = (seal * slowed(Stage::Seal), open * slowed(Stage::Open));
+    let apply = apply * simulation.memory * slowed(Stage::Apply);
+    let transmit = transmit * slowed(Stage::Transmit);
+    let receive = receive * slowed(Stage::Receive);
+    // The slower side sets the pace.
+    let pace_s = (prepare + seal + transmit).max(receive + open + apply) * slowed(Stage::Time);
 
     let source = {
-        let (prepare_s, seal_s) = (prepare * noisy(stage), seal_cost * seal * noisy(stage));
-        let (transmit_s, other_s) = (transmit * noisy(socket), 0.005 * gib * noisy(socket));
+        let (prepare_s, seal_s) = (prepare * noisy(scales.prepare), seal * noisy(scales.seal));
+        let transmit_s = transmit * noisy(scales.transmit);
+        let other_s = 0.005 * gib * noisy(scales.source_other);
         SourceCpu {
             total_s: prepare_s + seal_s + transmit_s + other_s,
             vcpu_s: 0.05,
@@ -215,9 +289,9 @@ fn migration(
         }
     };
     let destination = {
-        let (receive_s, open_s) = (receive * noisy(socket / 2.0), open * noisy(stage));
-        let apply = apply * simulation.memory;
-        let (apply_s, other_s) = (apply * noisy(stage), 0.003 * gib * noisy(socket));
+        let (receive_s, open_s) = (receive * noisy(scales.receive), open * noisy(scales.open));
+        let apply_s = apply * noisy(scales.apply);
+        let other_s = 0.003 * gib * noisy(scales.destination_other);
         DestinationCpu {
             total_s: receive_s + open_s + apply_s + other_s,
             receive_s,
@@ -226,12 +300,11 @@ fn migration(
             other_s,
         }
     };
-    // The slower side sets the pace.
-    let transfer_s = source.total_s.max(destination.total_s) * noisy(stage) / noisy(0.0);
+    let transfer_s = pace_s * noisy(scales.time);
     let downtime = {
-        let (pause_s, harvest_s) = (0.0002 * noisy(socket), 0.0005 * noisy(socket));
-        let transfer_s = 0.01 * transfer_s / gib * noisy(socket) / noisy(0.0);
-        let switchover_s = 0.001 * noisy(socket);
+        let longer = noisy(scales.downtime);
+        let (pause_s, harvest_s) = (0.0002 * longer, 0.0005 * longer);
+        let (transfer_s, switchover_s) = (0.01 * pace_s / gib * longer, 0.001 * longer);
         Downtime {
             total_s: pause_s + harvest_s + transfer_s + switchover_s,
             pause_s,
@@ -326,55 +399,6 @@ fn vcpu_work(writes: u64, minor_faults: u64) -> VcpuWork {
 /// The tail of write latency grows with the pause.
 fn latency_tail(pause_s: f64) -> f64 {
     1.0 + pause_s * 10.0
-}
-
-/// Full memory without its zero pages, then ever fewer dirty pages, then stop-and-copy.
-fn rounds(memory_bytes: u64) -> Vec<Round> {
-    let pages = memory_bytes / PAGE_SIZE as u64;
-    let zero = 13_107;
-    let sent = [pages - zero, pages / 16, pages / 128, pages / 512];
-    sent.iter()
-        .enumerate()
-        .map(|(index, &pages_sent)| {
-            let payload_bytes = pages_sent * PAGE_SIZE as u64;
-            Round {
-                kind: if index + 1 == sent.len() {
-                    RoundKind::StopAndCopy
-                } else {
-                    RoundKind::PreCopy
-                },
-                started_s: 0.0,
-                duration_s: 0.0,
-                pages_sent,
-                zero_pages: if index == 0 { zero } else { 0 },
-                payload_bytes,
-                bytes_on_wire: payload_bytes + payload_bytes / 1000,
-                pages_dirtied: sent.get(index + 1).copied().unwrap_or(0),
-                // The rounds before the last two left too much for the limit.
-                expected_downtime_s: (sent.get(index + 1))
-                    .map(|pages| 0.002 + *pages as f64 * PAGE_SIZE as f64 / GIB),
-            }
-        })
-        .collect()
-}
-
-/// The rounds with times: pre-copy shares `transfer_s` by payload, the last takes the pause.
-fn timed(mut rounds: Vec<Round>, transfer_s: f64, pause_s: f64) -> Vec<Round> {
-    let bytes: u64 = rounds
-        .iter()
-        .filter(|r| r.kind == RoundKind::PreCopy)
-        .map(|r| r.payload_bytes)
-        .sum();
-    let mut at = 0.0;
-    for round in &mut rounds {
-        round.started_s = at;
-        round.duration_s = match round.kind {
-            RoundKind::PreCopy => transfer_s * round.payload_bytes as f64 / bytes as f64,
-            RoundKind::StopAndCopy => pause_s,
-        };
-        at += round.duration_s;
-    }
-    rounds
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod instruments;
 mod monitor;
 mod noise;
 mod rapl;
+pub mod slowdown;
 pub mod versions;
 
 pub use identity::{

@@ -7,6 +7,9 @@ use crate::arm::Arm;
 use crate::error::{Error, Result};
 use crate::figures::{self, Metric};
 use crate::host::Capabilities;
+use strum::IntoEnumIterator as _;
+
+use crate::machine::slowdown::Slowed;
 use crate::machine::{self, Monitor};
 use crate::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
 use crate::results::{ArmInfo, PolicyDecision, Results, SCHEMA_VERSION, Warning};
@@ -72,7 +75,7 @@ impl<'a> Session<'a> {
             allow_software: options.allow_software,
         };
         let mut versions = BTreeMap::new();
-        let mut extra: Vec<Warning> = injected_slowdown().into_iter().collect();
+        let mut extra: Vec<Warning> = injected_slowdowns().collect();
         for &arm in &scenario.measure.arms {
             let [source, destination] = hosts.abilities(arm)?;
             let (decision, reason) = policy::decide(arm, rules, &source, &destination);
@@ -272,16 +275,20 @@ fn whole_blocks(results: &Results, arms: usize) -> u32 {
 }
 
 /// What must not be overlooked in results that were made to look slow.
-fn injected_slowdown() -> Option<Warning> {
-    let share = injected_seal_slowdown()?;
-    Some(Warning {
-        code: figures::INJECTED_SLOWDOWN.to_owned(),
-        message: format!(
-            "sealing was made slower by {:.1}% on purpose",
-            share * 100.0
-        ),
-        remedy: format!("unset {SLOWDOWN_VARIABLE} for real figures"),
-    })
+fn injected_slowdowns() -> impl Iterator<Item = Warning> {
+    let seal = injected_seal_slowdown().map(|share| ("seal".to_owned(), SLOWDOWN_VARIABLE, share));
+    let others = Slowed::iter()
+        .filter_map(|stage| Some((stage.to_string(), stage.variable(), stage.share()?)));
+    seal.into_iter()
+        .chain(others)
+        .map(|(stage, variable, share)| Warning {
+            code: figures::INJECTED_SLOWDOWN.to_owned(),
+            message: format!(
+                "{stage} was made slower by {:.1}% on purpose",
+                share * 100.0
+            ),
+            remedy: format!("unset {variable} for real figures"),
+        })
 }
 
 /// An arm that is not the same code on both hosts: its figures are those of a pair.

@@ -41,6 +41,7 @@ pub const EMBEDDED: &[(&str, &str)] = embed![
     "trace-gcc",
     "burstiness",
     "dirty-rates",
+    "memory-backing",
     "records-and-streams",
 ];
 

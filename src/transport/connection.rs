@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::carrier::Carrier;
 use super::queue::Queues;
+use crate::machine::slowdown::{Slowdown, Slowed};
 use crate::memory::Segment;
 
 /// Why a stream broke. The text says what happened, where.
@@ -56,6 +57,7 @@ pub struct Connection {
     limit: Duration,
     sent: u64,
     received: u64,
+    slowdown: Slowdown,
     scratch: Scratch,
 }
 
@@ -97,6 +99,7 @@ impl Connection {
             limit,
             sent: 0,
             received: 0,
+            slowdown: Slowdown::of(Slowed::Transmit),
             scratch: Scratch::default(),
         }
     }
@@ -148,7 +151,8 @@ impl Connection {
     ) -> Result<(), TransportError> {
         let mut entries = std::mem::take(&mut self.scratch.0);
         entries.extend(parts.map(|part| iovec(part.start(), part.len())));
-        let done = self.send_entries(&mut entries);
+        let slowdown = self.slowdown;
+        let done = slowdown.around(|| self.send_entries(&mut entries));
         entries.clear();
         self.scratch.0 = entries;
         done

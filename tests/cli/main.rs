@@ -13,3 +13,4 @@ mod lists;
 mod memory;
 mod migration;
 mod secrets;
+mod slowdown;

@@ -8,7 +8,8 @@ use clap::Parser;
 use migtax::arm::Arm;
 use migtax::cli::ab::{Args, run};
 use migtax::error::{Error, ExitCode};
-use migtax::gate::simulate::{Simulation, raw};
+use migtax::gate::noise::Scales;
+use migtax::gate::simulate::{Simulation, Slowdown, Stage, raw};
 use migtax::results::Results;
 use migtax::run_folder::read;
 
@@ -58,10 +59,12 @@ fn block(side: u64, seal: [f64; 2]) -> impl Fn(u64) -> Results {
             seed: 1000 * side + block,
             machine_seed: block,
             blocks: 1,
-            stage_noise: 0.01,
-            socket_noise: 0.05,
-            seal: seal[usize::from(block >= BLOCKS)],
-            seal_arm: Some(Arm::AWS_LC),
+            noise: Scales::of(0.05, 0.01, 0.05),
+            slowdown: Some(Slowdown {
+                stage: Stage::Seal,
+                factor: seal[usize::from(block >= BLOCKS)],
+                arm: Some(Arm::AWS_LC),
+            }),
             ..Simulation::default()
         })
     }

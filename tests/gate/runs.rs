@@ -8,13 +8,16 @@ use migtax::arm::Arm;
 use migtax::cli::gate::{Args, run};
 use migtax::error::{Error, ExitCode};
 use migtax::figures::Metric;
-use migtax::gate::simulate::{Simulation, raw, results};
+use migtax::gate::noise::Scales;
+use migtax::gate::selftest::Method;
+use migtax::gate::simulate::{Simulation, Stage, raw, results};
 use migtax::gate::{Config, Verdict, judge_runs, selftest};
 use migtax::report;
 use migtax::results::{OutcomeStatus, Results, SCHEMA_VERSION};
 use migtax::run_folder::{read, write};
 use migtax::scenario::ClockKind;
-use migtax::units::Rate;
+use migtax::units::{Bandwidth, Rate};
+use strum::IntoEnumIterator as _;
 
 #[derive(Parser)]
 struct Command {
@@ -38,8 +41,7 @@ fn quiet(seed: u64) -> Simulation {
         seed,
         machine_seed: seed,
         blocks: 12,
-        stage_noise: 0.008,
-        socket_noise: 0.03,
+        noise: Scales::of(0.05, 0.008, 0.03),
         ..Simulation::default()
     }
 }
@@ -126,9 +128,7 @@ fn blocks_that_could_not_show_a_regression_do_not_pass() {
     let few = |seed| {
         raw(&Simulation {
             blocks: 4,
-            stage_noise: 0.0001,
-            socket_noise: 0.0001,
-            block_noise: 0.0,
+            noise: Scales::of(0.0, 0.0001, 0.0001),
             ..quiet(seed)
         })
     };
@@ -159,6 +159,55 @@ fn a_faster_plain_makes_tax_rises_inconclusive_not_regressed() {
         .collect();
     assert!(!told.is_empty());
     assert!(told.iter().all(|r| r.verdict == Verdict::Inconclusive));
+}
+
+/// A verdict that says nothing of the totals, of apply or of time is none.
+#[test]
+fn undecided_totals_are_no_pass() {
+    let config = Config::built_in();
+    let noisy = |seed, change: fn(&mut Scales)| {
+        let mut run = quiet(seed);
+        change(&mut run.noise);
+        raw(&run)
+    };
+    let names = || ["a".to_owned(), "b".to_owned()];
+    let changes: [(&str, fn(&mut Scales)); 4] = [
+        ("apply_cpu_per_gib", |n| n.apply = 0.6),
+        ("source_cpu_per_gib", |n| n.transmit = 0.9),
+        ("destination_cpu_per_gib", |n| n.receive = 0.9),
+        ("total_time", |n| n.time = 0.9),
+    ];
+    for (metric, change) in changes {
+        let report = judge_runs(&noisy(1, change), &noisy(2, change), &config, names());
+        assert_eq!(report.verdict, Verdict::Inconclusive, "{metric}");
+        let of = report
+            .rows
+            .iter()
+            .filter(|row| row.verdict == Verdict::Inconclusive);
+        assert!(
+            of.clone().any(|row| row.metric == metric && row.blocking),
+            "{metric}"
+        );
+        assert_eq!(report.verdict.exit_code(), ExitCode::Inconclusive);
+    }
+}
+
+/// Times of the virtual clock are arithmetic: nothing is to be said of them.
+#[test]
+fn times_of_the_virtual_clock_are_not_judged() {
+    let virtual_run = |seed| {
+        let mut run = raw(&quiet(seed));
+        run.scenario.measure.clock = ClockKind::Virtual;
+        run
+    };
+    let names = ["a".to_owned(), "b".to_owned()];
+    let config = Config::built_in();
+    let report = judge_runs(&virtual_run(1), &virtual_run(2), &config, names);
+    let metrics: Vec<&str> = report.rows.iter().map(|row| row.metric.as_str()).collect();
+    assert!(metrics.contains(&"seal_cpu_per_gib"));
+    for time in ["total_time", "downtime", "write_latency_p99"] {
+        assert!(!metrics.contains(&time), "{time}");
+    }
 }
 
 #[test]
@@ -270,7 +319,7 @@ fn exact_counts_are_updated_and_judged_through_the_command() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = raw(&quiet(1));
     run.scenario.measure.clock = ClockKind::Virtual;
-    run.scenario.migration.link = "10Gbit/s".parse().unwrap();
+    run.scenario.migration.link = Bandwidth::BitsPerSecond(10_000_000_000);
     let candidate = saved(folder.path(), "run", &run);
     let candidate = candidate.to_str().unwrap();
     let file = folder.path().join("exact.json");
@@ -322,12 +371,21 @@ fn the_self_test_is_as_designed_at_small_scale() {
         "{}",
         result.text()
     );
-    let last = result.curve.iter().filter(|p| p.effect == 0.20);
-    assert!(
-        last.into_iter().all(|p| p.shares[0] > 0.9),
-        "{}",
-        result.text()
-    );
+    // Whatever noise was recorded: every stage is asked about, and what is claimed is found.
+    assert_eq!(result.claims.len(), 2 * Stage::iter().count());
+    for claim in &result.claims {
+        assert!(claim.claimed > 0.0 && claim.share > 0.0, "{claim:?}");
+    }
+    let of_ab = |stage, effect| {
+        let points = result.curve.iter();
+        let mut points =
+            points.filter(|p| (p.method, p.stage, p.effect) == (Method::Ab, stage, effect));
+        points.next().unwrap().shares
+    };
+    for stage in Stage::iter() {
+        assert!(of_ab(stage, 0.0)[0] == 0.0 && of_ab(stage, 0.02)[0] <= of_ab(stage, 0.5)[0]);
+    }
+    assert!(of_ab(Stage::Seal, 0.5)[0] > 0.9, "{}", result.text());
     let short = |seed| selftest::run(&Config::built_in(), 2, seed);
     assert_eq!(short(1), short(1), "seeded");
     assert_ne!(short(1), short(2), "another seed is another experiment");

@@ -1,6 +1,7 @@
 //! Each weakness is found where it is put in, and none where there is none.
 
 use super::*;
+use crate::gate::noise::Scales;
 use crate::gate::simulate::{Simulation, results};
 
 type Edit = fn(&mut Results);
@@ -13,7 +14,7 @@ fn codes(results: &Results) -> Vec<String> {
 fn a_quiet_run_of_ten_blocks_has_no_warning() {
     let run = results(&Simulation {
         blocks: 10,
-        socket_noise: 0.02,
+        noise: Scales::of(0.05, 0.03, 0.02),
         ..Simulation::default()
     });
     assert_eq!(codes(&run), Vec::<String>::new());
@@ -23,7 +24,7 @@ fn a_quiet_run_of_ten_blocks_has_no_warning() {
 fn each_weakness_is_named_once() {
     let quiet = results(&Simulation {
         blocks: 10,
-        socket_noise: 0.02,
+        noise: Scales::of(0.05, 0.03, 0.02),
         ..Simulation::default()
     });
     let change: &[(&str, Edit)] = &[

@@ -138,3 +138,13 @@ fn fewer_completed_migrations_regress_once_there_are_enough() {
     assert_eq!(row(3).verdict, Verdict::Inconclusive);
     assert!(row(3).sentence.contains("0 of 3"));
 }
+
+/// What is left of a stage that an arm hardly has: its share varies, its cost does not matter.
+#[test]
+fn a_figure_near_nothing_passes_by_its_absolute_floor() {
+    let noise = Values::Paired(noisy(24, 0.0, 0.20));
+    let mut asked = question(noise, Direction::LowerIsBetter);
+    assert_eq!(verdict(&asked), Verdict::Inconclusive);
+    asked.medians = [0.004, 0.004];
+    assert_eq!(verdict(&asked), Verdict::Pass);
+}

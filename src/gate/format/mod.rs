@@ -66,7 +66,8 @@ fn table(report: &Report) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::simulate::{Simulation, raw};
+    use crate::arm::Arm;
+    use crate::gate::simulate::{Simulation, Slowdown, Stage, raw};
     use crate::gate::verdict::Verdict;
     use crate::gate::{Config, judge_runs};
 
@@ -78,7 +79,11 @@ mod tests {
         let cand = raw(&Simulation {
             blocks: 10,
             seed: 2,
-            seal: 1.5,
+            slowdown: Some(Slowdown {
+                stage: Stage::Seal,
+                factor: 1.5,
+                arm: Some(Arm::AWS_LC),
+            }),
             ..Simulation::default()
         });
         let names = ["old", "new"].map(str::to_owned);
