@@ -20,7 +20,7 @@ const MARKER: &str = "MIGTAX_TEST_RUN";
 /// More than a migration here comes to.
 const EPOCHS: u32 = 12;
 
-/// Slow enough to be looked at: 16 MiB over the link take 1.3 s. Each stream changes its key twice.
+/// Slow enough to be looked at: 16 MiB over the link take 2.7 s. Each stream changes its key twice.
 fn scenario(workers: u32) -> String {
     format!(
         r#"
@@ -33,7 +33,7 @@ rate = "1MiB/s"
 [migration]
 streams = 2
 record = "64KiB"
-link = "100Mbit/s"
+link = "50Mbit/s"
 downtime_limit = "1m"
 rekey_bytes = "16MiB"
 seal_workers = {workers}
