@@ -38,7 +38,8 @@ fn an_injected_slowdown_falls_on_its_stage_and_is_told_of() {
         injected.map(|w| w.message.clone()).collect()
     };
     assert!(told(&untouched).is_empty());
-    let stages: [(&str, &str, fn(&Cpu) -> f64); 3] = [
+    type Stage = (&'static str, &'static str, fn(&Cpu) -> f64);
+    let stages: [Stage; 3] = [
         ("MIGTAX_INJECT_SEAL_SLOWDOWN", "seal", |c| c.source.seal_s),
         ("MIGTAX_INJECT_TRANSMIT_SLOWDOWN", "transmit", |c| {
             c.source.transmit_s

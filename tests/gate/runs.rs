@@ -171,7 +171,8 @@ fn undecided_totals_are_no_pass() {
         raw(&run)
     };
     let names = || ["a".to_owned(), "b".to_owned()];
-    let changes: [(&str, fn(&mut Scales)); 4] = [
+    type Unsteady = fn(&mut Scales);
+    let changes: [(&str, Unsteady); 4] = [
         ("apply_cpu_per_gib", |n| n.apply = 0.6),
         ("source_cpu_per_gib", |n| n.transmit = 0.9),
         ("destination_cpu_per_gib", |n| n.receive = 0.9),
