@@ -166,6 +166,13 @@ pub struct Migration {
     pub bytes_on_wire: u64,
     /// Records sent by the source, control records included.
     pub records: u64,
+    /// Threads that sealed, all streams together: those of a pool, or with 1 each stream's own. The
+    /// same for every arm. None before it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal_workers: Option<u32>,
+    /// Calls on the sockets. None before they were counted, or by an engine that doesn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_calls: Option<SocketCalls>,
     /// Resident memory of the source host beyond guest memory, at the end.
     #[serde(default)]
     pub source_resident_bytes: u64,
@@ -195,6 +202,20 @@ pub struct Migration {
     /// What its hosts say against it; the run's warnings repeat it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
+}
+
+/// Calls on the sockets of all streams that moved bytes or tried to, handshake included, by side
+/// and direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SocketCalls {
+    /// The source's sends.
+    pub source_sends: u64,
+    /// The source's receives, of acknowledgements.
+    pub source_receives: u64,
+    /// The destination's sends, of acknowledgements.
+    pub destination_sends: u64,
+    /// The destination's receives.
+    pub destination_receives: u64,
 }
 
 /// Downtime on the source's clock, from the pause request to the authenticated switchover
@@ -276,6 +297,28 @@ pub struct SourceCpu {
     pub transmit_s: f64,
     /// What the stages don't explain.
     pub other_s: f64,
+    /// How far the stages can be trusted. None before it was recorded, or without stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<SourceSampling>,
+}
+
+/// Stage times are estimated from a sample, around which clocks were read. Standard errors are those
+/// of the stages' totals, zero where everything was sampled; what they don't cover is the error of
+/// the clock itself.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct SourceSampling {
+    /// What is timed at once: the records of one socket call (of a batch, with a pool).
+    pub units: u64,
+    /// Units that were timed.
+    pub samples: u64,
+    /// What reading the clocks took, in `other_s`.
+    pub clock_s: f64,
+    /// Standard error of `prepare_s`; the harvests in it are exact.
+    pub prepare_se_s: f64,
+    /// Standard error of `seal_s`.
+    pub seal_se_s: f64,
+    /// Standard error of `transmit_s`, which is what the other stages leave.
+    pub transmit_se_s: f64,
 }
 
 /// CPU seconds of the destination; the other fields are the parts of `total_s`.
@@ -291,6 +334,26 @@ pub struct DestinationCpu {
     pub apply_s: f64,
     /// What the stages don't explain.
     pub other_s: f64,
+    /// How far the stages can be trusted. None before it was recorded, or without stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<DestinationSampling>,
+}
+
+/// As [`SourceSampling`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct DestinationSampling {
+    /// What is timed at once: a record.
+    pub units: u64,
+    /// Units that were timed.
+    pub samples: u64,
+    /// What reading the clocks took, in `other_s`.
+    pub clock_s: f64,
+    /// Standard error of `receive_s`, which is what the other stages leave.
+    pub receive_se_s: f64,
+    /// Standard error of `open_s`.
+    pub open_se_s: f64,
+    /// Standard error of `apply_s`.
+    pub apply_se_s: f64,
 }
 
 /// Hashes of guest memory and device state, taken outside the timed part.

@@ -24,10 +24,10 @@ use crate::machine::clock::process_cpu_ns;
 use crate::memory::GuestMemory;
 use crate::meter::StageTimes;
 use crate::record::Framing;
-use crate::results::DestinationCpu;
-use crate::scenario::ClockKind;
+use crate::results::{DestinationCpu, DestinationSampling};
+use crate::scenario::{ClockKind, Sampling};
 use crate::tracking::NoTracker;
-use crate::transport::Connection;
+use crate::transport::{Calls, Connection};
 use crate::wire::{PREAMBLE_LEN, Preamble};
 use crate::workload::WriteStream;
 
@@ -72,6 +72,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         Err(reason) => (Vec::new(), Some(reason)),
     };
     let counted = instruments.since(&before);
+    let (ended, calls): (Vec<_>, Vec<Calls>) = ended.into_iter().unzip();
+    let calls: Calls = calls.into_iter().sum();
     // The migration has ended, and its key with it.
     drop(framing);
     let resident = process::resident_beyond(&guest_memory);
@@ -81,6 +83,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         warnings: process::unlocked_keys("destination", spec.sealed)
             .into_iter()
             .collect(),
+        send_calls: calls.sends,
+        receive_calls: calls.receives,
         cpu,
         counted,
         resident_beyond_guest_bytes: resident,
@@ -152,7 +156,9 @@ fn open(
             preamble,
             ..framing.clone()
         };
-        let thread = StreamThread::open(connection, &framing, memory.clone(), switchover.clone())
+        let time_all = spec.scenario.measure.sampling == Sampling::All;
+        let (memory, switchover) = (memory.clone(), switchover.clone());
+        let thread = StreamThread::open(connection, &framing, memory, switchover, time_all)
             .map_err(|error| error.to_string())?;
         *slot = Some(thread);
     }
@@ -194,7 +200,7 @@ fn accept(
 fn receive(
     threads: Vec<StreamThread>,
     switchover: &Switchover,
-) -> (Vec<StageTimes<3>>, Option<String>) {
+) -> (Vec<(StageTimes<3>, Calls)>, Option<String>) {
     let (sender, failures) = std::sync::mpsc::channel();
     let threads: Vec<_> = threads
         .into_iter()
@@ -285,8 +291,17 @@ fn run_on(
 
 fn cpu(ended: &[StageTimes<3>], decided_ns: Option<u64>, began_ns: u64) -> DestinationCpu {
     let end_ns = decided_ns.unwrap_or_else(process_cpu_ns);
+    let error_s = |stage| StageTimes::error_s(ended, stage);
     let mut cpu = DestinationCpu {
         total_s: end_ns.saturating_sub(began_ns) as f64 / 1e9,
+        sampling: Some(DestinationSampling {
+            units: ended.iter().map(|times| times.units).sum(),
+            samples: ended.iter().map(|times| times.samples).sum(),
+            clock_s: ended.iter().map(|times| times.clock.as_secs_f64()).sum(),
+            receive_se_s: error_s(RECEIVE),
+            open_se_s: error_s(OPEN),
+            apply_se_s: error_s(APPLY),
+        }),
         ..DestinationCpu::default()
     };
     for times in ended {

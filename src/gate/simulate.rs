@@ -208,6 +208,7 @@ fn migration(
             seal_s,
             transmit_s,
             other_s,
+            sampling: None,
         }
     };
     let destination = {
@@ -220,6 +221,7 @@ fn migration(
             open_s,
             apply_s,
             other_s,
+            sampling: None,
         }
     };
     // The slower side sets the pace.
@@ -267,6 +269,8 @@ fn migration(
         payload_bytes,
         bytes_on_wire: payload_bytes + payload_bytes / 1000 + 4096,
         records: payload_bytes / Size(256 << 10).0 + 8,
+        seal_workers: Some(1),
+        socket_calls: None,
         source_resident_bytes: 20 << 20,
         destination_resident_bytes: 20 << 20,
         source_huge_bytes: None,

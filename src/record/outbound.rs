@@ -1,6 +1,6 @@
 //! Records that leave: framed, numbered, given their key and IV.
 
-use super::draft::Draft;
+use super::draft::{Draft, DraftSealer};
 use super::framing::{Framing, RecordError};
 use crate::crypto::sequence::{FlowDirection, SealSequence};
 use crate::memory::{GuestMemory, Segment};
@@ -11,6 +11,7 @@ use crate::wire::{Head, PREAMBLE_LEN, Prefix, RecordKind, write_checksum};
 /// The sending end of one direction of a stream.
 pub struct Outbound {
     sequencer: Option<SealSequence>,
+    sealer: DraftSealer,
     preamble: [u8; PREAMBLE_LEN],
     tag_len: usize,
     sequence: u64,
@@ -20,7 +21,8 @@ impl Outbound {
     /// The end that sends in `direction`.
     ///
     /// # Errors
-    /// If another end already seals in this direction of the stream.
+    /// If another end already seals in this direction of the stream, or the cipher can't be set
+    /// up.
     pub fn new(framing: &Framing, direction: FlowDirection) -> Result<Outbound, RecordError> {
         let sequencer = match &framing.secret {
             None => None,
@@ -33,6 +35,7 @@ impl Outbound {
         };
         Ok(Outbound {
             sequencer,
+            sealer: DraftSealer::new(framing)?,
             preamble: framing.preamble.encode(),
             tag_len: crate::crypto::implementation(framing.backend).tag_len,
             sequence: 0,
@@ -127,6 +130,14 @@ impl Outbound {
         Ok(())
     }
 
+    /// Seals a framed draft on this thread: [`DraftSealer::seal`].
+    ///
+    /// # Errors
+    /// If the cipher fails.
+    pub fn seal(&mut self, draft: &mut Draft) -> Result<(), RecordError> {
+        self.sealer.seal(draft)
+    }
+
     /// Frames, seals and sends a control record.
     ///
     /// # Errors
@@ -140,7 +151,7 @@ impl Outbound {
         payload: &[u8],
     ) -> Result<(), RecordError> {
         self.frame_control(draft, kind, round, payload)?;
-        draft.seal()?;
+        self.seal(draft)?;
         draft.transmit(connection)?;
         Ok(())
     }
