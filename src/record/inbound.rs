@@ -101,7 +101,10 @@ impl Inbound {
             self.fill(connection, PREFIX_LEN + head)?;
             // Control payloads are small and wanted here; page content goes to guest memory.
             if self.buffer[self.start + PREFIX_LEN] == RecordKind::Pages as u8 {
-                need = need.min(self.end - self.start);
+                let have = self.end - self.start;
+                if need > have + self.ahead {
+                    need = have;
+                }
             } else if body - head > self.bounds.payload() {
                 return Err(self.wire(WireError::Malformed("length of a control payload")));
             }
