@@ -30,9 +30,8 @@ pub(super) struct Estimate {
 }
 
 impl Estimate {
-    /// A sampled unit.
-    pub(super) fn add(&mut self, weight: f64, size: f64, cost_ns: u64) {
-        let cost = cost_ns as f64;
+    /// A sampled unit, of so many nanoseconds.
+    pub(super) fn add(&mut self, weight: f64, size: f64, cost: f64) {
         self.y += weight * cost;
         self.yy += weight * (weight - 1.0) * cost * cost;
         self.xy += weight * (weight - 1.0) * size * cost;

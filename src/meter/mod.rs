@@ -13,6 +13,10 @@
 //! what remains of the loop's exact CPU time, so its error is that of the other stages together.
 //! Where every unit is sampled (slow ciphers, or on request) all is exact and the errors are zero.
 //!
+//! What a read costs depends on what runs beside it, by more than a short stage takes. So each
+//! sampled unit tells it anew: at its end the clock is read twice in a row, and the difference is
+//! taken off each of the unit's laps.
+//!
 //! A preempted thread's CPU clock stands still, so preemption does not distort a stage.
 
 use std::time::Duration;
@@ -48,14 +52,12 @@ pub struct StageMeter<const N: usize> {
     bytes: u64,
     samples: u64,
     sampled_ns: u64,
-    /// Clock reads around stages in the loop, and by other threads.
-    reads: u64,
-    reads_elsewhere: u64,
+    /// What clock reads took in the loop, and of other threads, nanoseconds.
+    reads_ns: u64,
+    reads_elsewhere_ns: u64,
     size: Size,
-    /// Per stage; the last is what lies between stages.
     stages: [Estimate; N],
-    between: Estimate,
-    /// All stages but the socket's, and what lies between.
+    /// All stages but the socket's.
     known: Estimate,
     /// What other threads spent.
     elsewhere: [Estimate; N],
@@ -68,9 +70,10 @@ pub struct StageMeter<const N: usize> {
 struct Unit<const N: usize> {
     start_ns: u64,
     last_ns: u64,
-    reads: u64,
-    stages: [u64; N],
-    elsewhere: [u64; N],
+    /// Per stage: its laps, each with a clock read, and their number.
+    laps_ns: [u64; N],
+    laps: [u64; N],
+    elsewhere_ns: [u64; N],
 }
 
 /// CPU time of one thread's loop by stage.
@@ -80,9 +83,7 @@ pub struct StageTimes<const N: usize> {
     pub stages: [Duration; N],
     /// Standard errors of `stages`, seconds; zero where every unit was sampled.
     pub errors_s: [f64; N],
-    /// The loop's CPU time outside its stages, without `clock`.
-    pub between: Duration,
-    /// What reading clocks cost.
+    /// What reading clocks cost; in no stage.
     pub clock: Duration,
     /// Units of work.
     pub units: u64,
@@ -106,11 +107,10 @@ impl<const N: usize> StageMeter<N> {
             bytes: 0,
             samples: 0,
             sampled_ns: 0,
-            reads: 0,
-            reads_elsewhere: 0,
+            reads_ns: 0,
+            reads_elsewhere_ns: 0,
             size: Size::default(),
             stages: [Estimate::default(); N],
-            between: Estimate::default(),
             known: Estimate::default(),
             elsewhere: [Estimate::default(); N],
             loop_ns: 0,
@@ -134,9 +134,8 @@ impl<const N: usize> StageMeter<N> {
         if self.all || self.samples < CALIBRATION {
             return;
         }
-        let reads_ns = (self.reads * self.read_cost_ns) as f64;
-        let stride = (reads_ns / (COST_SHARE * self.sampled_ns.max(1) as f64)).ceil();
-        self.stride = (stride as u64).clamp(1, MAX_STRIDE);
+        let stride = self.reads_ns as f64 / (COST_SHARE * self.sampled_ns.max(1) as f64);
+        self.stride = (stride.ceil() as u64).clamp(1, MAX_STRIDE);
     }
 
     /// A unit begins.
@@ -146,9 +145,9 @@ impl<const N: usize> StageMeter<N> {
             Unit {
                 start_ns: now,
                 last_ns: now,
-                reads: 1,
-                stages: [0; N],
-                elsewhere: [0; N],
+                laps_ns: [0; N],
+                laps: [0; N],
+                elsewhere_ns: [0; N],
             }
         });
     }
@@ -166,8 +165,8 @@ impl<const N: usize> StageMeter<N> {
     pub fn lap(&mut self, stage: usize) {
         if let Some(unit) = &mut self.unit {
             let now = (self.now)();
-            unit.reads += 1;
-            unit.stages[stage] += (now - unit.last_ns).saturating_sub(self.read_cost_ns);
+            unit.laps[stage] += 1;
+            unit.laps_ns[stage] += now - unit.last_ns;
             unit.last_ns = now;
         }
     }
@@ -180,19 +179,19 @@ impl<const N: usize> StageMeter<N> {
     /// CPU time between two clock reads that another thread spent on a stage of the present unit.
     pub fn add_elsewhere(&mut self, stage: usize, ns: u64) {
         if let Some(unit) = &mut self.unit {
-            unit.elsewhere[stage] += ns.saturating_sub(self.read_cost_ns);
-            self.reads_elsewhere += 2;
+            unit.elsewhere_ns[stage] += ns.saturating_sub(self.read_cost_ns);
+            self.reads_elsewhere_ns += 2 * self.read_cost_ns;
         }
     }
 
     /// There was no unit after all: its laps belong to no stage.
     pub fn cancel(&mut self) {
         if let Some(unit) = self.unit.take() {
-            self.reads += unit.reads;
+            self.reads_ns += (unit.laps.iter().sum::<u64>() + 1) * self.read_cost_ns;
         }
     }
 
-    /// The unit, of `bytes` content, is done.
+    /// The unit, of `bytes` content, is done. Comes right after its last lap.
     pub fn done(&mut self, bytes: u64) {
         self.units += 1;
         self.bytes += bytes;
@@ -200,22 +199,25 @@ impl<const N: usize> StageMeter<N> {
             return;
         };
         let now = (self.now)();
+        // Nothing but a read lies between the last lap and now.
+        let read_ns = now - unit.last_ns;
         self.samples += 1;
-        self.reads += unit.reads + 1;
         self.sampled_ns += now - unit.start_ns;
-        let between = (now - unit.last_ns).saturating_sub(self.read_cost_ns);
-        let socket = unit.stages[self.socket_stage];
-        let known = unit.stages.iter().sum::<u64>() - socket + between;
+        self.reads_ns += (unit.laps.iter().sum::<u64>() + 2) * read_ns;
         let weight = self.stride as f64;
         let size = bytes as f64;
         self.size.add(weight, size);
-        self.between.add(weight, size, between);
-        self.known.add(weight, size, known);
-        let stages = self.stages.iter_mut().zip(unit.stages);
-        let elsewhere = self.elsewhere.iter_mut().zip(unit.elsewhere);
-        for (estimate, ns) in stages.chain(elsewhere) {
-            estimate.add(weight, size, ns);
+        let mut known = 0.0;
+        for stage in 0..N {
+            // Signed: a short lap that came out below a read balances those above it.
+            let own = unit.laps_ns[stage] as f64 - (unit.laps[stage] * read_ns) as f64;
+            self.stages[stage].add(weight, size, own);
+            self.elsewhere[stage].add(weight, size, unit.elsewhere_ns[stage] as f64);
+            if stage != self.socket_stage {
+                known += own;
+            }
         }
+        self.known.add(weight, size, known);
         if self.samples == CALIBRATION {
             self.settle();
         }
@@ -233,29 +235,24 @@ impl<const N: usize> StageMeter<N> {
                 false => total(own),
             };
             let elsewhere_error = total(elsewhere).1;
-            stages[stage] = own_ns;
+            stages[stage] = own_ns.max(0.0);
             errors_s[stage] = own_error.hypot(elsewhere_error) / 1e9;
         }
-        let mut between = total(&self.between).0;
-        let known: f64 = stages.iter().sum::<f64>() + between;
-        let clock = (self.reads * self.read_cost_ns) as f64;
-        let spent = (self.loop_ns as f64 - clock).max(0.0);
+        let known: f64 = stages.iter().sum();
+        let spent = self.loop_ns.saturating_sub(self.reads_ns) as f64;
         if known > spent {
             // A sample that overstates: keep the proportions within what the thread really used.
             stages = stages.map(|ns| ns * spent / known);
-            between *= spent / known;
         } else {
             stages[self.socket_stage] = spent - known;
         }
         for (stage, elsewhere) in stages.iter_mut().zip(&self.elsewhere) {
             *stage += total(elsewhere).0;
         }
-        let reads = self.reads + self.reads_elsewhere;
         StageTimes {
             stages: stages.map(|ns| Duration::from_nanos(ns as u64)),
             errors_s,
-            between: Duration::from_nanos(between as u64),
-            clock: Duration::from_nanos(reads * self.read_cost_ns),
+            clock: Duration::from_nanos(self.reads_ns + self.reads_elsewhere_ns),
             units: self.units,
             samples: self.samples,
         }

@@ -183,7 +183,18 @@ fn units_without_content_are_counted_by_their_number() {
     assert!(off <= 4.0 * times.errors_s[0], "{times:?}");
 }
 
-/// What is subtracted is what the results record: the one figure of this process.
+/// On a busy core a read takes several times what it took when it was measured alone.
+#[test]
+fn what_a_read_costs_is_taken_from_the_unit_itself() {
+    let mut meter = meter(true);
+    meter.read_cost_ns = READ_NS / 4;
+    let truth = stretches(&mut meter, 1_000, 100);
+    let times = meter.times();
+    assert_eq!(times.stages[1], Duration::from_nanos(truth[1]));
+    assert_eq!(times.clock, Duration::from_nanos(1_000 * 5 * READ_NS));
+}
+
+/// What is taken off a worker's time is what the results record: the one figure of this process.
 #[test]
 fn a_clock_read_costs_what_the_process_counts_it_as() {
     let meter = StageMeter::<1>::new(0, false);
@@ -206,7 +217,6 @@ fn errors_of_threads_add_up_in_squares() {
     let times = |error| StageTimes {
         stages: [Duration::ZERO; 1],
         errors_s: [error],
-        between: Duration::ZERO,
         clock: Duration::ZERO,
         units: 0,
         samples: 0,

@@ -293,11 +293,11 @@ impl StreamThread {
                     self.meter.is_sampling(),
                     || line.transmit(previous),
                 );
-                self.meter.lap(TRANSMIT);
                 sent?;
                 for ns in self.workers.take_times()? {
                     self.meter.add_elsewhere(SEAL, ns);
                 }
+                self.meter.lap(TRANSMIT);
                 sealed = ready;
             } else {
                 let ready = &mut next[..ready];
