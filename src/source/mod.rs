@@ -353,3 +353,25 @@ fn report_unopened(reason: String, connect_s: f64, end: GuestEnd, unlocked: Opti
         ..SourceReport::default()
     })));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_is_shared_by_the_streams_and_never_smaller_than_their_own_threads() {
+        for (cores, streams, workers) in [
+            (1, 1, 1),
+            (2, 1, 1),
+            (4, 1, 2),
+            (8, 1, 4),
+            (8, 2, 4),
+            (8, 4, 1),
+            (8, 64, 1),
+            (192, 1, 8),
+            (192, 4, 8),
+        ] {
+            assert_eq!(pool_size(cores, streams), workers, "{cores} {streams}");
+        }
+    }
+}

@@ -11,4 +11,5 @@ mod interrupted;
 mod lists;
 mod memory;
 mod migration;
+mod plumbing;
 mod secrets;
