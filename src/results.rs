@@ -5,10 +5,12 @@
 //! `_bytes` bytes. A format version stands in `schema_version` from the first day.
 
 mod comparison;
+mod cpu;
 mod plumbing;
 
 pub use comparison::{Bound, Comparison};
-pub use plumbing::{DestinationSampling, SocketCalls, SourceSampling};
+pub use cpu::{Cpu, DestinationCpu, DestinationSampling, SourceCpu, SourceSampling};
+pub use plumbing::SocketCalls;
 
 use serde::{Deserialize, Serialize};
 
@@ -257,55 +259,6 @@ pub struct Round {
     /// that pre-copy was decided on. None after the last round, and in files of older builds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_downtime_s: Option<f64>,
-}
-
-/// CPU time of a migration.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Cpu {
-    /// The source host process.
-    pub source: SourceCpu,
-    /// The destination host process.
-    pub destination: DestinationCpu,
-}
-
-/// CPU seconds of the source. `total_s` excludes the vCPUs' own time, which stands in `vcpu_s`;
-/// the other fields are its parts.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct SourceCpu {
-    /// The migration's threads, together.
-    pub total_s: f64,
-    /// The vCPU threads; not part of `total_s`.
-    pub vcpu_s: f64,
-    /// Harvest, zero test, building records (the copy of an arm that copies before it seals
-    /// in place belongs to its seal).
-    pub prepare_s: f64,
-    /// Cipher (or, for `copy`, its copy).
-    pub seal_s: f64,
-    /// Socket writes.
-    pub transmit_s: f64,
-    /// What the stages don't explain.
-    pub other_s: f64,
-    /// How far the stages can be trusted. None before it was recorded, or without stages.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sampling: Option<SourceSampling>,
-}
-
-/// CPU seconds of the destination; the other fields are the parts of `total_s`.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct DestinationCpu {
-    /// All its threads, together.
-    pub total_s: f64,
-    /// Socket reads.
-    pub receive_s: f64,
-    /// Cipher.
-    pub open_s: f64,
-    /// Writing pages to guest memory.
-    pub apply_s: f64,
-    /// What the stages don't explain.
-    pub other_s: f64,
-    /// How far the stages can be trusted. None before it was recorded, or without stages.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sampling: Option<DestinationSampling>,
 }
 
 /// Hashes of guest memory and device state, taken outside the timed part.
