@@ -5,8 +5,12 @@
 //! `_bytes` bytes. A format version stands in `schema_version` from the first day.
 
 mod comparison;
+mod cpu;
+mod plumbing;
 
 pub use comparison::{Bound, Comparison};
+pub use cpu::{Cpu, DestinationCpu, DestinationSampling, SourceCpu, SourceSampling};
+pub use plumbing::SocketCalls;
 
 use serde::{Deserialize, Serialize};
 
@@ -170,6 +174,13 @@ pub struct Migration {
     pub device_state_bytes: Option<u64>,
     /// Records sent by the source, control records included.
     pub records: u64,
+    /// Threads that sealed, all streams together: those of a pool, or with 1 each stream's own. The
+    /// same for every arm. None before it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal_workers: Option<u32>,
+    /// Calls on the sockets. None before they were counted, or by an engine that doesn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_calls: Option<SocketCalls>,
     /// Resident memory of the source host beyond guest memory, at the end.
     #[serde(default)]
     pub source_resident_bytes: u64,
@@ -259,49 +270,6 @@ pub struct Round {
 pub fn least_expected_downtime(rounds: &[Round]) -> Option<f64> {
     let expected = rounds.iter().filter_map(|r| r.expected_downtime_s);
     expected.min_by(f64::total_cmp)
-}
-
-/// CPU time of a migration.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Cpu {
-    /// The source host process.
-    pub source: SourceCpu,
-    /// The destination host process.
-    pub destination: DestinationCpu,
-}
-
-/// CPU seconds of the source. `total_s` excludes the vCPUs' own time, which stands in `vcpu_s`;
-/// the other fields are its parts.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct SourceCpu {
-    /// The migration's threads, together.
-    pub total_s: f64,
-    /// The vCPU threads; not part of `total_s`.
-    pub vcpu_s: f64,
-    /// Harvest, zero test, building records (the copy of an arm that copies before it seals
-    /// in place belongs to its seal).
-    pub prepare_s: f64,
-    /// Cipher (or, for `copy`, its copy).
-    pub seal_s: f64,
-    /// Socket writes.
-    pub transmit_s: f64,
-    /// What the stages don't explain.
-    pub other_s: f64,
-}
-
-/// CPU seconds of the destination; the other fields are the parts of `total_s`.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct DestinationCpu {
-    /// All its threads, together.
-    pub total_s: f64,
-    /// Socket reads.
-    pub receive_s: f64,
-    /// Cipher.
-    pub open_s: f64,
-    /// Writing pages to guest memory.
-    pub apply_s: f64,
-    /// What the stages don't explain.
-    pub other_s: f64,
 }
 
 /// Hashes of guest memory and device state, taken outside the timed part.

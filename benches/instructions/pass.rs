@@ -84,6 +84,7 @@ impl Pass {
             bounds: framing.bounds,
             pacer: None,
             pool: None,
+            time_all: true,
         });
         let switchover = Arc::new(Switchover::new(1, DEVICE_STATE, Duration::ZERO));
         let [near, mut far] = Connection::in_memory(0, 2 * GUEST);
@@ -92,10 +93,8 @@ impl Pass {
         far.receive(&mut preamble, "the preamble").expect("sent");
         assert_eq!(Preamble::decode(&preamble), Ok(framing.preamble));
         let mut destination =
-            Destination::open(far, &framing, memories[1].clone(), switchover.clone())
+            Destination::open(far, &framing, memories[1].clone(), switchover.clone(), true)
                 .expect("a destination");
-        source.sample_all();
-        destination.sample_all();
         let awaited = source.announce(HELLO).expect("a hello");
         destination.greet(HELLO).expect("the same hello");
         source.complete(awaited).expect("an answer");

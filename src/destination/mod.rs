@@ -22,10 +22,10 @@ use crate::machine::clock::process_cpu_ns;
 use crate::memory::GuestMemory;
 use crate::meter::StageTimes;
 use crate::record::Framing;
-use crate::results::{DestinationCpu, Warning};
-use crate::scenario::ClockKind;
+use crate::results::{DestinationCpu, DestinationSampling, Warning};
+use crate::scenario::{ClockKind, Sampling};
 use crate::tracking::NoTracker;
-use crate::transport::Connection;
+use crate::transport::{Calls, Connection};
 use crate::workload::WriteStream;
 
 /// How fast a source fills its memory at least, bytes/s, on a busy machine.
@@ -73,6 +73,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         Err(reason) => (Vec::new(), Some(reason), None),
     };
     let counted = instruments.since(&before);
+    let (ended, calls): (Vec<_>, Vec<Calls>) = ended.into_iter().unzip();
+    let calls: Calls = calls.into_iter().sum();
     // The migration has ended, and its key with it.
     drop(framing);
     let resident = process::resident_beyond(&guest_memory);
@@ -84,6 +86,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
             .chain(strangers)
             .chain(late.map(late_record))
             .collect(),
+        send_calls: calls.sends,
+        receive_calls: calls.receives,
         cpu,
         counted,
         resident_beyond_guest_bytes: resident,
@@ -141,7 +145,9 @@ fn open(
             preamble,
             ..framing.clone()
         };
-        let thread = StreamThread::open(connection, &framing, memory.clone(), switchover.clone())
+        let time_all = spec.scenario.measure.sampling == Sampling::All;
+        let (memory, switchover) = (memory.clone(), switchover.clone());
+        let thread = StreamThread::open(connection, &framing, memory, switchover, time_all)
             .map_err(|error| error.to_string())?;
         threads[preamble.stream as usize] = Some(thread);
     }
@@ -172,7 +178,11 @@ fn late_record(error: StreamError) -> Warning {
 /// everything that was due has come: how a stream with nothing left to carry ended is no failure.
 fn receive(
     threads: Vec<StreamThread>,
-) -> (Vec<StageTimes<3>>, Option<String>, Option<StreamError>) {
+) -> (
+    Vec<(StageTimes<3>, Calls)>,
+    Option<String>,
+    Option<StreamError>,
+) {
     let (sender, failures) = std::sync::mpsc::channel();
     let threads: Vec<_> = threads
         .into_iter()
@@ -269,8 +279,17 @@ fn run_on(
 
 fn cpu(ended: &[StageTimes<3>], decided_ns: Option<u64>, began_ns: u64) -> DestinationCpu {
     let end_ns = decided_ns.unwrap_or_else(process_cpu_ns);
+    let error_s = |stage| StageTimes::error_s(ended, stage);
     let mut cpu = DestinationCpu {
         total_s: end_ns.saturating_sub(began_ns) as f64 / 1e9,
+        sampling: Some(DestinationSampling {
+            units: ended.iter().map(|times| times.units).sum(),
+            samples: ended.iter().map(|times| times.samples).sum(),
+            clock_s: ended.iter().map(|times| times.clock.as_secs_f64()).sum(),
+            receive_se_s: error_s(RECEIVE),
+            open_se_s: error_s(OPEN),
+            apply_se_s: error_s(APPLY),
+        }),
         ..DestinationCpu::default()
     };
     for times in ended {

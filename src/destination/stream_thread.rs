@@ -9,7 +9,7 @@ use crate::machine::slowdown::{Slowdown, Slowed};
 use crate::memory::GuestMemory;
 use crate::meter::{StageMeter, StageTimes};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
-use crate::transport::{Connection, TransportError};
+use crate::transport::{Calls, Connection, TransportError};
 use crate::units::PAGE_SIZE;
 use crate::wire::{Head, RecordKind, Totals};
 
@@ -82,7 +82,8 @@ pub enum Step {
 }
 
 impl StreamThread {
-    /// A stream thread over a connection whose preamble was read.
+    /// A stream thread over a connection whose preamble was read. `time_all` is as in
+    /// [`StageMeter::new`].
     ///
     /// # Errors
     /// If the cipher can't be set up.
@@ -91,13 +92,14 @@ impl StreamThread {
         framing: &Framing,
         memory: Arc<GuestMemory>,
         switchover: Arc<Switchover>,
+        time_all: bool,
     ) -> Result<StreamThread, RecordError> {
         Ok(StreamThread {
             connection,
             inbound: Inbound::new(framing, FlowDirection::ToDestination)?,
             outbound: Outbound::new(framing, FlowDirection::ToSource)?,
-            reply: Draft::new(framing)?,
-            meter: StageMeter::new(RECEIVE),
+            reply: Draft::new(framing),
+            meter: StageMeter::new(RECEIVE, time_all),
             slowdown: Slowdown::of(Slowed::Apply),
             memory,
             switchover,
@@ -107,9 +109,9 @@ impl StreamThread {
         })
     }
 
-    /// For benches that count instructions: [`StageMeter::sample_all`].
-    pub fn sample_all(&mut self) {
-        self.meter.sample_all();
+    /// Calls on the socket so far.
+    pub fn calls(&self) -> Calls {
+        self.connection.calls()
     }
 
     /// Agrees with the source on what is migrated.
@@ -129,8 +131,8 @@ impl StreamThread {
 
     /// Receives until the guest has been switched over, given up, or the stream breaks; tells of a
     /// failure, and whether the guest's fate had been decided before, before it wakes the other
-    /// streams, so that theirs come after it. Its CPU time by stage.
-    pub fn run(mut self, tell: impl FnOnce(StreamError, bool)) -> StageTimes<3> {
+    /// streams, so that theirs come after it. Its CPU time by stage, and its calls on the socket.
+    pub fn run(mut self, tell: impl FnOnce(StreamError, bool)) -> (StageTimes<3>, Calls) {
         let outcome = self.receive_all();
         self.meter.leave();
         let mut failed = false;
@@ -141,7 +143,7 @@ impl StreamThread {
         }
         // Whatever the outcome, nothing more will be received on any stream.
         self.switchover.end_streams(failed);
-        self.meter.times()
+        (self.meter.times(), self.calls())
     }
 
     fn receive_all(&mut self) -> Result<(), StreamError> {
@@ -155,7 +157,7 @@ impl StreamThread {
     /// # Errors
     /// If the stream breaks, or the record is not the one that is due.
     pub fn step(&mut self) -> Result<Step, StreamError> {
-        self.meter.record();
+        self.meter.begin();
         self.receive()?;
         self.meter.lap(RECEIVE);
         let head = self.inbound.open()?;
@@ -186,6 +188,7 @@ impl StreamThread {
                 self.answer(RecordKind::RoundAck, self.round)?;
                 self.applied = Totals::default();
                 self.round += 1;
+                self.meter.settle();
                 Step::RoundEnded
             }
             // These belong to the round that ended last.
@@ -210,6 +213,7 @@ impl StreamThread {
             match self.inbound.receive(&mut self.connection) {
                 Err(RecordError::Transport(TransportError::Silent { limit, .. }))
                     if self.connection.received() == had
+                        && !self.inbound.is_within_record()
                         && (self.switchover.has_received_within(limit)
                             || silent + limit < self.switchover.silence) =>
                 {
@@ -240,11 +244,13 @@ impl StreamThread {
         if self.inbound.is_direct() {
             // SAFETY: no vCPU runs here before the switchover, and the source deals each page to
             // one stream, with rounds as barriers.
-            unsafe {
-                self.inbound
-                    .receive_content(head, &mut self.connection, &self.memory)?;
+            let has_more = unsafe { self.inbound.take_content(head, &self.memory) };
+            self.meter.lap(APPLY);
+            if has_more {
+                // SAFETY: as above; this thread holds guest memory.
+                unsafe { self.inbound.receive_content(&mut self.connection)? };
+                self.meter.lap(RECEIVE);
             }
-            self.meter.lap(RECEIVE);
             totals.pages = u64::from(head.payload) / PAGE_SIZE as u64;
         } else {
             self.slowdown.around(|| {

@@ -14,7 +14,7 @@ pub struct Definition {
 pub(super) const STAGES: Definition = Definition {
     anchor: "stages",
     term: "stages",
-    text: "Source: prepare (harvest, zero test, building records), seal (the cipher; for copy its copy), transmit (socket writes). Destination: receive (socket reads), open (the cipher), apply (writing guest memory). other is what the stages don't explain. Every stage's median is its own, so they need not add up to the median total.",
+    text: "Source: prepare (harvest, zero test, building records), seal (the cipher; for copy its copy), transmit (socket writes). Destination: receive (socket reads), open (the cipher), apply (writing guest memory). other is what the stages don't explain. Clocks are read around a sample of the records; results.json has the standard error that this leaves in each stage. Every stage's median is its own, so they need not add up to the median total.",
 };
 
 pub(super) const CPU_PER_GIB: Definition = Definition {

@@ -286,6 +286,7 @@ fn migration(
             seal_s,
             transmit_s,
             other_s,
+            sampling: None,
         }
     };
     let destination = {
@@ -298,6 +299,7 @@ fn migration(
             open_s,
             apply_s,
             other_s,
+            sampling: None,
         }
     };
     let transfer_s = pace_s * noisy(scales.time);
@@ -348,6 +350,8 @@ fn migration(
             + 4096,
         device_state_bytes: Some(GuestSpec::default().device_state.0),
         records: payload_bytes / Size(256 << 10).0 + 8,
+        seal_workers: Some(1),
+        socket_calls: None,
         source_resident_bytes: 20 << 20,
         destination_resident_bytes: 20 << 20,
         source_huge_bytes: None,

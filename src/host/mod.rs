@@ -206,6 +206,12 @@ pub struct SourceReport {
     pub device_state_bytes: u64,
     /// Records sent.
     pub records: u64,
+    /// Threads that seal, all streams together.
+    pub seal_workers: u32,
+    /// Calls that sent, on all sockets.
+    pub send_calls: u64,
+    /// Calls that received.
+    pub receive_calls: u64,
     /// CPU by stage.
     pub cpu: SourceCpu,
     /// Hash of guest memory and device state; empty unless completed.
@@ -233,6 +239,10 @@ pub struct DestinationReport {
     pub failure: Option<String>,
     /// What weakens an outcome that stands.
     pub warnings: Vec<Warning>,
+    /// Calls that sent, on all sockets.
+    pub send_calls: u64,
+    /// Calls that received.
+    pub receive_calls: u64,
     /// CPU by stage.
     pub cpu: DestinationCpu,
     /// Hash of guest memory and device state; empty unless it took over.

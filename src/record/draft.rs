@@ -6,14 +6,14 @@ use std::time::Instant;
 use super::framing::{Framing, RecordError};
 use crate::crypto::Sealer;
 use crate::crypto::sequence::SealSlot;
-use crate::machine::clock::thread_cpu_ns;
 use crate::memory::{GuestMemory, PageRun, Segment, touched};
 use crate::transport::{Connection, TransportError};
 use crate::wire::{AAD_LEN, PREAMBLE_LEN, PREFIX_LEN};
 
 /// A record in the making. Reused from record to record; nothing is allocated once it has grown.
 pub struct Draft {
-    sealer: Option<Sealer>,
+    /// Whether the record goes from guest memory to the socket (`plain`), without a buffer.
+    is_direct: bool,
     /// Runs of pages whose content is sent.
     pub data: Vec<PageRun>,
     /// Runs of pages that are sent as zero, without content.
@@ -29,32 +29,29 @@ pub struct Draft {
     pub(super) payload: usize,
     sealed: Vec<u8>,
     sealed_len: usize,
-    /// See [`injected_seal_slowdown`].
-    slowdown: Option<f64>,
-    /// Whether [`Draft::seal_timed`] is to time itself.
-    pub timed: bool,
-    outcome: Result<u64, RecordError>,
 }
 
 impl Draft {
-    /// A draft for one migration.
-    ///
-    /// # Errors
-    /// If the cipher can't be set up.
-    pub fn new(framing: &Framing) -> Result<Draft, RecordError> {
-        let sealer = match &framing.secret {
-            None => None,
-            Some(secret) => Some(Sealer::new(framing.backend, secret.clone())?),
+    /// A draft of records of any kind.
+    pub fn new(framing: &Framing) -> Draft {
+        Draft {
+            control: touched(framing.bounds.payload()),
+            ..Draft::of_pages(framing)
+        }
+    }
+
+    /// A draft of page records, without room for a control record's payload.
+    pub fn of_pages(framing: &Framing) -> Draft {
+        let is_direct = framing.secret.is_none();
+        let sealed = match is_direct {
+            true => Vec::new(),
+            false => vec![0xff; PREFIX_LEN + framing.bounds.body()],
         };
-        let sealed = match sealer {
-            None => Vec::new(),
-            Some(_) => vec![0xff; PREFIX_LEN + framing.bounds.body()],
-        };
-        Ok(Draft {
-            sealer,
+        Draft {
+            is_direct,
             data: Vec::with_capacity(framing.bounds.data_runs()),
             zero: Vec::with_capacity(framing.bounds.zero_runs()),
-            control: touched(framing.bounds.payload()),
+            control: Vec::new(),
             aad: [0; AAD_LEN],
             head: Vec::with_capacity(framing.bounds.head()),
             segments: Vec::with_capacity(framing.bounds.data_runs()),
@@ -63,10 +60,7 @@ impl Draft {
             payload: 0,
             sealed,
             sealed_len: 0,
-            slowdown: injected_seal_slowdown(),
-            timed: false,
-            outcome: Ok(0),
-        })
+        }
     }
 
     /// Bytes of page content or control payload.
@@ -76,68 +70,22 @@ impl Draft {
 
     /// Bytes that the record takes on the wire.
     pub fn wire_len(&self) -> usize {
-        match self.sealer {
-            None => PREFIX_LEN + self.head.len() + self.payload,
-            Some(_) => self.sealed_len,
+        match self.is_direct {
+            true => PREFIX_LEN + self.head.len() + self.payload,
+            false => self.sealed_len,
         }
-    }
-
-    /// The cipher stage: from guest memory into the draft's own buffer. Nothing to do in `plain`.
-    ///
-    /// vCPUs may write to the pages meanwhile. The record is consistent all the same, because the
-    /// tag is made over what was written to the buffer, and the writes have marked their pages
-    /// dirty, so that a later round sends them again.
-    ///
-    /// # Panics
-    /// If the draft was not framed.
-    pub fn seal(&mut self) -> Result<(), RecordError> {
-        let Some(sealer) = &mut self.sealer else {
-            return Ok(());
-        };
-        let slot = self
-            .slot
-            .take()
-            .expect("a draft is framed before it is sealed");
-        let (prefix, body) = self.sealed.split_at_mut(PREFIX_LEN);
-        prefix.copy_from_slice(&self.aad[PREAMBLE_LEN..]);
-        let began = self.slowdown.map(|_| Instant::now());
-        let len = sealer.seal(slot, &self.aad, &self.head, &self.segments, body)?;
-        if let (Some(began), Some(slowdown)) = (began, self.slowdown) {
-            let until = began.elapsed().mul_f64(1.0 + slowdown);
-            while began.elapsed() < until {
-                std::hint::spin_loop();
-            }
-        }
-        self.sealed_len = PREFIX_LEN + len;
-        Ok(())
-    }
-
-    /// [`Draft::seal`] on a worker's thread; [`Draft::take_sealed`] tells how it went.
-    pub fn seal_timed(&mut self) {
-        let start = if self.timed { thread_cpu_ns() } else { 0 };
-        let sealed = self.seal();
-        let end = if self.timed { thread_cpu_ns() } else { 0 };
-        self.outcome = sealed.map(|()| end - start);
-    }
-
-    /// How [`Draft::seal_timed`] went: its CPU time in nanoseconds, 0 if it was not to be timed.
-    ///
-    /// # Errors
-    /// Why the cipher refused.
-    pub fn take_sealed(&mut self) -> Result<u64, RecordError> {
-        std::mem::replace(&mut self.outcome, Ok(0))
     }
 
     /// The record as it goes to the socket, in pieces, which are not to be kept longer than the
     /// borrow: they lie in the draft, and in guest memory that it keeps mapped.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Segment> + '_ {
-        let own: [&[u8]; 2] = match self.sealer {
-            None => [&self.aad[PREAMBLE_LEN..], &self.head],
-            Some(_) => [&self.sealed[..self.sealed_len], &[]],
+        let own: [&[u8]; 2] = match self.is_direct {
+            true => [&self.aad[PREAMBLE_LEN..], &self.head],
+            false => [&self.sealed[..self.sealed_len], &[]],
         };
-        let guest: &[Segment] = match self.sealer {
-            None => &self.segments,
-            Some(_) => &[],
+        let guest: &[Segment] = match self.is_direct {
+            true => &self.segments,
+            false => &[],
         };
         // SAFETY: the draft is borrowed for as long as the iterator lives, and not written to.
         own.into_iter()
@@ -151,6 +99,66 @@ impl Draft {
     /// If the stream breaks.
     pub fn transmit(&self, connection: &mut Connection) -> Result<(), TransportError> {
         connection.send_parts(self.parts())
+    }
+}
+
+/// Seals drafts, on one thread, each after it was framed.
+pub struct DraftSealer {
+    /// None in `plain`.
+    sealer: Option<Sealer>,
+    /// See [`injected_seal_slowdown`].
+    slowdown: Option<f64>,
+}
+
+impl DraftSealer {
+    /// A sealer for one migration.
+    ///
+    /// # Errors
+    /// If the cipher can't be set up.
+    pub fn new(framing: &Framing) -> Result<DraftSealer, RecordError> {
+        let sealer = match &framing.secret {
+            None => None,
+            Some(secret) => Some(Sealer::new(framing.backend, secret.clone())?),
+        };
+        Ok(DraftSealer {
+            sealer,
+            slowdown: injected_seal_slowdown(),
+        })
+    }
+
+    /// Whether there is anything to seal: not in `plain`.
+    pub fn seals(&self) -> bool {
+        self.sealer.is_some()
+    }
+
+    /// The cipher stage: from guest memory into the draft's own buffer. Nothing to do in `plain`.
+    ///
+    /// vCPUs may write to the pages meanwhile. The record is consistent all the same, because the
+    /// tag is made over what was written to the buffer, and the writes have marked their pages
+    /// dirty, so that a later round sends them again.
+    ///
+    /// # Panics
+    /// If the draft was not framed.
+    pub fn seal(&mut self, draft: &mut Draft) -> Result<(), RecordError> {
+        let Some(sealer) = &mut self.sealer else {
+            return Ok(());
+        };
+        let slot = draft
+            .slot
+            .take()
+            .expect("a draft is framed before it is sealed");
+        let (prefix, body) = draft.sealed.split_at_mut(PREFIX_LEN);
+        prefix.copy_from_slice(&draft.aad[PREAMBLE_LEN..]);
+        let began = self.slowdown.map(|_| Instant::now());
+        let len = sealer.seal(slot, &draft.aad, &draft.head, &draft.segments, body)?;
+        if let (Some(began), Some(slowdown)) = (began, self.slowdown) {
+            let until = began.elapsed().mul_f64(1.0 + slowdown);
+            while began.elapsed() < until {
+                std::hint::spin_loop();
+            }
+        }
+        draft.sealed_len = PREFIX_LEN + len;
+        Ok(())
     }
 }
 

@@ -9,18 +9,40 @@ use crate::wire::{
     AAD_LEN, Bounds, Head, PREAMBLE_LEN, PREFIX_LEN, Prefix, RecordKind, WireError, verify_checksum,
 };
 
+/// Where a record starts in the buffer if nothing is left of the last one: its body then starts at
+/// a multiple of 64 bytes, and so does the content behind a head of one run.
+const START: usize = 64 - PREFIX_LEN;
+/// Records up to this long are received several at a time.
+const SMALL_RECORD: usize = 32 << 10;
+/// What is then received in one call at most.
+const SMALL_RECORDS: usize = 64 << 10;
+/// What is received along with the prefix of a longer record: its head, as a rule.
+const HEAD_AHEAD: usize = 1 << 10;
+
 /// The receiving end of one direction of a stream.
 ///
 /// A record is received with [`Inbound::receive`] (the socket stage), then taken apart with
 /// [`Inbound::open`] (the cipher stage). In `plain` the content of a page record is still in the
-/// socket then: [`Inbound::receive_content`] puts it where it belongs.
+/// socket then, but for what came along with its head: [`Inbound::take_content`] and
+/// [`Inbound::receive_content`] put it where it belongs.
+///
+/// Calls are made alike for every arm: one for a prefix and what follows it, up to a limit, one for
+/// the rest of the record. Small records come many to a call.
 pub struct Inbound {
     opener: Option<(Opener, OpenSequence)>,
     stream: u32,
     bounds: Bounds,
     aad: [u8; AAD_LEN],
     prefix: Prefix,
-    body: Vec<u8>,
+    /// What was received: from `start`, where the present record starts, to `end`.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Bytes of the present record in the buffer, to be dropped before the next; 0 before it is
+    /// complete.
+    done: usize,
+    /// The most that is received beyond what is needed.
+    ahead: usize,
     sequence: u64,
     segments: Vec<Segment>,
 }
@@ -41,9 +63,9 @@ impl Inbound {
         let mut aad = [0; AAD_LEN];
         aad[..PREAMBLE_LEN].copy_from_slice(&framing.preamble.encode());
         let bounds = framing.bounds;
-        let most = match opener {
-            None => bounds.head() + bounds.payload(),
-            Some(_) => bounds.body(),
+        let ahead = match bounds.record {
+            ..=SMALL_RECORD => SMALL_RECORDS,
+            _ => HEAD_AHEAD,
         };
         Ok(Inbound {
             opener,
@@ -51,37 +73,82 @@ impl Inbound {
             bounds,
             aad,
             prefix: Prefix { body: 0, head: 0 },
-            body: vec![0xff; most],
+            buffer: vec![0xff; START + PREFIX_LEN + bounds.body() + ahead],
+            start: START,
+            end: START,
+            done: 0,
+            ahead,
             sequence: 0,
             segments: Vec::with_capacity(bounds.data_runs()),
         })
     }
 
-    /// Receives the next record; of a plain page record, its head.
+    /// Receives the next record; of a plain page record, its head at least. After silence it may be
+    /// called again.
     ///
     /// # Errors
     /// If the stream breaks or its lengths are out of bounds.
     pub fn receive(&mut self, connection: &mut Connection) -> Result<(), RecordError> {
+        self.start += std::mem::take(&mut self.done);
+        self.fill(connection, PREFIX_LEN)?;
         let mut prefix = [0; PREFIX_LEN];
-        connection.receive(&mut prefix, "between records")?;
+        prefix.copy_from_slice(&self.buffer[self.start..self.start + PREFIX_LEN]);
         self.prefix = Prefix::decode(prefix, &self.bounds).map_err(|e| self.wire(e))?;
         self.aad[PREAMBLE_LEN..].copy_from_slice(&prefix);
-        let head = self.prefix.head as usize;
-        if self.opener.is_some() {
-            let body = self.prefix.body as usize;
-            connection.receive(&mut self.body[..body], "within a record")?;
-        } else {
-            connection.receive(&mut self.body[..head], "within a record")?;
+        let (head, body) = (self.prefix.head as usize, self.prefix.body as usize);
+        let mut need = PREFIX_LEN + body;
+        if self.is_direct() {
+            self.fill(connection, PREFIX_LEN + head)?;
             // Control payloads are small and wanted here; page content goes to guest memory.
-            if self.body[0] != RecordKind::Pages as u8 {
-                let payload = self.prefix.body as usize - head;
-                let Some(rest) = self.body.get_mut(head..head + payload) else {
-                    return Err(self.wire(WireError::Malformed("length of a control payload")));
-                };
-                connection.receive(rest, "within a record")?;
+            if self.buffer[self.start + PREFIX_LEN] == RecordKind::Pages as u8 {
+                let have = self.end - self.start;
+                if need > have + self.ahead {
+                    need = have;
+                }
+            } else if body - head > self.bounds.payload() {
+                return Err(self.wire(WireError::Malformed("length of a control payload")));
             }
         }
+        self.fill(connection, need)?;
+        self.done = need;
         Ok(())
+    }
+
+    /// Whether a part of the next record has come, and not all of it.
+    pub fn is_within_record(&self) -> bool {
+        self.done == 0 && self.start < self.end
+    }
+
+    /// Receives until at least `need` bytes stand at `start`.
+    fn fill(&mut self, connection: &mut Connection, need: usize) -> Result<(), RecordError> {
+        loop {
+            let have = self.end - self.start;
+            if have >= need {
+                return Ok(());
+            }
+            let missing = need - have;
+            if have == 0 || self.end + missing.max(self.ahead) > self.buffer.len() {
+                self.buffer.copy_within(self.start..self.end, START);
+                (self.start, self.end) = (START, START + have);
+            }
+            let within = match have {
+                0 => "between records",
+                _ => "within a record",
+            };
+            if missing > self.ahead {
+                let rest = &mut self.buffer[self.end..self.end + missing];
+                connection.receive(rest, within)?;
+                self.end += missing;
+            } else {
+                let some = &mut self.buffer[self.end..self.end + self.ahead];
+                self.end += connection.receive_some(some, within)?;
+            }
+        }
+    }
+
+    /// The present record's body, as far as it stands in the buffer.
+    fn body(&self) -> &[u8] {
+        &self.buffer[self.start + PREFIX_LEN..self.start + self.done]
     }
 
     /// Authenticates and decodes what was received. Nothing of the record may be used before.
@@ -89,6 +156,7 @@ impl Inbound {
     /// # Errors
     /// If the record is not authentic, damaged, malformed or not the one that is due.
     pub fn open(&mut self) -> Result<Head, RecordError> {
+        let at = self.start + PREFIX_LEN;
         let mut body = self.prefix.body as usize;
         let head_len = self.prefix.head as usize;
         if let Some((opener, sequence)) = &mut self.opener {
@@ -102,17 +170,17 @@ impl Inbound {
             };
             let slot = sequence.next(plaintext)?;
             body = opener
-                .open_in_place(slot, &self.aad, &mut self.body[..body])
+                .open_in_place(slot, &self.aad, &mut self.buffer[at..at + body])
                 .map_err(|_| not_authentic)?;
         }
         if head_len > body {
             return Err(self.wire(WireError::Malformed("head longer than its record")));
         }
-        let bytes = &self.body[..head_len];
+        let bytes = &self.body()[..head_len];
         // Damage is called damage: the checksum comes before any meaning.
         let control = match bytes.first() {
             Some(&kind) if kind == RecordKind::Pages as u8 => &[],
-            _ => &self.body[head_len..body],
+            _ => &self.body()[head_len..body],
         };
         verify_checksum(&self.aad, bytes, control).map_err(|e| self.wire(e))?;
         let head = Head::decode(bytes, &self.bounds).map_err(|e| self.wire(e))?;
@@ -131,13 +199,13 @@ impl Inbound {
 
     /// The bytes of the head, from which [`Head::data`] and [`Head::zero`] read its runs.
     pub fn head_bytes(&self) -> &[u8] {
-        &self.body[..self.prefix.head as usize]
+        &self.body()[..self.prefix.head as usize]
     }
 
     /// The payload of an opened record that is not a plain page record.
     pub fn payload(&self, head: &Head) -> &[u8] {
         let start = self.prefix.head as usize;
-        &self.body[start..start + head.payload as usize]
+        &self.body()[start..start + head.payload as usize]
     }
 
     /// Whether page content is still in the socket (`plain`).
@@ -145,29 +213,51 @@ impl Inbound {
         self.opener.is_none()
     }
 
-    /// Receives a plain page record's content straight into guest memory.
+    /// Copies to guest memory what of a plain page record's content came along with its head;
+    /// whether more of it is in the socket.
+    ///
+    /// # Safety
+    /// As [`Inbound::receive_content`].
+    pub unsafe fn take_content(&mut self, head: &Head, memory: &GuestMemory) -> bool {
+        let mut segments = std::mem::take(&mut self.segments);
+        let head_len = self.prefix.head as usize;
+        let mut content = &self.body()[head_len..];
+        for run in head.data(self.head_bytes()) {
+            // SAFETY: the head was checked against the guest's bounds; guest memory stays mapped
+            // while `memory` is borrowed, and the segments are used by the next call at most.
+            let segment = unsafe { memory.segment(run) };
+            let (here, rest) = content.split_at(content.len().min(segment.len()));
+            content = rest;
+            // SAFETY: the caller vouches for the pages, of which `here` is at most as long.
+            unsafe {
+                let to = segment.start().cast_mut();
+                to.copy_from_nonoverlapping(here.as_ptr(), here.len());
+                if here.len() < segment.len() {
+                    let left = segment.len() - here.len();
+                    segments.push(Segment::new(to.add(here.len()).cast_const(), left));
+                }
+            }
+        }
+        self.segments = segments;
+        !self.segments.is_empty()
+    }
+
+    /// Receives the rest of a plain page record's content, after [`Inbound::take_content`],
+    /// straight into guest memory.
     ///
     /// # Errors
     /// If the stream breaks.
     ///
     /// # Safety
     /// Nothing else may access the record's pages: no vCPU runs, and no other stream is sent them.
+    /// The guest's memory is still mapped.
     pub unsafe fn receive_content(
         &mut self,
-        head: &Head,
         connection: &mut Connection,
-        memory: &GuestMemory,
     ) -> Result<(), RecordError> {
-        let mut segments = std::mem::take(&mut self.segments);
-        // SAFETY: guest memory is borrowed, and so mapped, for the call, which is all that they are used for.
-        segments.extend(
-            head.data(self.head_bytes())
-                .map(|run| unsafe { memory.segment(run) }),
-        );
         // SAFETY: the caller vouches for the pages.
-        let done = unsafe { connection.receive_vectored(&segments, "within a record") };
-        segments.clear();
-        self.segments = segments;
+        let done = unsafe { connection.receive_vectored(&self.segments, "within a record") };
+        self.segments.clear();
         Ok(done?)
     }
 

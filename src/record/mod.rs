@@ -1,8 +1,8 @@
 //! Records on a stream: framed, sealed, sent; received, opened, checked.
 //!
 //! [`Outbound`] and [`Inbound`] are the two ends of one direction of one stream. A [`Draft`] is a
-//! record in the making; it carries its own cipher context, so that several drafts of a stream can
-//! be sealed at once. `plain` has no cipher and no copy: its records go from guest memory to the
+//! record in the making. A [`DraftSealer`] seals them, on one thread; several drafts of a stream can be
+//! sealed at once by several of these. `plain` has no cipher and no copy: its records go from guest memory to the
 //! socket, and page content arrives in guest memory straight from the socket.
 
 mod draft;
@@ -10,7 +10,7 @@ mod framing;
 mod inbound;
 mod outbound;
 
-pub use draft::{Draft, SLOWDOWN_VARIABLE, injected_seal_slowdown};
+pub use draft::{Draft, DraftSealer, SLOWDOWN_VARIABLE, injected_seal_slowdown};
 pub use framing::{Framing, RecordError};
 pub use inbound::Inbound;
 pub use outbound::Outbound;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::draft::Draft;
+use super::draft::{Draft, DraftSealer};
 use super::framing::{Framing, RecordError};
 use crate::crypto::sequence::{FlowDirection, SealSequence};
 use crate::memory::{GuestMemory, Segment};
@@ -13,6 +13,7 @@ use crate::wire::{Head, PREAMBLE_LEN, Prefix, RecordKind, write_checksum};
 /// The sending end of one direction of a stream.
 pub struct Outbound {
     sequencer: Option<SealSequence>,
+    sealer: DraftSealer,
     preamble: [u8; PREAMBLE_LEN],
     tag_len: usize,
     sequence: u64,
@@ -22,7 +23,8 @@ impl Outbound {
     /// The end that sends in `direction`.
     ///
     /// # Errors
-    /// If another end already seals in this direction of the stream.
+    /// If another end already seals in this direction of the stream, or the cipher can't be set
+    /// up.
     pub fn new(framing: &Framing, direction: FlowDirection) -> Result<Outbound, RecordError> {
         let sequencer = match &framing.secret {
             None => None,
@@ -35,6 +37,7 @@ impl Outbound {
         };
         Ok(Outbound {
             sequencer,
+            sealer: DraftSealer::new(framing)?,
             preamble: framing.preamble.encode(),
             tag_len: crate::crypto::implementation(framing.backend).tag_len,
             sequence: 0,
@@ -136,6 +139,14 @@ impl Outbound {
         Ok(())
     }
 
+    /// Seals a framed draft on this thread: [`DraftSealer::seal`].
+    ///
+    /// # Errors
+    /// If the cipher fails.
+    pub fn seal(&mut self, draft: &mut Draft) -> Result<(), RecordError> {
+        self.sealer.seal(draft)
+    }
+
     /// Frames, seals and sends a control record.
     ///
     /// # Errors
@@ -149,7 +160,7 @@ impl Outbound {
         payload: &[u8],
     ) -> Result<(), RecordError> {
         self.frame_control(draft, kind, round, payload)?;
-        draft.seal()?;
+        self.seal(draft)?;
         draft.transmit(connection)?;
         Ok(())
     }

@@ -74,6 +74,11 @@ fn done(migration: &Migration, value: impl FnOnce() -> String) -> String {
     }
 }
 
+/// What is empty where it was not recorded.
+fn told(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
 /// Seconds that only a completed migration has.
 fn seconds(migration: &Migration, value: f64) -> String {
     done(migration, || text::exact(value))
@@ -141,6 +146,19 @@ const LISTED: &[Column] = &[
             .map_or(String::new(), |bytes| ran(m, bytes))
     }),
     Recorded("records", |m| ran(m, m.records)),
+    Recorded("seal_workers", |m| told(m.seal_workers)),
+    Recorded("source_send_calls", |m| {
+        told(m.socket_calls.map(|c| c.source_sends))
+    }),
+    Recorded("source_receive_calls", |m| {
+        told(m.socket_calls.map(|c| c.source_receives))
+    }),
+    Recorded("destination_send_calls", |m| {
+        told(m.socket_calls.map(|c| c.destination_sends))
+    }),
+    Recorded("destination_receive_calls", |m| {
+        told(m.socket_calls.map(|c| c.destination_receives))
+    }),
     Derived(Metric::THROUGHPUT),
     Recorded("source_cpu_s", |m| ran(m, m.cpu.source.total_s)),
     Recorded("source_prepare_s", |m| ran(m, m.cpu.source.prepare_s)),
@@ -148,6 +166,24 @@ const LISTED: &[Column] = &[
     Recorded("source_transmit_s", |m| ran(m, m.cpu.source.transmit_s)),
     Recorded("source_other_s", |m| ran(m, m.cpu.source.other_s)),
     Recorded("source_vcpu_s", |m| ran(m, m.cpu.source.vcpu_s)),
+    Recorded("source_units", |m| {
+        told(m.cpu.source.sampling.map(|s| s.units))
+    }),
+    Recorded("source_samples", |m| {
+        told(m.cpu.source.sampling.map(|s| s.samples))
+    }),
+    Recorded("source_clock_s", |m| {
+        told(m.cpu.source.sampling.map(|s| text::exact(s.clock_s)))
+    }),
+    Recorded("source_prepare_se_s", |m| {
+        told(m.cpu.source.sampling.map(|s| text::exact(s.prepare_se_s)))
+    }),
+    Recorded("source_seal_se_s", |m| {
+        told(m.cpu.source.sampling.map(|s| text::exact(s.seal_se_s)))
+    }),
+    Recorded("source_transmit_se_s", |m| {
+        told(m.cpu.source.sampling.map(|s| text::exact(s.transmit_se_s)))
+    }),
     Derived(Metric::SOURCE_CPU_PER_GIB),
     Recorded("destination_cpu_s", |m| ran(m, m.cpu.destination.total_s)),
     Recorded("destination_receive_s", |m| {
@@ -156,6 +192,34 @@ const LISTED: &[Column] = &[
     Recorded("destination_open_s", |m| ran(m, m.cpu.destination.open_s)),
     Recorded("destination_apply_s", |m| ran(m, m.cpu.destination.apply_s)),
     Recorded("destination_other_s", |m| ran(m, m.cpu.destination.other_s)),
+    Recorded("destination_units", |m| {
+        told(m.cpu.destination.sampling.map(|s| s.units))
+    }),
+    Recorded("destination_samples", |m| {
+        told(m.cpu.destination.sampling.map(|s| s.samples))
+    }),
+    Recorded("destination_clock_s", |m| {
+        told(m.cpu.destination.sampling.map(|s| text::exact(s.clock_s)))
+    }),
+    Recorded("destination_receive_se_s", |m| {
+        told(
+            m.cpu
+                .destination
+                .sampling
+                .map(|s| text::exact(s.receive_se_s)),
+        )
+    }),
+    Recorded("destination_open_se_s", |m| {
+        told(m.cpu.destination.sampling.map(|s| text::exact(s.open_se_s)))
+    }),
+    Recorded("destination_apply_se_s", |m| {
+        told(
+            m.cpu
+                .destination
+                .sampling
+                .map(|s| text::exact(s.apply_se_s)),
+        )
+    }),
     Derived(Metric::DESTINATION_CPU_PER_GIB),
     Recorded("source_resident_bytes", |m| ran(m, m.source_resident_bytes)),
     Recorded("destination_resident_bytes", |m| {

@@ -4,6 +4,7 @@
 //! it can be trusted, so nothing is read from it.
 
 mod numbers;
+mod plumbing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;

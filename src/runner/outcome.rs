@@ -2,7 +2,7 @@
 
 use crate::arm::Arm;
 use crate::host::{DestinationReport, SourceReport, guest_view, process};
-use crate::results::{Cpu, Migration, Outcome, OutcomeStatus, Round, Verified};
+use crate::results::{Cpu, Migration, Outcome, OutcomeStatus, Round, SocketCalls, Verified};
 
 /// What the hosts of a migration told of it.
 #[derive(Debug, Default)]
@@ -65,6 +65,14 @@ impl Told {
             bytes_on_wire: source.bytes_on_wire,
             device_state_bytes: Some(source.device_state_bytes),
             records: source.records,
+            // A source that never reported has sealed with no worker.
+            seal_workers: (source.seal_workers > 0).then_some(source.seal_workers),
+            socket_calls: (source.seal_workers > 0).then_some(SocketCalls {
+                source_sends: source.send_calls,
+                source_receives: source.receive_calls,
+                destination_sends: destination.send_calls,
+                destination_receives: destination.receive_calls,
+            }),
             source_resident_bytes: source.resident_beyond_guest_bytes,
             destination_resident_bytes: destination.resident_beyond_guest_bytes,
             source_huge_bytes: source.huge_bytes,

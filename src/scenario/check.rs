@@ -71,6 +71,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("measure.warmup", "0 to 1000"),
     ("measure.clock", "\"live\" or \"virtual\""),
     ("measure.window", "a duration up to 1min"),
+    ("measure.sampling", "\"auto\" or \"all\""),
 ];
 
 /// What a field may be, if it is one that is checked by itself.

@@ -21,5 +21,6 @@ pub use overrides::{
     MOST_AUTO_BLOCKS, MigrationOverrides, Overrides, Repetitions, StreamOverrides,
 };
 pub use spec::{
-    ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Policy, Scenario, Workers, WorkloadSpec,
+    ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Policy, Sampling, Scenario, Workers,
+    WorkloadSpec,
 };

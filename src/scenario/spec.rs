@@ -111,7 +111,7 @@ pub enum Policy {
     Required,
 }
 
-/// How many threads seal records: with 1 each stream's own, with more a pool.
+/// How many threads seal records, all streams together: with 1 each stream's own, with more a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workers {
     /// By the cores and the streams.
@@ -164,6 +164,17 @@ pub enum ClockKind {
     Virtual,
 }
 
+/// Around how many records clocks are read, for CPU time by stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// A sample, as large as keeps its cost below half a per cent.
+    #[default]
+    Auto,
+    /// All of them, whatever it costs: what the sample's errors are checked against.
+    All,
+}
+
 /// How the migrations are measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -179,6 +190,8 @@ pub struct MeasureSpec {
     /// Length of every window of write latency; the vCPUs run for so long before the migration and
     /// after it.
     pub window: Span,
+    /// How many records the stages' clocks are read around.
+    pub sampling: Sampling,
 }
 
 impl Default for GuestSpec {
@@ -221,7 +234,7 @@ impl Default for MigrationSpec {
             on_stall: OnStall::Abort,
             policy: Policy::Opportunistic,
             peer_timeout: Span(std::time::Duration::from_secs(10)),
-            seal_workers: Workers::Auto,
+            seal_workers: Workers::Count(1),
             rekey_bytes: Size(256 << 30),
             rekey_records: 1 << 32,
         }
@@ -248,6 +261,7 @@ impl Default for MeasureSpec {
             warmup: 1,
             clock: ClockKind::Live,
             window: Span(std::time::Duration::from_millis(100)),
+            sampling: Sampling::Auto,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The source host: the guest runs here, and its memory is sent from here.
 
 pub mod driver;
+mod line;
 pub mod order;
 mod prepare;
 mod share;
@@ -8,13 +9,13 @@ pub mod stream_thread;
 pub mod streams;
 pub mod timeline;
 mod tracked_guest;
+mod workers;
 mod write_verification;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::arm::Backend;
 use crate::crypto::{self, MigrationSecret};
 use crate::error::{Error, Result};
 use crate::guest::content;
@@ -23,9 +24,12 @@ use crate::host::control::{Control, emit};
 use crate::host::{Command, Event, HostSpec, SourceReport, framing, guest_state, process};
 use crate::machine::Instruments;
 use crate::memory::Presence;
+use crate::meter::StageTimes;
 use crate::precopy::StopReason;
-use crate::results::{Outcome, OutcomeStatus, SourceCpu, Warning, least_expected_downtime};
-use crate::scenario::{ClockKind, Workers};
+use crate::results::{
+    Outcome, OutcomeStatus, SourceCpu, SourceSampling, Warning, least_expected_downtime,
+};
+use crate::scenario::{ClockKind, Sampling, Workers};
 use crate::source::driver::{Driver, End, Migrated};
 use crate::source::stream_thread::{PREPARE, SEAL, StreamContext, TRANSMIT};
 use crate::source::streams::Streams;
@@ -112,7 +116,9 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     }
     let resident = process::resident_beyond(&guest.memory);
     let (bytes_on_wire, records) = (streams.wire_bytes(), streams.records());
-    let cpu = cpu(&migrated, streams);
+    let seal_workers = context.workers() as u32;
+    let (times, calls) = streams.close();
+    let cpu = cpu(&migrated, &times);
     // The migration has ended, and its key with it.
     drop((context, framing));
     let hash = match settled.outcome.status {
@@ -135,6 +141,9 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         bytes_on_wire,
         device_state_bytes: migrated.device_state_bytes,
         records,
+        seal_workers,
+        send_calls: calls.sends,
+        receive_calls: calls.receives,
         cpu,
         hash,
         guest: end.guest,
@@ -192,11 +201,10 @@ fn stream_context(
         // Under the virtual clock the link is arithmetic; the bytes go as fast as they can.
         _ => None,
     };
-    let workers = match (migration.seal_workers, spec.backend()) {
-        // Nothing to seal.
-        (_, Backend::None) => 1,
-        (Workers::Count(count), _) => count as usize,
-        (Workers::Auto, _) => auto_workers(migration.streams),
+    // The same for every arm, whatever there is to seal.
+    let workers = match migration.seal_workers {
+        Workers::Count(count) => count as usize,
+        Workers::Auto => auto_workers(migration.streams),
     };
     let pool = || {
         rayon::ThreadPoolBuilder::new()
@@ -212,14 +220,22 @@ fn stream_context(
         bounds: *bounds,
         pacer,
         pool: (workers > 1).then(pool).transpose()?,
+        time_all: spec.scenario.measure.sampling == Sampling::All,
     })
 }
 
-/// Seal workers for each stream where the scenario leaves it open: half the cores, since the
-/// destination may share them, dealt to the streams; at least the stream's own thread.
+/// Seal workers of all streams together where the scenario leaves it open: half the cores, since
+/// the destination may share them; no pool where the streams' own threads are as many.
 fn auto_workers(streams: u32) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    (cores / 2 / streams as usize).clamp(1, 8)
+    pool_size(cores, streams as usize)
+}
+
+fn pool_size(cores: usize, streams: usize) -> usize {
+    match (cores / 2).min(8) {
+        half if half <= streams => 1,
+        half => half,
+    }
 }
 
 /// What became of the migration, once the coordinator's word is in where it is needed.
@@ -302,14 +318,23 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Settled 
     }
 }
 
-fn cpu(migrated: &Migrated, streams: Streams) -> SourceCpu {
+fn cpu(migrated: &Migrated, threads: &[StageTimes<3>]) -> SourceCpu {
+    let error_s = |stage| StageTimes::error_s(threads, stage);
     let mut cpu = SourceCpu {
         total_s: migrated.total_cpu_s,
         vcpu_s: migrated.vcpu_s,
         prepare_s: migrated.harvest_s,
+        sampling: Some(SourceSampling {
+            units: threads.iter().map(|times| times.units).sum(),
+            samples: threads.iter().map(|times| times.samples).sum(),
+            clock_s: threads.iter().map(|times| times.clock.as_secs_f64()).sum(),
+            prepare_se_s: error_s(PREPARE),
+            seal_se_s: error_s(SEAL),
+            transmit_se_s: error_s(TRANSMIT),
+        }),
         ..SourceCpu::default()
     };
-    for times in streams.close() {
+    for times in threads {
         cpu.prepare_s += times.stages[PREPARE].as_secs_f64();
         cpu.seal_s += times.stages[SEAL].as_secs_f64();
         cpu.transmit_s += times.stages[TRANSMIT].as_secs_f64();
@@ -337,4 +362,26 @@ fn report_unopened(reason: String, connect_s: f64, end: GuestEnd, unlocked: Opti
         stream_time_ns: end.stream_time_ns,
         ..SourceReport::default()
     })));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_is_shared_by_the_streams_and_never_smaller_than_their_own_threads() {
+        for (cores, streams, workers) in [
+            (1, 1, 1),
+            (2, 1, 1),
+            (4, 1, 2),
+            (8, 1, 4),
+            (8, 2, 4),
+            (8, 4, 1),
+            (8, 64, 1),
+            (192, 1, 8),
+            (192, 4, 8),
+        ] {
+            assert_eq!(pool_size(cores, streams), workers, "{cores} {streams}");
+        }
+    }
 }

@@ -3,21 +3,23 @@
 //! With one seal worker the three stages take turns in this thread. On two cores, of which the
 //! destination needs one, that beats a thread for each stage: a record stays in the core's cache.
 //! With more workers a batch of records is sealed on a rayon pool while the batch before it is
-//! transmitted.
+//! transmitted. What is handed to the socket in one call depends on neither the arm nor the pool.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::crypto::{self, sequence::FlowDirection};
 use crate::machine::clock::thread_cpu_ns;
 use crate::memory::{GuestMemory, PageRun};
 use crate::meter::{StageMeter, StageTimes};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
+use crate::source::line::Line;
 use crate::source::order::{Awaited, Done, Failed, Order};
 use crate::source::prepare::prepare;
 use crate::source::share::StreamShare;
-use crate::transport::{Connection, Pacer, TransportError};
+use crate::source::workers::Workers;
+use crate::transport::{Calls, Connection, Pacer, TransportError};
 use crate::units::PAGE_SIZE;
 use crate::wire::{Bounds, RecordKind, Totals};
 
@@ -30,11 +32,14 @@ pub const TRANSMIT: usize = 2;
 
 /// One stream of the source.
 pub struct StreamThread {
-    connection: Connection,
+    line: Line,
     outbound: Outbound,
     inbound: Inbound,
     meter: StageMeter<3>,
+    /// The records that are prepared, and with a pool those that are sent meanwhile.
     batches: [Vec<Draft>; 2],
+    control: Draft,
+    workers: Workers,
     context: Arc<StreamContext>,
     stream: u32,
     final_sent: bool,
@@ -50,8 +55,17 @@ pub struct StreamContext {
     pub bounds: Bounds,
     /// The link, if it is limited.
     pub pacer: Option<Pacer>,
-    /// Seal workers, if more than one.
+    /// Seal workers of all streams together, if more than one.
     pub pool: Option<rayon::ThreadPool>,
+    /// Whether clocks are read around every socket call: [`StageMeter::new`].
+    pub time_all: bool,
+}
+
+impl StreamContext {
+    /// Seal workers: those of the pool, or one a stream, its own thread.
+    pub fn workers(&self) -> usize {
+        self.pool.as_ref().map_or(1, |p| p.current_num_threads())
+    }
 }
 
 impl Drop for StreamContext {
@@ -73,32 +87,34 @@ impl StreamThread {
         framing: &Framing,
         context: Arc<StreamContext>,
     ) -> Result<StreamThread, RecordError> {
-        let workers = context.pool.as_ref().map_or(1, |p| p.current_num_threads());
-        let batch = |records| -> Result<Vec<Draft>, RecordError> {
-            (0..records).map(|_| Draft::new(framing)).collect()
-        };
         connection.send(&framing.preamble.encode())?;
+        let line = Line::new(connection, context.clone());
+        let batch = |records| (0..records).map(|_| Draft::of_pages(framing)).collect();
+        let (batches, workers) = match context.workers() {
+            1 => ([batch(line.group()), Vec::new()], 0),
+            // A record for each worker at least, in whole calls.
+            count => {
+                let records = count.next_multiple_of(line.group());
+                ([batch(records), batch(records)], count)
+            }
+        };
         Ok(StreamThread {
-            connection,
+            line,
             outbound: Outbound::new(framing, FlowDirection::ToDestination)?,
             inbound: Inbound::new(framing, FlowDirection::ToSource)?,
-            meter: StageMeter::new(TRANSMIT),
-            batches: match workers {
-                1 => [
-                    batch(group(framing.bounds.record, context.pacer.as_ref()))?,
-                    Vec::new(),
-                ],
-                _ => [batch(workers)?, batch(workers)?],
-            },
+            meter: StageMeter::new(TRANSMIT, context.time_all),
+            batches,
+            control: Draft::new(framing),
+            workers: Workers::new(framing, workers)?,
             stream: framing.preamble.stream,
             context,
             final_sent: false,
         })
     }
 
-    /// For benches that count instructions: [`StageMeter::sample_all`].
-    pub fn sample_all(&mut self) {
-        self.meter.sample_all();
+    /// Calls on the socket so far.
+    pub fn calls(&self) -> Calls {
+        self.line.connection.calls()
     }
 
     /// Agrees with the destination on what is migrated.
@@ -125,15 +141,16 @@ impl StreamThread {
     /// # Errors
     /// If the process is out of descriptors.
     pub fn handle(&self) -> std::io::Result<std::net::TcpStream> {
-        self.connection.handle()
+        self.line.connection.handle()
     }
 
-    /// Carries out orders until there are no more or one fails.
+    /// Carries out orders until there are no more or one fails; its CPU time by stage, and its
+    /// calls on the socket.
     pub fn run(
         mut self,
         orders: &Receiver<Order>,
         answers: &Sender<Result<(u32, Done), Failed>>,
-    ) -> StageTimes<3> {
+    ) -> (StageTimes<3>, Calls) {
         for order in orders {
             let answer = self.carry_out(order).map_err(|error| Failed {
                 error,
@@ -147,8 +164,8 @@ impl StreamThread {
                 break;
             }
         }
-        self.connection.finish();
-        self.meter.times()
+        self.line.connection.finish();
+        (self.meter.times(), self.calls())
     }
 
     fn carry_out(&mut self, order: Order) -> Result<Done, RecordError> {
@@ -163,11 +180,13 @@ impl StreamThread {
     /// # Errors
     /// If the stream breaks or the cipher fails.
     pub fn begin(&mut self, order: Order) -> Result<Awaited, RecordError> {
+        self.line.was_idle();
         Ok(match order {
             Order::Round { round, runs } => {
                 self.meter.enter();
                 let sent = self.send_pages(round, &runs);
                 self.meter.leave();
+                self.meter.settle();
                 let totals = sent?;
                 self.control(RecordKind::RoundEnd, round, &totals.encode())?;
                 Awaited {
@@ -206,10 +225,10 @@ impl StreamThread {
     /// If the stream breaks or something else comes.
     pub fn complete(&mut self, awaited: Awaited) -> Result<Done, RecordError> {
         let sent = Instant::now();
-        let had = self.connection.received();
-        let mut outstanding = self.connection.unacknowledged();
+        let had = self.line.connection.received();
+        let mut outstanding = self.line.connection.unacknowledged();
         loop {
-            let connection = &mut self.connection;
+            let connection = &mut self.line.connection;
             let answer = self
                 .inbound
                 .expect(connection, awaited.kind, awaited.round, awaited.what);
@@ -228,7 +247,7 @@ impl StreamThread {
         }
         Ok(Done {
             totals: awaited.totals,
-            wire_bytes: self.connection.sent(),
+            wire_bytes: self.line.connection.sent(),
             records: self.outbound.records(),
             taken: sent,
             sent,
@@ -237,141 +256,73 @@ impl StreamThread {
     }
 
     fn control(&mut self, kind: RecordKind, round: u32, payload: &[u8]) -> Result<(), RecordError> {
-        let draft = &mut self.batches[0][0];
+        let draft = &mut self.control;
         self.outbound.frame_control(draft, kind, round, payload)?;
-        draft.seal()?;
-        transmit(&self.context, draft, &mut self.connection)
+        self.outbound.seal(draft)?;
+        self.line.transmit(std::slice::from_ref(draft))
     }
 
+    /// Prepares and seals the records of one or more socket calls, then makes the calls: fewer,
+    /// larger calls wake the destination less often, which is dear on the sender's side. With a
+    /// pool, one batch is sealed there while the one before it is sent; the calls are the same.
     fn send_pages(&mut self, round: u32, runs: &[PageRun]) -> Result<Totals, RecordError> {
-        let record_pages = (self.context.bounds.record / PAGE_SIZE) as u64;
-        let share = StreamShare::new(runs, self.stream, self.context.streams, record_pages);
-        if self.context.pool.is_some() {
-            self.send_batches(round, share)
-        } else {
-            self.send_in_groups(round, share)
-        }
-    }
-
-    /// Prepares and seals a few records, then hands them to the socket in one call: fewer, larger
-    /// calls wake the destination less often, which is dear on the sender's side.
-    fn send_in_groups(
-        &mut self,
-        round: u32,
-        mut share: StreamShare,
-    ) -> Result<Totals, RecordError> {
+        let context = self.context.clone();
+        let StreamContext { memory, bounds, .. } = &*context;
+        let record_pages = (bounds.record / PAGE_SIZE) as u64;
+        let mut share = StreamShare::new(runs, self.stream, context.streams, record_pages);
         let mut totals = Totals::default();
-        let drafts = &mut self.batches[0];
+        let [next, previous] = &mut self.batches;
+        // Records of `previous` that are yet to be sent.
+        let mut sealed = 0;
         loop {
-            self.meter.record();
+            self.meter.begin();
             let (mut ready, mut payload) = (0, 0);
-            for draft in drafts.iter_mut() {
-                let StreamContext { memory, bounds, .. } = &*self.context;
+            for draft in next.iter_mut() {
                 if !prepare(memory, bounds, &mut share, draft, &mut totals) {
                     break;
                 }
-                self.outbound
-                    .frame_pages(draft, round, &self.context.memory)?;
-                self.meter.lap(PREPARE);
-                draft.seal()?;
-                self.meter.lap(SEAL);
+                self.outbound.frame_pages(draft, round, memory)?;
                 ready += 1;
                 payload += draft.payload() as u64;
             }
-            if ready == 0 {
+            self.meter.lap(PREPARE);
+            if ready + sealed == 0 {
                 self.meter.cancel();
                 return Ok(totals);
             }
-            let ready = &drafts[..ready];
-            if let Some(pacer) = &self.context.pacer {
-                pacer.wait(ready.iter().map(|draft| draft.wire_len() as u64).sum());
+            if let Some(pool) = &context.pool {
+                let (line, previous) = (&mut self.line, &previous[..sealed]);
+                let sent = self.workers.seal_while(
+                    pool,
+                    &mut next[..ready],
+                    self.meter.is_sampling(),
+                    || line.transmit(previous),
+                );
+                sent?;
+                for ns in self.workers.take_times()? {
+                    self.meter.add_elsewhere(SEAL, ns);
+                }
+                self.meter.lap(TRANSMIT);
+                sealed = ready;
+            } else {
+                let ready = &mut next[..ready];
+                ready
+                    .iter_mut()
+                    .try_for_each(|draft| self.outbound.seal(draft))?;
+                self.meter.lap(SEAL);
+                self.line.transmit(ready)?;
+                self.meter.lap(TRANSMIT);
             }
-            self.connection
-                .send_parts(ready.iter().flat_map(Draft::parts))?;
-            self.meter.lap(TRANSMIT);
-            self.meter.done(payload);
+            match ready {
+                // Only what was left of the last batch was sent.
+                0 => self.meter.cancel(),
+                _ => self.meter.done(payload),
+            }
+            if context.pool.is_some() {
+                std::mem::swap(next, previous);
+            }
         }
     }
-
-    /// Seals one batch on the pool while the one before it is transmitted.
-    fn send_batches(&mut self, round: u32, mut share: StreamShare) -> Result<Totals, RecordError> {
-        let mut totals = Totals::default();
-        let context = self.context.clone();
-        let Some(pool) = &context.pool else {
-            return Ok(totals);
-        };
-        let [next, previous] = &mut self.batches;
-        let mut sealed = 0;
-        loop {
-            let mut prepared = 0;
-            for draft in next.iter_mut() {
-                self.meter.record();
-                if !prepare(
-                    &context.memory,
-                    &context.bounds,
-                    &mut share,
-                    draft,
-                    &mut totals,
-                ) {
-                    self.meter.cancel();
-                    break;
-                }
-                self.outbound.frame_pages(draft, round, &context.memory)?;
-                self.meter.lap(PREPARE);
-                draft.timed = self.meter.is_sampling();
-                self.meter.done(draft.payload() as u64);
-                prepared += 1;
-            }
-            if prepared == 0 && sealed == 0 {
-                return Ok(totals);
-            }
-            let connection = &mut self.connection;
-            let mut sent = Ok(());
-            pool.in_place_scope(|scope| {
-                for draft in &mut next[..prepared] {
-                    scope.spawn(|_| draft.seal_timed());
-                }
-                sent = previous[..sealed]
-                    .iter()
-                    .try_for_each(|draft| transmit(&context, draft, connection));
-            });
-            sent?;
-            for draft in &mut next[..prepared] {
-                self.meter.add_elsewhere(SEAL, draft.take_sealed()?);
-            }
-            std::mem::swap(next, previous);
-            sealed = prepared;
-        }
-    }
-}
-
-/// Bytes that are handed to the socket in one call, by measurement on two cores. Zen 3: 256 KiB,
-/// 1 MiB and 4 MiB moved 4.0, 5.3 and 5.0 GiB/s in `plain`. Zen 4, with a second-level cache of
-/// 1 MiB: 512, 768 and 1024 KiB moved 3.6, 4.2 and 3.8 in `plain`, 2.5, 2.7 and 2.3 in `aws-lc`,
-/// whose sealed records are to stay in that cache until they are sent.
-const SOCKET_CALL: usize = 768 << 10;
-
-/// The most time that a slow link takes for one call: waiting for a long one looks like silence.
-const LONGEST_CALL: Duration = Duration::from_millis(100);
-
-/// Records in one socket call.
-fn group(record: usize, pacer: Option<&Pacer>) -> usize {
-    let paced = pacer.map_or(u64::MAX, |pacer| pacer.bytes_within(LONGEST_CALL));
-    let call = SOCKET_CALL.min(usize::try_from(paced).unwrap_or(usize::MAX));
-    // Each draft has a cipher context of its own in locked memory.
-    (call / record).clamp(1, 16)
-}
-
-/// The transmit stage.
-fn transmit(
-    context: &StreamContext,
-    draft: &Draft,
-    to: &mut Connection,
-) -> Result<(), RecordError> {
-    if let Some(pacer) = &context.pacer {
-        pacer.wait(draft.wire_len() as u64);
-    }
-    Ok(draft.transmit(to)?)
 }
 
 /// CPU time of one closure on this thread, nanoseconds, and its value.

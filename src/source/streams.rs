@@ -13,14 +13,14 @@ use crate::meter::StageTimes;
 use crate::record::{Framing, RecordError};
 use crate::source::order::{Done, Failed, Order};
 use crate::source::stream_thread::{StreamContext, StreamThread};
-use crate::transport::Connection;
+use crate::transport::{Calls, Connection};
 use crate::wire::{Preamble, Totals};
 
 /// The streams of one migration.
 pub struct Streams {
     orders: Vec<Sender<Order>>,
     answers: Receiver<Result<(u32, Done), Failed>>,
-    threads: Vec<JoinHandle<StageTimes<3>>>,
+    threads: Vec<JoinHandle<(StageTimes<3>, Calls)>>,
     sockets: Vec<TcpStream>,
     /// Bytes and records sent so far, by stream.
     sent: Vec<(u64, u64)>,
@@ -173,13 +173,12 @@ impl Streams {
         self.sent.iter().map(|(_, records)| records).sum()
     }
 
-    /// Ends the streams; their CPU time by stage.
-    pub fn close(self) -> Vec<StageTimes<3>> {
+    /// Ends the streams; their CPU time by stage, and the calls on their sockets together.
+    pub fn close(self) -> (Vec<StageTimes<3>>, Calls) {
         drop(self.orders);
-        self.threads
-            .into_iter()
-            .filter_map(|thread| thread.join().ok())
-            .collect()
+        let ended = self.threads.into_iter().filter_map(|t| t.join().ok());
+        let (times, calls): (Vec<_>, Vec<Calls>) = ended.unzip();
+        (times, calls.into_iter().sum())
     }
 
     fn wait_for(

@@ -47,16 +47,18 @@ impl Carrier {
     }
 
     /// Receives into `entries`, as `recvmsg` does: the bytes written, 0 at the end of the stream,
-    /// negative for an error that stands in `errno`.
+    /// negative for an error that stands in `errno`. With `all` a socket waits until the entries
+    /// are full, otherwise until something has come.
     ///
     /// # Safety
     /// Every entry must name memory that is valid for writes and that nothing else accesses.
-    pub(super) unsafe fn receive(&self, entries: &mut [libc::iovec]) -> isize {
+    pub(super) unsafe fn receive(&self, entries: &mut [libc::iovec], all: bool) -> isize {
         match self {
             Carrier::Socket(socket) => {
                 let mut message = message(entries);
+                let flags = if all { libc::MSG_WAITALL } else { 0 };
                 // SAFETY: the caller vouches for the memory.
-                unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_WAITALL) }
+                unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) }
             }
             // SAFETY: the caller vouches for the memory.
             Carrier::Queues(queues) => unsafe { queues.receive(entries) },

@@ -58,7 +58,26 @@ pub struct Connection {
     sent: u64,
     received: u64,
     slowdown: Slowdown,
+    calls: Calls,
     scratch: Scratch,
+}
+
+/// Calls that moved bytes, or tried to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Calls {
+    /// To the peer.
+    pub sends: u64,
+    /// From the peer.
+    pub receives: u64,
+}
+
+impl std::iter::Sum for Calls {
+    fn sum<I: Iterator<Item = Calls>>(all: I) -> Calls {
+        all.fold(Calls::default(), |sum, calls| Calls {
+            sends: sum.sends + calls.sends,
+            receives: sum.receives + calls.receives,
+        })
+    }
 }
 
 /// Reused entries for vectored calls; empty between calls.
@@ -100,6 +119,7 @@ impl Connection {
             sent: 0,
             received: 0,
             slowdown: Slowdown::of(Slowed::Transmit),
+            calls: Calls::default(),
             scratch: Scratch::default(),
         }
     }
@@ -112,6 +132,11 @@ impl Connection {
     /// Bytes received so far.
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Calls made so far.
+    pub fn calls(&self) -> Calls {
+        self.calls
     }
 
     /// Bytes sent that the peer's kernel has not acknowledged yet.
@@ -164,6 +189,7 @@ impl Connection {
             // SAFETY: every entry came from a `Segment`, whose maker promised that its memory is
             // readable for as long as it is used.
             let count = unsafe { self.carrier.send(left) };
+            self.calls.sends += 1;
             if count < 0 {
                 self.failed("sending to")?;
                 continue;
@@ -206,7 +232,26 @@ impl Connection {
         left = advance(left, 0);
         while !left.is_empty() {
             // SAFETY: the caller vouches for the memory.
-            let count = unsafe { self.carrier.receive(left) };
+            let count = unsafe { self.receive_once(left, true, within)? };
+            left = advance(left, count);
+        }
+        Ok(())
+    }
+
+    /// One successful call: at least one byte. With `all` it waits for as many as the entries hold.
+    ///
+    /// # Safety
+    /// As [`Connection::receive_vectored`].
+    unsafe fn receive_once(
+        &mut self,
+        entries: &mut [libc::iovec],
+        all: bool,
+        within: &'static str,
+    ) -> Result<usize, TransportError> {
+        loop {
+            // SAFETY: the caller vouches for the memory.
+            let count = unsafe { self.carrier.receive(entries, all) };
+            self.calls.receives += 1;
             if count < 0 {
                 self.failed("receiving from")?;
                 continue;
@@ -219,9 +264,23 @@ impl Connection {
                 });
             }
             self.received += count as u64;
-            left = advance(left, count as usize);
+            return Ok(count as usize);
         }
-        Ok(())
+    }
+
+    /// Receives what has come, at least one byte and at most as many as `buffer` holds; says how
+    /// many. `buffer` is not empty.
+    ///
+    /// # Errors
+    /// As [`Connection::receive_vectored`].
+    pub fn receive_some(
+        &mut self,
+        buffer: &mut [u8],
+        within: &'static str,
+    ) -> Result<usize, TransportError> {
+        let entry = iovec(buffer.as_mut_ptr().cast_const(), buffer.len());
+        // SAFETY: `buffer` is borrowed mutably for the call, so nothing else accesses it.
+        unsafe { self.receive_once(&mut [entry], false, within) }
     }
 
     /// Receives exactly as many bytes as `buffer` holds.

@@ -8,5 +8,5 @@ mod pacer;
 mod queue;
 
 pub use carrier::since_data;
-pub use connection::{Connection, TransportError};
-pub use pacer::Pacer;
+pub use connection::{Calls, Connection, TransportError};
+pub use pacer::{Pace, Pacer};

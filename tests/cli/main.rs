@@ -12,5 +12,6 @@ mod interrupted;
 mod lists;
 mod memory;
 mod migration;
+mod plumbing;
 mod secrets;
 mod slowdown;

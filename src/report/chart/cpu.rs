@@ -43,6 +43,26 @@ pub fn per_gib(migration: &Migration, stage: Stage) -> Option<f64> {
     figures::per_gib(stage.1(migration), migration.payload_bytes)
 }
 
+/// The largest standard error that sampling leaves in a stage of a migration, as a share of its side's CPU
+/// time. None before it was recorded, or without stages.
+pub fn sampling_error(migration: &Migration) -> Option<f64> {
+    let (source, destination) = (&migration.cpu.source, &migration.cpu.destination);
+    let (s, d) = (source.sampling?, destination.sampling?);
+    let share = |errors: [f64; 3], total_s: f64| errors.map(|error_s| error_s / total_s);
+    let shares = [
+        share(
+            [s.prepare_se_s, s.seal_se_s, s.transmit_se_s],
+            source.total_s,
+        ),
+        share(
+            [d.receive_se_s, d.open_se_s, d.apply_se_s],
+            destination.total_s,
+        ),
+    ];
+    let most = shares.concat().into_iter().fold(0.0, f64::max);
+    most.is_finite().then_some(most)
+}
+
 fn bar(arm: &ArmView<'_>, stages: &[Stage; 4], total: Metric) -> Bar {
     let parts = stages
         .iter()

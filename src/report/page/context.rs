@@ -83,6 +83,7 @@ pub fn host(results: &Results) -> Table {
             frequency.unwrap_or_else(unreadable),
         ),
         ("dirty tracker", host.tracker.clone()),
+        ("seal workers", seal_workers(results)),
         ("cost of a thread CPU clock read", clock_read),
         ("migtax", results.migtax_version.clone()),
         ("results.json schema", results.schema_version.to_string()),
@@ -100,6 +101,16 @@ pub fn host(results: &Results) -> Table {
         "Host and versions",
         rows.into_iter().chain(versions),
     )
+}
+
+/// How many threads sealed, all streams together, in every arm alike.
+fn seal_workers(results: &Results) -> String {
+    let counts = results.migrations.iter().filter_map(|m| m.seal_workers);
+    match counts.max() {
+        None => "not recorded".to_owned(),
+        Some(1) => "none: each stream seals in its own thread".to_owned(),
+        Some(count) => format!("{count}, shared by all streams"),
+    }
 }
 
 /// Every value of the scenario, as resolved.

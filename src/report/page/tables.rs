@@ -128,12 +128,19 @@ pub fn stages(results: &Results) -> Table {
             row
         })
         .collect();
-    Table::new(
-        "stage-table",
-        "CPU seconds per GiB of page payload by stage, medians; socket work (transmit, receive) is mixed between the sides on loopback",
-        columns,
-        rows,
-    )
+    Table::new("stage-table", &stage_caption(results), columns, rows)
+}
+
+fn stage_caption(results: &Results) -> String {
+    let mut caption = "CPU seconds per GiB of page payload by stage, medians; socket work (transmit, receive) is mixed between the sides on loopback".to_owned();
+    let errors = results.migrations.iter().filter_map(cpu::sampling_error);
+    if let Some(most) = errors.reduce(f64::max) {
+        let most = text::sig3(most * 100.0);
+        caption += &format!(
+            "; sampling leaves a stage of a single migration a standard error of at most {most}% of its side's CPU"
+        );
+    }
+    caption
 }
 
 /// Downtime and its parts, milliseconds.

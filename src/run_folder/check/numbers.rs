@@ -1,6 +1,6 @@
 //! Whether each number of a migration is one of this world.
 
-use super::{ABSOLUTE_SLACK_S, Checker, RELATIVE_SLACK};
+use super::{ABSOLUTE_SLACK_S, Checker, RELATIVE_SLACK, plumbing};
 use crate::error::Result;
 use crate::results::{Latency, Round, VcpuWork};
 
@@ -61,7 +61,8 @@ impl Checker<'_> {
             .into_iter()
             .chain(m.rounds.iter().flat_map(of_round))
             .chain(optional)
-            .chain(works.iter().flatten().flat_map(of_work));
+            .chain(works.iter().flatten().flat_map(of_work))
+            .chain(plumbing::counts(m));
         for (field, value) in all {
             self.require(value <= MOST, field, value, format_args!("0 to {MOST}"))?;
         }
@@ -174,7 +175,13 @@ impl Checker<'_> {
                 ),
             ]
         });
-        for (field, value) in named.into_iter().chain(measured).chain(rounds) {
+        let sampling = plumbing::seconds(m);
+        let all = named
+            .into_iter()
+            .chain(measured)
+            .chain(rounds)
+            .chain(sampling);
+        for (field, value) in all {
             let fine = value.is_finite() && value >= 0.0;
             self.require(fine, field, value, "at least 0")?;
             let fine = !field.ends_with("_s") || value <= LONGEST_S;

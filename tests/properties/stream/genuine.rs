@@ -126,7 +126,7 @@ impl Sender {
         let (here, there) = socket::pair();
         Sender {
             outbound: Outbound::new(framing, FlowDirection::ToDestination).expect("a fresh key"),
-            draft: Draft::new(framing).expect("a cipher"),
+            draft: Draft::new(framing),
             connection: Connection::new(here, 0, "destination", SILENCE).expect("a socket"),
             there,
             records: Vec::new(),
@@ -147,7 +147,7 @@ impl Sender {
         self.draft.zero.extend_from_slice(zero);
         self.outbound
             .frame_pages(&mut self.draft, round, memory)
-            .and_then(|()| self.draft.seal())
+            .and_then(|()| self.outbound.seal(&mut self.draft))
             .and_then(|()| Ok(self.draft.transmit(&mut self.connection)?))
             .expect("it fits the socket's buffers");
         self.records.push(socket::drain(&mut self.there));

@@ -132,7 +132,13 @@ fn receive(framing: &Framing, wire: &[u8]) -> (Outcome, Vec<u8>) {
         .expect("connected");
     let connection = Connection::new(here, 0, "source", SILENCE).expect("a socket");
     switchover.add_socket(connection.handle().expect("a descriptor"));
-    let thread = StreamThread::open(connection, framing, memory.clone(), switchover.clone());
+    let thread = StreamThread::open(
+        connection,
+        framing,
+        memory.clone(),
+        switchover.clone(),
+        false,
+    );
     let mut thread = thread.expect("a cipher");
     match thread.greet(HELLO) {
         Ok(()) => {

@@ -1,0 +1,170 @@
+//! One plumbing for every arm: how many calls on the sockets a guest takes, at both ends, for every
+//! arm, record size and number of streams, with seal workers and without.
+//!
+//! The real stream threads take turns over connections in memory, so that the counts are exact.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use migtax::arm::{Arm, Backend};
+use migtax::crypto::{KeyLimits, MigrationSecret, supported};
+use migtax::destination::stream_thread::{Step, StreamThread as Destination};
+use migtax::destination::switchover::Switchover;
+use migtax::guest::content::{ContentSpec, fill};
+use migtax::memory::{GuestMemory, PageRun};
+use migtax::record::Framing;
+use migtax::source::order::Order;
+use migtax::source::stream_thread::{StreamContext, StreamThread as Source};
+use migtax::transport::{Calls, Connection};
+use migtax::units::Size;
+use migtax::wire::{Bounds, PREAMBLE_LEN, Preamble};
+
+/// Guest memory, bytes.
+const GUEST: usize = 4 << 20;
+const KIB: usize = 1 << 10;
+/// Bytes of page content that a call sends, where records are no longer.
+const CALL: usize = 768 * KIB;
+/// Bytes that a call receives at most where records are small.
+const SMALL_RECORDS: usize = 64 * KIB;
+
+/// What one way of sending the guest took.
+struct Took {
+    source: Calls,
+    destination: Calls,
+    /// Page records.
+    records: u64,
+}
+
+/// Sends the guest once.
+fn send(arm: Arm, record: usize, streams: u32, workers: usize, content: &ContentSpec) -> Took {
+    let memory = || {
+        let memory = GuestMemory::new(Size(GUEST as u64), false).expect("guest memory");
+        Arc::new(memory)
+    };
+    let memories = [memory(), memory()];
+    fill(&memories[0], content, 1);
+    let backend = arm.backend();
+    let framing = Framing {
+        backend,
+        secret: (backend != Backend::None)
+            .then(|| Arc::new(MigrationSecret::generate().expect("a key"))),
+        limits: KeyLimits::for_streams(streams),
+        bounds: Bounds {
+            guest_pages: memories[0].pages(),
+            record,
+        },
+        preamble: Preamble {
+            migration_id: 1,
+            stream: 0,
+            streams,
+        },
+    };
+    let pool = || {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(workers);
+        pool.build().expect("threads are there")
+    };
+    let shared = Arc::new(StreamContext {
+        memory: memories[0].clone(),
+        streams,
+        bounds: framing.bounds,
+        pacer: None,
+        pool: (workers > 1).then(pool),
+        time_all: false,
+    });
+    let switchover = Arc::new(Switchover::new(streams, 0, Duration::ZERO));
+    let all = PageRun {
+        first: 0,
+        pages: memories[0].pages(),
+    };
+    let runs = Arc::new(vec![all]);
+    let mut took = Took {
+        source: Calls::default(),
+        destination: Calls::default(),
+        records: 0,
+    };
+    for stream in 0..streams {
+        let framing = Framing {
+            preamble: Preamble {
+                stream,
+                ..framing.preamble
+            },
+            ..framing.clone()
+        };
+        let [near, mut far] = Connection::in_memory(stream, 2 * GUEST);
+        let mut source = Source::open(near, &framing, shared.clone()).expect("a source");
+        let mut preamble = [0; PREAMBLE_LEN];
+        far.receive(&mut preamble, "the preamble").expect("sent");
+        let (memory, switchover) = (memories[1].clone(), switchover.clone());
+        let mut destination =
+            Destination::open(far, &framing, memory, switchover, false).expect("a destination");
+        let before = (source.calls(), destination.calls());
+        let round = Order::Round {
+            round: 0,
+            runs: runs.clone(),
+        };
+        let awaited = source.begin(round).expect("sent");
+        while destination.step().expect("applied") == Step::Applied {}
+        let done = source.complete(awaited).expect("acknowledged");
+        took.records += done.totals.records;
+        let since = |after: Calls, before: Calls| Calls {
+            sends: after.sends - before.sends,
+            receives: after.receives - before.receives,
+        };
+        let both = [
+            since(source.calls(), before.0),
+            since(destination.calls(), before.1),
+        ];
+        took.source = [took.source, both[0]].into_iter().sum();
+        took.destination = [took.destination, both[1]].into_iter().sum();
+    }
+    assert_eq!(memories[0].hash(), memories[1].hash());
+    took
+}
+
+#[test]
+fn every_arm_makes_the_same_calls() {
+    for record in [4 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB] {
+        for streams in [1, 2] {
+            check(record, streams, &ContentSpec::default());
+        }
+    }
+}
+
+/// Every other page zero: a record of many runs, with a head that is longer.
+#[test]
+fn scattered_pages_take_no_more_calls() {
+    let content = ContentSpec {
+        zero: 0.5,
+        ..ContentSpec::default()
+    };
+    check(256 * KIB, 1, &content);
+}
+
+fn check(record: usize, streams: u32, content: &ContentSpec) {
+    let plain = send(Arm::PLAIN, record, streams, 1, content);
+    let in_call = (CALL / record).max(1) as u64;
+    // Each stream's last call may be smaller, and one ends the round.
+    let calls = plain.records / in_call;
+    let sends = calls..=calls + 2 * u64::from(streams);
+    assert!(sends.contains(&plain.source.sends), "{:?}", plain.source);
+    for arm in Arm::all().filter(|arm| supported(*arm).is_ok()) {
+        for workers in [1, 4] {
+            let took = send(arm, record, streams, workers, content);
+            let name = format!("{} {record} {streams} {workers}", arm.name());
+            assert_eq!(took.records, plain.records, "{name}");
+            assert_eq!(took.source, plain.source, "{name}");
+            let (sends, receives) = (took.destination.sends, took.destination.receives);
+            assert_eq!(sends, plain.destination.sends, "{name}");
+            // A tag more with each record may be a call more now and then.
+            let tags = match record {
+                ..SMALL_RECORDS => (plain.records as usize * 16 / SMALL_RECORDS + 1) as u64,
+                _ => 0,
+            } * u64::from(streams);
+            let expected = plain.destination.receives..=plain.destination.receives + tags;
+            assert!(
+                expected.contains(&receives),
+                "{name}: {receives} {expected:?}"
+            );
+        }
+    }
+}
