@@ -90,12 +90,10 @@ pub fn read(wire: &[u8]) -> Outcome {
                 guest.answers.push((RecordKind::HelloAck, 0));
             }
             _ if sequence == 1 => break,
+            // Records this short are received whole before anything is made of them.
+            RecordKind::Pages if !whole => break,
             RecordKind::Pages if head.round == ended && fits(&head, &record, of_round) => {
                 write_pages(&head, &record, &mut guest.memory);
-                // Content goes straight to guest memory, so a part of it is there.
-                if !whole {
-                    break;
-                }
                 of_round.records += 1;
                 of_round.pages += u64::from(head.payload) / PAGE_SIZE as u64;
                 for run in head.zero(record.head) {
