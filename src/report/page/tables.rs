@@ -128,7 +128,7 @@ pub fn stages(results: &Results) -> Table {
             row
         })
         .collect();
-    Table::new("stage-table", &stage_caption(results), columns, rows)
+    Table::new("stage-table", stage_caption(results), columns, rows)
 }
 
 fn stage_caption(results: &Results) -> String {
