@@ -13,7 +13,8 @@ const ARMS: [&str; 2] = ["--arms", "plain,copy,rustcrypto-soft,aws-lc-soft"];
 fn seal_workers_and_socket_calls_are_those_of_every_arm() {
     let mut sends = None;
     for workers in [1, 4] {
-        let text = format!("{IDLE}\n[migration]\nseal_workers = {workers}\nstreams = 2\n");
+        let plumbing = format!("[migration]\nseal_workers = {workers}\nstreams = 2");
+        let text = IDLE.replace("[migration]", &plumbing);
         let made = run(&text, &ARMS);
         assert_eq!(made.results.migrations.len(), 4);
         for m in &made.results.migrations {
@@ -74,7 +75,7 @@ fn sampling_is_recorded() {
             "[measure]",
             &format!("[measure]\nsampling = \"{sampling}\""),
         );
-        let text = format!("{text}\n[migration]\nrecord = \"4KiB\"\n");
+        let text = text.replace("[migration]", "[migration]\nrecord = \"4KiB\"");
         let made = run(&text, &ARMS);
         assert_eq!(made.results.migrations.len(), 4);
         for m in &made.results.migrations {
