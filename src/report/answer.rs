@@ -53,7 +53,11 @@ impl Part {
     fn pieces(&self) -> Vec<Piece> {
         let [figure, interval] = &self.figure;
         let mut pieces = vec![
-            Piece::Figure(format!("{figure} {}", self.noun)),
+            // The figure's unit says that it is CPU.
+            Piece::Figure(match figure.ends_with(CPU_UNIT) {
+                true => format!("{figure} {}", self.noun.trim_start_matches("CPU ")),
+                false => format!("{figure} {}", self.noun),
+            }),
             Piece::Doubt(format!("({interval})")),
         ];
         if let (Some(cores), Some([ratio, interval])) = (&self.cores, self.ratio()) {
@@ -260,7 +264,7 @@ pub fn pieces(results: &Results) -> Vec<Piece> {
 }
 
 /// How the answer begins.
-const OPENING: &str = "On this host, encrypting a migration adds";
+const OPENING: &str = "On this host, encrypting a migration adds,";
 
 /// `a, b and c`.
 fn list(parts: &[String]) -> String {

@@ -31,7 +31,7 @@ pub fn file_of(run: &Path) -> PathBuf {
 ///
 /// # Errors
 /// One line that names the file and the field: [`Error::Invalid`] if the file is missing, truncated
-/// or not results, or [`check`] finds parts that don't add up; [`Error::Newer`] if its schema is
+/// or not results, or [`check()`] finds parts that don't add up; [`Error::Newer`] if its schema is
 /// newer than this build's.
 pub fn read(run: &Path) -> Result<Results> {
     let file = file_of(run);
