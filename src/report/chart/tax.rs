@@ -63,7 +63,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
     axes::head(
         &mut picture,
         "Tax: cost relative to plain",
-        "Ratios to plain within blocks, logarithmic axes. Small dots: one block each. Large dot and bar: median and interval. Hollow: a bound, given up there.",
+        "Ratios to plain within blocks, logarithmic. Small dots: blocks. Large dot and bar: median, interval. Hollow: a bound.",
     );
     let width = (WIDTH - NAMES - GAP) / 2.0;
     for (row, metrics) in panels.iter().enumerate() {

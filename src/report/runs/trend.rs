@@ -280,8 +280,10 @@ fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ra
         picture.line((place, plot.top), (place, plot.bottom), 1.0, Ink::Grid);
         // A label that would touch the one before is left out; its line stays.
         if place - half > free {
-            picture.note((place, plot.bottom + 14.0), Anchor::Middle, text);
-            free = place + half + 4.0;
+            // A long one at the right end stays within the picture.
+            let middle = place.min(plot.right - half);
+            picture.note((middle, plot.bottom + 14.0), Anchor::Middle, text);
+            free = middle + half + 4.0;
         }
     }
     axes::x_title(picture, plot, axis.title);
