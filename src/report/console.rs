@@ -28,13 +28,14 @@ pub fn console_table(points: &[&Results]) -> String {
     let blocks = points.iter().map(|point| view::blocks(point));
     let _ = writeln!(
         out,
-        "{}: {} guest, {} arms x {} blocks{} on {}\n",
+        "{}: {} guest, {} arms x {} blocks{} on {}{}\n",
         terminal(&what),
         first.scenario.guest.memory,
         first.arms.len(),
         blocks.max().unwrap_or(0),
         interrupted.map_or("", |point| view::interrupted(point)),
         terminal(&first.host.cpu_model),
+        seal_workers(first),
     );
     if let Some(note) = points.iter().find_map(|point| view::clock_note(point)) {
         let _ = writeln!(out, "{}\n", wrap(note, WIDTH));
@@ -49,6 +50,15 @@ pub fn console_table(points: &[&Results]) -> String {
     out.push('\n');
     notes(&mut out, points);
     out
+}
+
+/// How many threads sealed, in every arm alike; nothing of a run of an older build.
+fn seal_workers(run: &Results) -> String {
+    match run.migrations.iter().find_map(|m| m.seal_workers) {
+        Some(1) => ", 1 seal worker".to_owned(),
+        Some(workers) => format!(", {workers} seal workers"),
+        None => String::new(),
+    }
 }
 
 /// Arms with their figures, then with their taxes.
