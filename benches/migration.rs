@@ -26,6 +26,8 @@ fn main() {
     scenario.guest.memory = Size(64 << 20);
     scenario.workload.rate = Rate(0);
     scenario.measure.window = Span(Duration::ZERO);
+    // Which every arm's device state fits.
+    scenario.migration.downtime_limit = Span(Duration::from_secs(60));
     let route = Route::default();
     let launcher = Launcher::of(env!("CARGO_BIN_EXE_migtax"));
     let (sender, inbox) = channel();
