@@ -16,7 +16,7 @@ use migtax::arm::Arm;
 use migtax::crypto;
 use migtax::gate::instructions::{Case, Counts, Function, Host, SCHEMA_VERSION, judge};
 use migtax::gate::{Config, Verdict};
-use migtax::record::SLOWDOWN_VARIABLE;
+use migtax::machine::slowdown::Slowed;
 use options::Options;
 use pass::Pass;
 
@@ -86,7 +86,7 @@ fn equal_work_has_equal_counts_and_more_work_is_found() {
         first.instructions
     );
 
-    let slower = counted(&[(SLOWDOWN_VARIABLE, "5".to_owned())]).expect("as before");
+    let slower = counted(&[(Slowed::Seal.variable(), "5".to_owned())]).expect("as before");
     let threshold = Config::built_in().instructions.threshold;
     let verdict = |candidate: &Count| {
         let names = ["before".to_owned(), "after".to_owned()];

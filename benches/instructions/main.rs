@@ -21,7 +21,7 @@ use std::sync::Mutex;
 
 use migtax::crypto;
 use migtax::gate::instructions::{self, Counts, Host, SCHEMA_VERSION};
-use migtax::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
+use migtax::machine::slowdown::Slowed;
 use serde::{Deserialize, Serialize};
 
 use callgrind::{Count, migtax_counted};
@@ -96,8 +96,8 @@ fn owned(names: Vec<&str>) -> Vec<String> {
 fn environment(case: Case) -> Vec<(&'static str, String)> {
     let mask = case.arm().into_iter().flat_map(|arm| arm.row().environment);
     let mask = mask.map(|(variable, value)| (*variable, (*value).to_owned()));
-    let slowdown = std::env::var(SLOWDOWN_VARIABLE).ok();
-    let slowdown = slowdown.map(|share| (SLOWDOWN_VARIABLE, share));
+    let slowdown = std::env::var(Slowed::Seal.variable()).ok();
+    let slowdown = slowdown.map(|share| (Slowed::Seal.variable(), share));
     mask.chain(slowdown).collect()
 }
 
@@ -164,7 +164,7 @@ fn measure(cases: &[Case], options: &Options) -> Result<(), String> {
             cpu_features: owned(migtax::machine::cpu::seen()),
         },
         cpu_features_seen,
-        injected_seal_slowdown: injected_seal_slowdown(),
+        injected_seal_slowdown: Slowed::Seal.share(),
         cases: measured,
     };
     println!("{}", counts.code_path());

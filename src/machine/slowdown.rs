@@ -7,10 +7,12 @@ use std::time::Instant;
 
 use super::clock::thread_cpu_ns;
 
-/// A stage that can be slowed down here. Sealing has its own: [`crate::record::SLOWDOWN_VARIABLE`].
+/// A stage that can be slowed down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::Display)]
 #[strum(serialize_all = "lowercase")]
 pub enum Slowed {
+    /// The source's cipher.
+    Seal,
     /// Writing guest memory from a record's content, where it is copied.
     Apply,
     /// Socket writes.
@@ -21,6 +23,7 @@ impl Slowed {
     /// The environment variable that holds the share, such as 0.05.
     pub fn variable(self) -> &'static str {
         match self {
+            Slowed::Seal => "MIGTAX_INJECT_SEAL_SLOWDOWN",
             Slowed::Apply => "MIGTAX_INJECT_APPLY_SLOWDOWN",
             Slowed::Transmit => "MIGTAX_INJECT_TRANSMIT_SLOWDOWN",
         }
@@ -58,7 +61,7 @@ impl Slowdown {
         };
         match self.stage {
             // Short, and never waits: the cheap clock is the better one.
-            Slowed::Apply => {
+            Slowed::Seal | Slowed::Apply => {
                 let began = Instant::now();
                 let done = work();
                 let until = began.elapsed().mul_f64(1.0 + share);
@@ -84,6 +87,8 @@ impl Slowdown {
 
 #[cfg(test)]
 mod tests {
+    use strum::IntoEnumIterator as _;
+
     use super::*;
 
     #[test]
@@ -95,7 +100,7 @@ mod tests {
             }
             thread_cpu_ns()
         };
-        for stage in [Slowed::Apply, Slowed::Transmit] {
+        for stage in Slowed::iter() {
             assert_eq!(Slowdown::of(stage).share, None);
             let slowdown = Slowdown {
                 stage,
@@ -104,7 +109,7 @@ mod tests {
             let began = thread_cpu_ns();
             let ended = slowdown.around(work);
             let (own, more) = (ended - began, thread_cpu_ns() - ended);
-            // On a busy machine apply's share of wall time is less CPU time than that.
+            // On a busy machine a share of wall time is less CPU time than that.
             let least = if stage == Slowed::Transmit {
                 own / 2
             } else {

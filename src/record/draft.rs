@@ -1,11 +1,11 @@
 //! A record in the making, from its runs to its sealed bytes.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::framing::{Framing, RecordError};
 use crate::crypto::Sealer;
 use crate::crypto::sequence::SealSlot;
+use crate::machine::slowdown::{Slowdown, Slowed};
 use crate::memory::{GuestMemory, PageRun, Segment, touched};
 use crate::transport::{Connection, TransportError};
 use crate::wire::{AAD_LEN, PREAMBLE_LEN, PREFIX_LEN};
@@ -106,8 +106,7 @@ impl Draft {
 pub struct DraftSealer {
     /// None in `plain`.
     sealer: Option<Sealer>,
-    /// See [`injected_seal_slowdown`].
-    slowdown: Option<f64>,
+    slowdown: Slowdown,
 }
 
 impl DraftSealer {
@@ -122,7 +121,7 @@ impl DraftSealer {
         };
         Ok(DraftSealer {
             sealer,
-            slowdown: injected_seal_slowdown(),
+            slowdown: Slowdown::of(Slowed::Seal),
         })
     }
 
@@ -149,27 +148,10 @@ impl DraftSealer {
             .expect("a draft is framed before it is sealed");
         let (prefix, body) = draft.sealed.split_at_mut(PREFIX_LEN);
         prefix.copy_from_slice(&draft.aad[PREAMBLE_LEN..]);
-        let began = self.slowdown.map(|_| Instant::now());
-        let len = sealer.seal(slot, &draft.aad, &draft.head, &draft.segments, body)?;
-        if let (Some(began), Some(slowdown)) = (began, self.slowdown) {
-            let until = began.elapsed().mul_f64(1.0 + slowdown);
-            while began.elapsed() < until {
-                std::hint::spin_loop();
-            }
-        }
+        let len = self
+            .slowdown
+            .around(|| sealer.seal(slot, &draft.aad, &draft.head, &draft.segments, body))?;
         draft.sealed_len = PREFIX_LEN + len;
         Ok(())
     }
-}
-
-/// The environment variable that makes sealing slower by a share, such as 0.1: with it the gate is
-/// tested against a slowdown of known size. Results made under it carry a warning.
-pub const SLOWDOWN_VARIABLE: &str = "MIGTAX_INJECT_SEAL_SLOWDOWN";
-
-/// By how much sealing is to be slowed down, if it is.
-pub fn injected_seal_slowdown() -> Option<f64> {
-    let text = std::env::var(SLOWDOWN_VARIABLE).ok()?;
-    text.parse()
-        .ok()
-        .filter(|share: &f64| *share > 0.0 && *share <= 10.0)
 }

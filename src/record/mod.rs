@@ -10,7 +10,7 @@ mod framing;
 mod inbound;
 mod outbound;
 
-pub use draft::{Draft, DraftSealer, SLOWDOWN_VARIABLE, injected_seal_slowdown};
+pub use draft::{Draft, DraftSealer};
 pub use framing::{Framing, RecordError};
 pub use inbound::Inbound;
 pub use outbound::Outbound;

@@ -79,6 +79,11 @@ fn told(value: Option<impl ToString>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
+/// Seconds that not every engine or build records.
+fn told_s(value: Option<f64>) -> String {
+    told(value.map(text::exact))
+}
+
 /// Seconds that only a completed migration has.
 fn seconds(migration: &Migration, value: f64) -> String {
     done(migration, || text::exact(value))
@@ -173,16 +178,16 @@ const LISTED: &[Column] = &[
         told(m.cpu.source.sampling.map(|s| s.samples))
     }),
     Recorded("source_clock_s", |m| {
-        told(m.cpu.source.sampling.map(|s| text::exact(s.clock_s)))
+        told_s(m.cpu.source.sampling.map(|s| s.clock_s))
     }),
     Recorded("source_prepare_se_s", |m| {
-        told(m.cpu.source.sampling.map(|s| text::exact(s.prepare_se_s)))
+        told_s(m.cpu.source.sampling.map(|s| s.prepare_se_s))
     }),
     Recorded("source_seal_se_s", |m| {
-        told(m.cpu.source.sampling.map(|s| text::exact(s.seal_se_s)))
+        told_s(m.cpu.source.sampling.map(|s| s.seal_se_s))
     }),
     Recorded("source_transmit_se_s", |m| {
-        told(m.cpu.source.sampling.map(|s| text::exact(s.transmit_se_s)))
+        told_s(m.cpu.source.sampling.map(|s| s.transmit_se_s))
     }),
     Derived(Metric::SOURCE_CPU_PER_GIB),
     Recorded("destination_cpu_s", |m| ran(m, m.cpu.destination.total_s)),
@@ -199,26 +204,16 @@ const LISTED: &[Column] = &[
         told(m.cpu.destination.sampling.map(|s| s.samples))
     }),
     Recorded("destination_clock_s", |m| {
-        told(m.cpu.destination.sampling.map(|s| text::exact(s.clock_s)))
+        told_s(m.cpu.destination.sampling.map(|s| s.clock_s))
     }),
     Recorded("destination_receive_se_s", |m| {
-        told(
-            m.cpu
-                .destination
-                .sampling
-                .map(|s| text::exact(s.receive_se_s)),
-        )
+        told_s(m.cpu.destination.sampling.map(|s| s.receive_se_s))
     }),
     Recorded("destination_open_se_s", |m| {
-        told(m.cpu.destination.sampling.map(|s| text::exact(s.open_se_s)))
+        told_s(m.cpu.destination.sampling.map(|s| s.open_se_s))
     }),
     Recorded("destination_apply_se_s", |m| {
-        told(
-            m.cpu
-                .destination
-                .sampling
-                .map(|s| text::exact(s.apply_se_s)),
-        )
+        told_s(m.cpu.destination.sampling.map(|s| s.apply_se_s))
     }),
     Derived(Metric::DESTINATION_CPU_PER_GIB),
     Recorded("source_resident_bytes", |m| ran(m, m.source_resident_bytes)),

@@ -11,7 +11,6 @@ use strum::IntoEnumIterator as _;
 
 use crate::machine::slowdown::Slowed;
 use crate::machine::{self, Monitor};
-use crate::record::{SLOWDOWN_VARIABLE, injected_seal_slowdown};
 use crate::results::{ArmInfo, PolicyDecision, Results, SCHEMA_VERSION, Warning};
 use crate::run_folder::{self, LAST_BLOCK};
 use crate::runner::blocks::{Block, schedule};
@@ -276,19 +275,17 @@ fn whole_blocks(results: &Results, arms: usize) -> u32 {
 
 /// What must not be overlooked in results that were made to look slow.
 fn injected_slowdowns() -> impl Iterator<Item = Warning> {
-    let seal = injected_seal_slowdown().map(|share| ("seal".to_owned(), SLOWDOWN_VARIABLE, share));
-    let others = Slowed::iter()
-        .filter_map(|stage| Some((stage.to_string(), stage.variable(), stage.share()?)));
-    seal.into_iter()
-        .chain(others)
-        .map(|(stage, variable, share)| Warning {
+    Slowed::iter().filter_map(|stage| {
+        let share = stage.share()?;
+        Some(Warning {
             code: figures::INJECTED_SLOWDOWN.to_owned(),
             message: format!(
                 "{stage} was made slower by {:.1}% on purpose",
                 share * 100.0
             ),
-            remedy: format!("unset {variable} for real figures"),
+            remedy: format!("unset {} for real figures", stage.variable()),
         })
+    })
 }
 
 /// An arm that is not the same code on both hosts: its figures are those of a pair.

@@ -1,5 +1,6 @@
 //! Sealing and opening through the public interface.
 
+mod child;
 mod live;
 mod masks;
 mod needles;

@@ -4,8 +4,7 @@
 //! opens without end. Another thread panics. The child then waits, all wiped, instead of ending.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, Stdio};
+use std::io::{Read, Write};
 use std::sync::{Arc, Barrier};
 
 use migtax::cli::host::end_on_panic;
@@ -14,7 +13,7 @@ use migtax::crypto::{
     TAG_LEN,
 };
 
-use crate::needles::{Needles, hex, search};
+use crate::child::Holder;
 use crate::{backends, can_lock_keys, quiet};
 
 /// Set in the child.
@@ -92,46 +91,7 @@ fn a_host_that_panics_leaves_no_key_in_its_memory() {
 }
 
 fn panics_once() {
-    let mut key = [0; 32];
-    aws_lc_rs::rand::fill(&mut key).unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "panics::threads_seal_until_one_panics"])
-        .env(CHILD, "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut to = child.stdin.take().unwrap();
-    let mut from = BufReader::new(child.stdout.take().unwrap());
-    let mut until = |state: &str| {
-        let mut line = String::new();
-        while line.trim() != state {
-            line.clear();
-            assert_ne!(from.read_line(&mut line).unwrap(), 0, "the child ended");
-        }
-    };
-    writeln!(to, "{} {}", hex(&key), hex(&[0x5A; 8])).unwrap();
-
-    until("held");
-    let needles = Needles::of(&key, 1);
-    let found = search(child.id(), &needles);
-    for what in [
-        "migration key",
-        "aes-gcm 0.9 state of epoch 0",
-        "aes-gcm 0.11 state of epoch 0",
-        "aws-lc state of epoch 0",
-    ] {
-        assert!(
-            found.iter().any(|hit| hit.what == what),
-            "no {what} in {found:#?}"
-        );
-    }
-    to.write_all(b"\n").unwrap();
-
-    until("wiped");
-    let found = search(child.id(), &needles);
-    assert!(found.is_empty(), "{found:#?}");
-    to.write_all(b"\n").unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let child = Holder::start("panics::threads_seal_until_one_panics", CHILD, 1);
+    child.holds_all();
+    assert_eq!(child.ends_without("wiped").code(), Some(1));
 }

@@ -5,15 +5,15 @@
 //! memory for it, for the derived keys, and for what the libraries make of them.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, Stdio};
+use std::io::{Read, Write};
+use std::process::Command;
 
 use migtax::arm::Arm;
 use migtax::crypto::{
     FlowDirection, KeyLimits, MigrationSecret, OpenSequence, Opener, SealSequence, Sealer, TAG_LEN,
 };
 
-use crate::needles::{Needles, hex, search};
+use crate::child::Holder;
 use crate::{backends, can_lock_keys, quiet};
 
 /// Set in the child.
@@ -80,49 +80,13 @@ fn keys_stand_in_locked_memory_only_and_are_gone_afterwards() {
     if !can_lock_keys() {
         return;
     }
-    let mut key = [0; 32];
-    aws_lc_rs::rand::fill(&mut key).unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "wipe::records_open_while_their_keys_are_held"])
-        .env(CHILD, "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut to = child.stdin.take().unwrap();
-    let mut from = BufReader::new(child.stdout.take().unwrap());
-    let mut until = |state: &str| {
-        let mut line = String::new();
-        while line.trim() != state {
-            line.clear();
-            assert_ne!(from.read_line(&mut line).unwrap(), 0, "the child ended");
-        }
-    };
-    writeln!(to, "{} {}", hex(&key), hex(&[0x5A; 8])).unwrap();
-
-    until("held");
-    let needles = Needles::of(&key, EPOCHS);
-    let found = search(child.id(), &needles);
-    let last = EPOCHS - 1;
-    for what in [
-        "migration key".to_owned(),
-        format!("aes-gcm 0.9 state of epoch {last}"),
-        format!("aes-gcm 0.11 state of epoch {last}"),
-        format!("aws-lc state of epoch {last}"),
-    ] {
-        assert!(
-            found.iter().any(|hit| hit.what == what),
-            "no {what} in {found:#?}"
-        );
-    }
-    assert!(found.iter().all(|hit| hit.locked), "{found:#?}");
-    to.write_all(b"\n").unwrap();
-
-    until("dropped");
-    let found = search(child.id(), &needles);
-    assert!(found.is_empty(), "{found:#?}");
-    to.write_all(b"\n").unwrap();
-    assert!(child.wait().unwrap().success());
+    let child = Holder::start(
+        "wipe::records_open_while_their_keys_are_held",
+        CHILD,
+        EPOCHS,
+    );
+    assert!(child.holds_all(), "all of it is locked");
+    assert!(child.ends_without("dropped").success());
 }
 
 /// aws-lc's software has other code and other state.

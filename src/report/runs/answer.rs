@@ -47,14 +47,10 @@ fn effect(sweep: &Sweep<'_, '_>) -> Option<Effect> {
     let name = path
         .rsplit_once('.')
         .map_or(path.as_str(), |(_, name)| name);
-    let fixed: Vec<String> = sweep
-        .fixed
-        .iter()
-        .map(|(path, value)| format!("{path} {value}"))
-        .collect();
+    let fixed = sweep.fixed();
     let mut of = format!("{name}, {} to {}", sweep.value(first), sweep.value(last));
     if !fixed.is_empty() {
-        of = format!("{of} (at {})", fixed.join(", "));
+        of = format!("{of} (at {fixed})");
     }
     (!arms.is_empty()).then_some(Effect { of, arms })
 }

@@ -169,7 +169,7 @@ pub struct Sweep<'r, 'a> {
     /// Whether values are amounts, and not only told apart.
     pub amounts: bool,
     /// What the other runs of the page have otherwise, to tell sweeps of one value apart.
-    pub fixed: Vec<(String, String)>,
+    fixed: Vec<(String, String)>,
 }
 
 /// A condition's path and its value in a run.
@@ -224,6 +224,16 @@ fn peak_to_mean(scenario: &Scenario) -> Option<f64> {
 }
 
 impl Sweep<'_, '_> {
+    /// What is the same in all its runs though other runs of the page have it otherwise:
+    /// `streams 2, record 4KiB`; empty if nothing is.
+    pub fn fixed(&self) -> String {
+        let fixed = self.fixed.iter();
+        let fixed: Vec<String> = fixed
+            .map(|(path, value)| format!("{path} {value}"))
+            .collect();
+        fixed.join(", ")
+    }
+
     /// The swept value of a run, as its scenario writes it: `64KiB`.
     pub fn value(&self, run: &RunView<'_>) -> String {
         value(run, &self.path, self.runs.iter().map(|(_, run)| *run))

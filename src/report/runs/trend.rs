@@ -141,11 +141,6 @@ fn note<'r, 'a: 'r>(runs: impl Iterator<Item = &'r RunView<'a>>) -> String {
 
 /// What a sweep shows: throughput against what the data path is made of, tax against the load.
 pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
-    let fixed: Vec<String> = sweep
-        .fixed
-        .iter()
-        .map(|(path, value)| format!("{path} {value}"))
-        .collect();
     let (what, axis, unit, throughput): (&str, &str, f64, bool) = match sweep.path.as_str() {
         "migration.record" => ("record size", "record, KiB", 1024.0, true),
         "migration.streams" => ("streams", "streams", 1.0, true),
@@ -205,10 +200,9 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
             lines: throughput_lines(&runs),
         });
     }
-    let with = if fixed.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", fixed.join(", "))
+    let with = match sweep.fixed() {
+        fixed if fixed.is_empty() => fixed,
+        fixed => format!(" ({fixed})"),
     };
     let runs = sweep.runs.iter().map(|run| run.1);
     let title = format!("Tax against {what}{with}");
