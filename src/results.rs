@@ -168,7 +168,8 @@ pub struct Migration {
     pub payload_bytes: u64,
     /// Everything written to the sockets by the source, framing and control included.
     pub bytes_on_wire: u64,
-    /// Device state sent, part of `bytes_on_wire`; 0 of a migration that was given up before. None in
+    /// Device state sent, part of `bytes_on_wire`; 0 of a migration that ended before. Of one that broke
+    /// off in it, what had been sent, to within its records' framing. None in
     /// files of older builds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_state_bytes: Option<u64>,

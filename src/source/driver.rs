@@ -66,7 +66,8 @@ pub struct Driver<'a> {
     /// The clock when the last harvest began.
     harvested_ns: u64,
     device_state_bytes: u64,
-    device_state_sent: bool,
+    /// Of it, what was sent, bytes.
+    device_state_sent: u64,
 }
 
 impl From<Failed> for End {
@@ -107,7 +108,7 @@ impl<'a> Driver<'a> {
             fixed: FixedCost::default(),
             harvested_ns: 0,
             device_state_bytes,
-            device_state_sent: false,
+            device_state_sent: 0,
         }
     }
 
@@ -126,10 +127,7 @@ impl<'a> Driver<'a> {
             total_ns: self.timeline.instant_ns(at),
             downtime: self.downtime,
             rounds: self.rounds,
-            device_state_bytes: match self.device_state_sent {
-                true => self.device_state_bytes,
-                false => 0,
-            },
+            device_state_bytes: self.device_state_sent,
             harvest_s: self.harvest_cpu_ns as f64 / 1e9,
             vcpu_s,
             total_cpu_s: (process_cpu_s - vcpu_s).max(0.0),
@@ -191,8 +189,13 @@ impl<'a> Driver<'a> {
         let round = self.rounds.len() as u32;
         let sent_ns = self.send(round, RoundKind::StopAndCopy, started_ns, &runs)?;
         let state = device_state(self.timeline);
-        self.device_state_sent = true;
-        let at = self.streams.switch_over(round, state)?;
+        let before = self.streams.wire_bytes();
+        let switched_over = self.streams.switch_over(round, state);
+        // Records of the final round surround it on the wire, so that a part of it is told to within
+        // their framing.
+        let wire_bytes = self.streams.wire_bytes() - before;
+        self.device_state_sent = self.device_state_bytes.min(wire_bytes);
+        let at = switched_over?;
         let end_ns = self.timeline.instant_ns(at);
         let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9;
         self.downtime = Downtime {

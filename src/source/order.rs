@@ -33,15 +33,24 @@ pub enum Order {
     },
 }
 
+/// What a stream thread says after an order, carried out or not.
+#[derive(Debug)]
+pub struct Answer {
+    /// Whose answer it is.
+    pub stream: u32,
+    /// Bytes sent on this stream since its start.
+    pub wire_bytes: u64,
+    /// Records sent on this stream since its start.
+    pub records: u64,
+    /// What it did, or what broke.
+    pub done: Result<Done, Failed>,
+}
+
 /// What a stream thread did.
 #[derive(Debug)]
 pub struct Done {
     /// Sent in this order's round.
     pub totals: Totals,
-    /// Bytes sent on this stream since its start.
-    pub wire_bytes: u64,
-    /// Records sent on this stream since its start.
-    pub records: u64,
     /// When the order was taken up.
     pub taken: Instant,
     /// When all that it asks for had been handed to the socket.

@@ -15,7 +15,7 @@ use crate::memory::{GuestMemory, PageRun};
 use crate::meter::{StageMeter, StageTimes};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
 use crate::source::line::Line;
-use crate::source::order::{Awaited, Done, Failed, Order};
+use crate::source::order::{Answer, Awaited, Done, Failed, Order};
 use crate::source::prepare::prepare;
 use crate::source::share::StreamShare;
 use crate::source::workers::Workers;
@@ -149,18 +149,21 @@ impl StreamThread {
     pub fn run(
         mut self,
         orders: &Receiver<Order>,
-        answers: &Sender<Result<(u32, Done), Failed>>,
+        answers: &Sender<Answer>,
     ) -> (StageTimes<3>, Calls) {
         for order in orders {
-            let answer = self.carry_out(order).map_err(|error| Failed {
+            let done = self.carry_out(order).map_err(|error| Failed {
                 error,
                 final_sent: self.final_sent,
             });
-            let failed = answer.is_err();
-            let gone = answers
-                .send(answer.map(|done| (self.stream, done)))
-                .is_err();
-            if failed || gone {
+            let failed = done.is_err();
+            let answer = Answer {
+                stream: self.stream,
+                wire_bytes: self.line.connection.sent(),
+                records: self.outbound.records(),
+                done,
+            };
+            if answers.send(answer).is_err() || failed {
                 break;
             }
         }
@@ -247,8 +250,6 @@ impl StreamThread {
         }
         Ok(Done {
             totals: awaited.totals,
-            wire_bytes: self.line.connection.sent(),
-            records: self.outbound.records(),
             taken: sent,
             sent,
             at: Instant::now(),

@@ -11,7 +11,7 @@ use crate::crypto;
 use crate::memory::PageRun;
 use crate::meter::StageTimes;
 use crate::record::{Framing, RecordError};
-use crate::source::order::{Done, Failed, Order};
+use crate::source::order::{Answer, Done, Failed, Order};
 use crate::source::stream_thread::{StreamContext, StreamThread};
 use crate::transport::{Calls, Connection};
 use crate::wire::{Preamble, Totals};
@@ -19,7 +19,7 @@ use crate::wire::{Preamble, Totals};
 /// The streams of one migration.
 pub struct Streams {
     orders: Vec<Sender<Order>>,
-    answers: Receiver<Result<(u32, Done), Failed>>,
+    answers: Receiver<Answer>,
     threads: Vec<JoinHandle<(StageTimes<3>, Calls)>>,
     sockets: Vec<TcpStream>,
     /// Bytes and records sent so far, by stream.
@@ -189,21 +189,23 @@ impl Streams {
         let mut last = None;
         let mut failure: Option<Failed> = None;
         for _ in 0..count {
-            match self.answers.recv() {
-                Ok(Ok((stream, done))) => {
-                    let stream = stream as usize;
-                    self.sent[stream] = (done.wire_bytes, done.records);
+            let Ok(answer) = self.answers.recv() else {
+                break;
+            };
+            let stream = answer.stream as usize;
+            self.sent[stream] = (answer.wire_bytes, answer.records);
+            match answer.done {
+                Ok(done) => {
                     each(stream, &done, &mut self.totals);
                     last = last.max(Some(done.at));
                 }
-                Ok(Err(failed)) => {
+                Err(failed) => {
                     // The rest of the round is lost: wake the streams that wait for their peer.
                     for socket in &self.sockets {
                         let _ = socket.shutdown(std::net::Shutdown::Both);
                     }
                     failure.get_or_insert(failed);
                 }
-                Err(_) => break,
             }
         }
         match (failure, last) {

@@ -126,7 +126,10 @@ fn strike(case: &Case, phase: Phase) -> (u32, u32) {
                 assert!(may_complete(case, phase, migration), "{context}");
                 completed += 1;
             }
-            _ => assert_named(case, migration, &context),
+            _ => {
+                assert_named(case, migration, &context);
+                assert_counted(phase, migration, &context);
+            }
         }
     }
     let failed = struck.len() as u32 != completed;
@@ -157,6 +160,23 @@ fn may_complete(case: &Case, phase: Phase, migration: &Migration) -> bool {
         (Fault::CorruptEnd, Phase::FirstRound | Phase::LaterRound) => migration.arm == Arm::PLAIN,
         _ => false,
     }
+}
+
+/// What a broken order had sent is counted too.
+fn assert_counted(phase: Phase, migration: &Migration, context: &str) {
+    if phase == Phase::Handshake {
+        return;
+    }
+    let in_rounds: u64 = migration.rounds.iter().map(|r| r.bytes_on_wire).sum();
+    let beyond = migration.bytes_on_wire - in_rounds;
+    assert!(beyond > 0 && migration.records > 0, "{context}");
+    let device_state = migration.device_state_bytes.unwrap();
+    let at_end = matches!(phase, Phase::FinalRecord | Phase::FinalAcknowledgement);
+    assert!(device_state > 0 || !at_end, "{context}");
+    assert!(
+        beyond >= device_state,
+        "{context}: {beyond}, {device_state}"
+    );
 }
 
 fn assert_named(case: &Case, migration: &Migration, context: &str) {
