@@ -102,7 +102,7 @@ vcpus = {r.randint(1, 3)}
 seed = {r.randrange(1 << 32)}
 content = {{ zero = {zero:.3f}, constant = {r.uniform(0, 1 - zero) / 3:.3f}, compressible = {r.uniform(0, 1 - zero) / 3:.3f} }}
 device_state = "{device_state // KIB}KiB"
-huge_pages = {r.choice(["true", "false"])}
+pages = "{r.choice(["4k", "thp"])}"
 [workload]
 rate = "{r.choice([0, 1, 20, 50, 100, 200])}MiB/s"
 arrival = {arrival(r)}
@@ -112,6 +112,7 @@ write = "{r.choice(["word", "page"])}"
 [migration]
 streams = {streams}
 record = "{record // KIB}KiB"
+destination_memory = "{r.choice(["faulted-in", "on-demand"])}"
 tracker = "{r.choice(["auto", "bitmap", "userfaultfd"])}"
 link = "{link}"
 downtime_limit = "{r.choice([1, 20, 300])}ms"
@@ -129,6 +130,7 @@ repetitions = 1
 warmup = 0
 clock = "{clock}"
 window = "{r.choice([1, 20, 50])}ms"
+sampling = "{r.choice(["auto", "all"])}"
 """
     fault = None
     if kind in RELAYED:
