@@ -48,7 +48,8 @@ def migration(m, clock):
     if "differs from its own record" in (m["outcome"]["reason"] or ""):
         yield f"{name}: {m['outcome']['reason']}"
     for side, cpu in m["cpu"].items():
-        if any(value < 0 for value in cpu.values()):
+        stages = {name: value for name, value in cpu.items() if name != "sampling"}
+        if any(value < 0 for value in [*stages.values(), *cpu.get("sampling", {}).values()]):
             yield f"{name}: negative CPU time at the {side}: {cpu}"
 
 
