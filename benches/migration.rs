@@ -42,7 +42,7 @@ fn main() {
         .sampling_mode(SamplingMode::Flat)
         .warm_up_time(Duration::from_millis(1))
         .throughput(Throughput::Bytes(scenario.guest.memory.0));
-    for arm in Arm::all() {
+    for arm in Arm::own() {
         if let Err(missing) = crypto::supported(arm) {
             eprintln!("{arm}: not supported, needs {}", missing.join(", "));
             continue;

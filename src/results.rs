@@ -7,10 +7,12 @@
 mod comparison;
 mod cpu;
 mod plumbing;
+mod qemu;
 
 pub use comparison::{Bound, Comparison};
 pub use cpu::{Cpu, DestinationCpu, DestinationSampling, SourceCpu, SourceSampling};
 pub use plumbing::SocketCalls;
+pub use qemu::{QemuInfo, QemuMask, QemuMigration, QemuTls, ThreadCpu};
 
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +97,9 @@ pub struct ArmInfo {
     pub reason: Option<String>,
     /// What policy made of it.
     pub policy_decision: PolicyDecision,
+    /// The QEMU that runs it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qemu: Option<QemuInfo>,
 }
 
 /// How a migration ended; printed, in words for tables.
@@ -208,6 +213,9 @@ pub struct Migration {
     /// energy is the same as the source's: they must not be added.
     #[serde(default, skip_serializing_if = "Counted::is_empty")]
     pub destination_counted: Counted,
+    /// What only QEMU tells; absent of this program's own migrations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qemu: Option<Box<QemuMigration>>,
     /// What its hosts say against it; the run's warnings repeat it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
 
-use migtax::arm::{Arm, Backend, Row, Rung, extend};
+use migtax::arm::{Arm, Backend, Engine, Row, Rung, extend};
 use migtax::results::{OutcomeStatus, PolicyDecision};
 
 const PLAYED: &str = "MIGTAX_TEST_PLAYED";
@@ -16,7 +16,7 @@ static ROWS: [Row; 1] = [Row {
     name: NAME,
     summary: "aws-lc without carry-less multiplication",
     short: "half of the instructions",
-    backend: Backend::AwsLc,
+    engine: Engine::Migtax(Backend::AwsLc),
     environment: &[("OPENSSL_ia32cap", "~0x200000000:~0x60000000000")],
     required_features: &[],
     told_apart_by: None,

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 mod rows;
 
-pub use rows::{Backend, Row, Rung};
+pub use rows::{Backend, Engine, Row, Rung};
 
 use crate::units::text_serde;
 use rows::ROWS;
@@ -56,10 +56,21 @@ impl Arm {
     pub const AWS_LC_AESNI: Arm = Arm(5);
     /// aws-lc, not masked.
     pub const AWS_LC: Arm = Arm(6);
+    /// QEMU without encryption: the baseline of the arms that QEMU runs.
+    pub const QEMU_PLAIN: Arm = Arm(7);
+    /// QEMU's TLS, masked down to software.
+    pub const QEMU_TLS_SOFT: Arm = Arm(8);
+    /// QEMU's TLS, not masked.
+    pub const QEMU_TLS: Arm = Arm(9);
 
     /// Every arm, in the order in which tables show them.
     pub fn all() -> impl Iterator<Item = Arm> {
         (0u8..).zip(rows()).map(|(index, _)| Arm(index))
+    }
+
+    /// The arms that this program's own hosts run: a scenario's, unless it names others.
+    pub fn own() -> impl Iterator<Item = Arm> {
+        Arm::all().filter(|arm| !arm.is_qemu())
     }
 
     /// The first arm of the headline's newest rung: it stands for all where one must, in legends,
@@ -86,14 +97,38 @@ impl Arm {
         self.row().name
     }
 
-    /// The library that does the work.
-    pub fn backend(self) -> Backend {
-        self.row().backend
+    /// What migrates.
+    pub fn engine(self) -> Engine {
+        self.row().engine
     }
 
-    /// Whether the arm seals what it sends.
+    /// The library that seals in this program; none in an arm of QEMU's.
+    pub fn backend(self) -> Backend {
+        match self.engine() {
+            Engine::Migtax(backend) => backend,
+            Engine::Qemu { .. } => Backend::None,
+        }
+    }
+
+    /// Whether QEMU's processes run it.
+    pub fn is_qemu(self) -> bool {
+        matches!(self.engine(), Engine::Qemu { .. })
+    }
+
+    /// The name in results of the library that ciphers.
+    pub fn library(self) -> &'static str {
+        match self.engine() {
+            Engine::Qemu { tls: true } => "gnutls",
+            Engine::Migtax(_) | Engine::Qemu { tls: false } => self.backend().library(),
+        }
+    }
+
+    /// Whether what the arm sends is encrypted.
     pub fn is_encrypted(self) -> bool {
-        self.backend().has_cipher()
+        match self.engine() {
+            Engine::Migtax(backend) => backend.has_cipher(),
+            Engine::Qemu { tls } => tls,
+        }
     }
 
     /// Whether the arm is a baseline, which no policy forbids.
@@ -103,7 +138,7 @@ impl Arm {
 
     /// Whether the arm measures a host without AES instructions.
     pub fn is_software(self) -> bool {
-        matches!(self.row().headline, Some((Rung::Software, _)))
+        self.is_encrypted() && !self.row().required_features.contains(&"aes")
     }
 
     /// Every variable that masks something for any arm, with this arm's value. `None` means that it
@@ -181,7 +216,8 @@ mod tests {
             assert_eq!(arm.name().parse(), Ok(arm));
             assert!(arm.baselines().all(|baseline| baseline < arm), "{arm}");
             assert!(arm.baselines().all(Arm::is_baseline), "{arm}");
-            assert_eq!(arm.baselines().count() == 0, arm == Arm::PLAIN, "{arm}");
+            let first = [Arm::PLAIN, Arm::QEMU_PLAIN].contains(&arm);
+            assert_eq!(arm.baselines().count() == 0, first, "{arm}");
             let alike = Arm::all().filter(|other| other.row().colour == arm.row().colour);
             assert_eq!(alike.count(), 1, "{arm}");
         }
@@ -193,6 +229,9 @@ mod tests {
             (Arm::AWS_LC_SOFT, "aws-lc-soft"),
             (Arm::AWS_LC_AESNI, "aws-lc-aesni"),
             (Arm::AWS_LC, "aws-lc"),
+            (Arm::QEMU_PLAIN, "qemu-plain"),
+            (Arm::QEMU_TLS_SOFT, "qemu-tls-soft"),
+            (Arm::QEMU_TLS, "qemu-tls"),
         ];
         assert!(named.iter().all(|(arm, name)| arm.name() == *name));
         let unknown = "aes".parse::<Arm>().unwrap_err().to_string();

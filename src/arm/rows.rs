@@ -35,6 +35,18 @@ impl Backend {
     }
 }
 
+/// What migrates: whose processes hold the guest and move it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// This program's own hosts, sealing with a library.
+    Migtax(Backend),
+    /// QEMU's processes.
+    Qemu {
+        /// Whether they speak TLS with each other.
+        tls: bool,
+    },
+}
+
 /// What a headline says an arm stands for: the generations of hosts, the newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -56,8 +68,8 @@ pub struct Row {
     pub summary: &'static str,
     /// The same in a few words, for sentences.
     pub short: &'static str,
-    /// The library that does the work.
-    pub backend: Backend,
+    /// What migrates.
+    pub engine: Engine,
     /// Variables that the host process must start with, and their values: they mask what the library
     /// sees of the CPU. See [`Arm::environment`](super::Arm::environment).
     pub environment: &'static [(&'static str, &'static str)],
@@ -85,7 +97,7 @@ const BASE: Row = Row {
     name: "",
     summary: "",
     short: "",
-    backend: Backend::AwsLc,
+    engine: Engine::Migtax(Backend::AwsLc),
     environment: &[],
     required_features: &[],
     told_apart_by: None,
@@ -109,7 +121,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "plain",
         summary: "no encryption, straight from guest memory to the socket",
         short: "no encryption",
-        backend: Backend::None,
+        engine: Engine::Migtax(Backend::None),
         baselines: &[],
         colour: (0x80, 0x80, 0x80),
         ..BASE
@@ -118,7 +130,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "copy",
         summary: "the encrypted arms' framing and buffers, null cipher",
         short: "no encryption, copied",
-        backend: Backend::Null,
+        engine: Engine::Migtax(Backend::Null),
         baselines: &["plain"],
         colour: (0x00, 0x9e, 0x73),
         ..BASE
@@ -127,7 +139,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "rustcrypto-soft",
         summary: "aes-gcm 0.9 forced soft: portable constant-time software",
         short: "software AES, RustCrypto",
-        backend: Backend::RustcryptoSoft,
+        engine: Engine::Migtax(Backend::RustcryptoSoft),
         headline: Some((Rung::Software, 1)),
         colour: (0xe6, 0x9f, 0x00),
         ..BASE
@@ -136,7 +148,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "rustcrypto",
         summary: "aes-gcm 0.11 with the instructions it finds",
         short: "RustCrypto, the instructions it finds",
-        backend: Backend::Rustcrypto,
+        engine: Engine::Migtax(Backend::Rustcrypto),
         required_features: AES,
         headline: Some((Rung::Full, 1)),
         colour: (0xd5, 0x5e, 0x00),
@@ -170,6 +182,38 @@ pub(super) const ROWS: &[Row] = &[
         told_apart_by: Some((&["vaes", "vpclmulqdq", "avx512f"], "aws-lc-aesni")),
         headline: Some((Rung::Full, 0)),
         colour: (0x00, 0x72, 0xb2),
+        ..BASE
+    },
+    Row {
+        name: "qemu-plain",
+        summary: "QEMU's migration without encryption, of a guest that runs under KVM",
+        short: "QEMU, no encryption",
+        engine: Engine::Qemu { tls: false },
+        baselines: &[],
+        colour: (0x50, 0x50, 0x50),
+        ..BASE
+    },
+    Row {
+        name: "qemu-tls-soft",
+        summary: "QEMU's TLS, GnuTLS without AES instructions: a host without them",
+        short: "QEMU's TLS, software AES",
+        engine: Engine::Qemu { tls: true },
+        environment: &[
+            ("GNUTLS_CPUID_OVERRIDE", "0x1"),
+            ("NETTLE_FAT_OVERRIDE", "vendor:intel"),
+        ],
+        baselines: &["qemu-plain"],
+        colour: (0x8c, 0x2d, 0x04),
+        ..BASE
+    },
+    Row {
+        name: "qemu-tls",
+        summary: "QEMU's TLS, GnuTLS with all that it can use of the CPU",
+        short: "QEMU's TLS",
+        engine: Engine::Qemu { tls: true },
+        required_features: AES,
+        baselines: &["qemu-plain"],
+        colour: (0x4d, 0x00, 0x4b),
         ..BASE
     },
 ];

@@ -126,7 +126,7 @@ fn arms() -> Result<Vec<ArmEntry>> {
         Ok(ArmEntry {
             name: row.name,
             summary: row.summary,
-            library: row.backend.library(),
+            library: arm.library(),
             backend_version: told.backend_version,
             encrypted: arm.is_encrypted(),
             software: arm.is_software(),

@@ -118,7 +118,7 @@ impl Default for Simulation {
         Simulation {
             seed: 1,
             machine_seed: 1,
-            arms: Arm::all().collect(),
+            arms: Arm::own().collect(),
             blocks: 5,
             shape: Noise::Normal,
             noise: Scales::recorded(),
@@ -179,6 +179,7 @@ pub fn raw(simulation: &Simulation) -> Results {
             name: "simulated".to_owned(),
             point: Default::default(),
             analysis: "Noise of a known shape and a known effect.".to_owned(),
+            qemu: Default::default(),
             guest: GuestSpec::default(),
             workload: WorkloadSpec::default(),
             // What the slowest arm's pause fits.
@@ -229,7 +230,7 @@ fn arm_info(arm: Arm) -> ArmInfo {
     let engaged = row.required_features.iter().chain(told_apart_by);
     ArmInfo {
         name: arm,
-        backend: row.backend.library().to_owned(),
+        backend: arm.library().to_owned(),
         backend_version: "1.0.0".to_owned(),
         engaged_features: engaged.map(|f| (*f).to_owned()).collect(),
         supported: true,
@@ -239,6 +240,7 @@ fn arm_info(arm: Arm) -> ArmInfo {
         } else {
             PolicyDecision::Encrypted
         },
+        qemu: None,
     }
 }
 
@@ -326,6 +328,7 @@ fn migration(
         curve: Vec::new(),
     };
     Migration {
+        qemu: None,
         warnings: Vec::new(),
         source_counted: Counted::default(),
         destination_counted: Counted::default(),

@@ -265,7 +265,7 @@ pub fn capabilities(arm: Arm, hide_aes: bool) -> Capabilities {
     let backend = arm.backend();
     let engaged = crypto::implementation(backend).engaged();
     let is_hidden = |feature: &str| {
-        hide_aes && Arm::all().any(|arm| arm.row().required_features.contains(&feature))
+        hide_aes && Arm::own().any(|arm| arm.row().required_features.contains(&feature))
     };
     let missing = match hide_aes {
         true => arm.row().required_features.to_vec(),

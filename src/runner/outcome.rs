@@ -85,6 +85,7 @@ impl Told {
             guest,
             source_counted: source.counted,
             destination_counted: destination.counted,
+            qemu: None,
             warnings: warnings.chain(destination.warnings).collect(),
         };
         if !sealed && arm.is_encrypted() && migration.outcome.status == OutcomeStatus::Completed {

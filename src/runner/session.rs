@@ -89,13 +89,14 @@ impl<'a> Session<'a> {
             }
             results.arms.push(ArmInfo {
                 name: arm,
-                backend: arm.backend().library().to_owned(),
+                backend: arm.library().to_owned(),
                 backend_version: source.backend_version,
                 engaged_features: source.engaged_features,
                 supported: source.missing_features.is_empty()
                     && decision != PolicyDecision::Unsupported,
                 reason,
                 policy_decision: decision,
+                qemu: None,
             });
         }
         if results.host.destination_on_this_machine {

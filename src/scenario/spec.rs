@@ -39,6 +39,9 @@ pub struct Scenario {
     /// How that is measured.
     #[serde(default)]
     pub measure: MeasureSpec,
+    /// What only QEMU's migrations know.
+    #[serde(default, skip_serializing_if = "QemuSpec::is_default")]
+    pub qemu: QemuSpec,
 }
 
 impl Scenario {
@@ -97,6 +100,71 @@ pub struct WorkloadSpec {
     pub granularity: Size,
     /// How much of a page a write changes.
     pub write: WriteExtent,
+}
+
+/// How QEMU compresses pages, with several streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QemuCompression {
+    /// Not.
+    #[default]
+    None,
+    /// zlib, at QEMU's level.
+    Zlib,
+    /// Zstandard, at QEMU's level.
+    Zstd,
+}
+
+/// What runs the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Accelerator {
+    /// KVM where it works, else TCG, with a warning.
+    #[default]
+    Auto,
+    /// The kernel's virtual machines.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+/// Values of QEMU's own, for the arms that it runs. `migration.streams` is 1 for its single channel,
+/// N for multifd with N channels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QemuSpec {
+    /// What runs the guest.
+    pub accelerator: Accelerator,
+    /// GnuTLS's priority string, for both sides: it pins the cipher.
+    pub priority: String,
+    /// Multifd compression; needs several streams.
+    pub compression: QemuCompression,
+    /// `zero-copy-send` of the plain arm; needs several streams.
+    pub zero_copy_send: bool,
+    /// `auto-converge`: QEMU slows the guest until it converges.
+    pub auto_converge: bool,
+}
+
+impl QemuSpec {
+    /// TLS 1.3 with AES-256-GCM alone, the cipher of the other arms.
+    pub const PRIORITY: &str =
+        "NONE:+VERS-TLS1.3:+AEAD:+AES-256-GCM:+GROUP-X25519:+GROUP-SECP256R1:+SIGN-ALL:+CTYPE-X509";
+
+    fn is_default(&self) -> bool {
+        *self == QemuSpec::default()
+    }
+}
+
+impl Default for QemuSpec {
+    fn default() -> Self {
+        QemuSpec {
+            accelerator: Accelerator::Auto,
+            priority: QemuSpec::PRIORITY.to_owned(),
+            compression: QemuCompression::None,
+            zero_copy_send: false,
+            auto_converge: false,
+        }
+    }
 }
 
 /// The VM's encryption setting, as in encrypted vMotion.
@@ -256,7 +324,7 @@ impl MigrationSpec {
 impl Default for MeasureSpec {
     fn default() -> Self {
         MeasureSpec {
-            arms: Arm::all().collect(),
+            arms: Arm::own().collect(),
             repetitions: 5,
             warmup: 1,
             clock: ClockKind::Live,

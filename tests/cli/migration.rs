@@ -78,7 +78,7 @@ fn check_sums(m: &Migration) {
 fn every_arm_moves_the_guest_and_proves_it() {
     let Outcome { code, results, .. } = run(IDLE, &[]);
     assert_eq!(code, 0);
-    assert_eq!(results.arms.len(), Arm::all().count());
+    assert_eq!(results.arms.len(), Arm::own().count());
     for arm in &results.arms {
         let made: Vec<_> = results
             .migrations

@@ -51,7 +51,7 @@ window = "100ms"
 
 /// `plain` and every encrypted arm that this machine can run.
 pub fn arms() -> Vec<Arm> {
-    let wanted = Arm::all().filter(|arm| *arm != Arm::COPY);
+    let wanted = Arm::own().filter(|arm| *arm != Arm::COPY);
     wanted
         .filter(|arm| crypto::supported(*arm).is_ok())
         .collect()
