@@ -40,6 +40,7 @@
 //! | [`scenario`] | a run as data: files, matrices, overrides, checks |
 //! | [`results`] | the record of a run: `results.json` |
 //! | [`host`] | what coordinator and host processes say to each other |
+//! | [`qemu`] | QEMU under the same instrument: its processes, the guest in them, its migrations |
 //! | [`source`], [`destination`] | the two roles |
 //! | [`figures`] | every metric, defined once; ratios, comparisons, warnings |
 //! | [`run_folder`] | results read back with suspicion |
@@ -76,6 +77,7 @@ pub mod memory;
 pub mod meter;
 pub mod precopy;
 pub mod present;
+pub mod qemu;
 pub mod record;
 pub mod report;
 pub mod results;

@@ -27,6 +27,15 @@ pub enum WriteExtent {
     Page,
 }
 
+/// The word of its page that a write of one word flips, and the bits that it flips in it.
+#[inline]
+pub fn word_flip(value: u64) -> (usize, u64) {
+    let bits = mix(value);
+    // The top bits choose the word; bit 0 is set, so the mask is not zero.
+    let index = (bits >> (u64::BITS - PAGE_WORDS.ilog2())) as usize;
+    (index, bits | 1)
+}
+
 /// Executes `write` and nothing else: the caller tells its tracker afterwards.
 ///
 /// # Panics
@@ -36,10 +45,8 @@ pub fn execute(memory: &GuestMemory, write: &PageWrite, extent: WriteExtent) {
     let words = memory.words(write.page);
     match extent {
         WriteExtent::Word => {
-            let bits = mix(write.value);
-            // The top bits choose the word; bit 0 is set, so the mask is not zero.
-            let index = (bits >> (u64::BITS - PAGE_WORDS.ilog2())) as usize;
-            words[index].fetch_xor((bits | 1).to_le(), Relaxed);
+            let (index, bits) = word_flip(write.value);
+            words[index].fetch_xor(bits.to_le(), Relaxed);
         }
         WriteExtent::Page => {
             let mut masks = SplitMix64::seed_from_u64(write.value);

@@ -21,6 +21,6 @@ pub use overrides::{
     MOST_AUTO_BLOCKS, MigrationOverrides, Overrides, Repetitions, StreamOverrides,
 };
 pub use spec::{
-    ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Policy, Sampling, Scenario, Workers,
-    WorkloadSpec,
+    Accelerator, ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Policy, QemuCompression,
+    QemuSpec, Sampling, Scenario, Workers, WorkloadSpec,
 };
