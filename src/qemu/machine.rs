@@ -74,7 +74,9 @@ impl Machine {
             .map_err(|error| Error::io("a socket pair for QEMU's monitor", error))?;
         let rom = in_memory("rom", rom)?;
         let mut command = command(start, theirs.as_raw_fd(), rom.as_raw_fd());
-        keep_in_child(&mut command, start, [theirs.as_raw_fd(), rom.as_raw_fd()])?;
+        let inherited = vec![theirs.as_raw_fd(), rom.as_raw_fd()];
+        let small_pages = start.pages == Pages::Small;
+        set_up(&mut command, inherited, small_pages, start.cpus.to_vec());
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -236,20 +238,21 @@ fn command(start: &Start<'_>, monitor: RawFd, rom: RawFd) -> Command {
         true => command.env("GNUTLS_DEBUG_LEVEL", "5"),
         false => command.env_remove("GNUTLS_DEBUG_LEVEL"),
     };
-    // As for this program's own hosts: an interrupt at the terminal reaches the coordinator alone.
-    command.process_group(0);
     command
 }
 
 /// Sets up the child: what it inherits, where it runs, that it does not outlive this process.
-fn keep_in_child(command: &mut Command, start: &Start<'_>, inherited: [RawFd; 2]) -> Result<()> {
+pub(super) fn set_up(
+    command: &mut Command,
+    inherited: Vec<RawFd>,
+    small_pages: bool,
+    cpus: Vec<usize>,
+) {
     let parent = std::process::id();
-    let small = start.pages == Pages::Small;
-    let cpus = start.cpus.to_vec();
     let set_up = move || {
-        for fd in inherited {
+        for fd in &inherited {
             // SAFETY: changes a flag of a descriptor that the parent holds open until after the start.
-            if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } < 0 {
+            if unsafe { libc::fcntl(*fd, libc::F_SETFD, 0) } < 0 {
                 return Err(io::Error::last_os_error());
             }
         }
@@ -257,13 +260,13 @@ fn keep_in_child(command: &mut Command, start: &Start<'_>, inherited: [RawFd; 2]
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             // QEMU asks for transparent huge pages whatever backs its memory.
-            if small && libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0 {
+            if small_pages && libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0 {
                 return Err(io::Error::last_os_error());
             }
         }
         // SAFETY: asks for a number.
         if unsafe { libc::getppid() } as u32 != parent {
-            return Err(io::Error::other("the coordinator is gone"));
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
         if !cpus.is_empty() {
             let mut set = rustix::thread::CpuSet::new();
@@ -274,7 +277,8 @@ fn keep_in_child(command: &mut Command, start: &Start<'_>, inherited: [RawFd; 2]
     };
     // SAFETY: between fork and exec it makes system calls only, and allocates nothing.
     unsafe { command.pre_exec(set_up) };
-    Ok(())
+    // As for this program's own hosts: an interrupt at the terminal reaches the coordinator alone.
+    command.process_group(0);
 }
 
 /// A file in memory that holds these bytes, read from its start.

@@ -8,6 +8,7 @@ pub mod guest;
 mod machine;
 mod memory;
 pub mod migration;
+pub mod program;
 pub mod qmp;
 mod rounds;
 mod threads;
