@@ -141,6 +141,16 @@ pub struct Outcome {
     pub reason: Option<String>,
 }
 
+impl Outcome {
+    /// Of a migration that policy sent in the clear.
+    pub fn fell_back() -> Outcome {
+        Outcome {
+            status: OutcomeStatus::FellBack,
+            reason: Some("went in the clear under policy opportunistic".to_owned()),
+        }
+    }
+}
+
 /// One migration of one arm. Fields that a failed migration has no value for are zero or empty;
 /// such a migration never enters statistics.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,4 +1,6 @@
-//! Where the hosts of a run are: CPUs, another machine, addresses.
+//! Where the hosts of a run are: CPUs, another machine, addresses, QEMU's binary.
+
+use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::runner::Options;
@@ -24,6 +26,9 @@ pub struct Place {
     /// Roles that behave as if their CPUs had no AES instructions
     #[arg(long, value_name = "HOSTS", value_parser = parse_hosts)]
     hide_aes: Option<Roles>,
+    /// QEMU's binary, for the arms that it runs [default: qemu-system-x86_64 of PATH]
+    #[arg(long, value_name = "PATH")]
+    qemu: Option<PathBuf>,
 }
 
 impl Place {
@@ -42,6 +47,7 @@ impl Place {
         options.destination = self.destination.as_deref().map(words).transpose()?;
         options.hide_aes = self.hide_aes.clone().unwrap_or_default().0;
         options.route.connect = self.connect.clone();
+        options.qemu = self.qemu.clone();
         let elsewhere = || "0.0.0.0:0".parse().expect("an address");
         let Some(listen) = self
             .listen

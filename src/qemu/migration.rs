@@ -13,6 +13,7 @@ use super::memory::ProcessMemory;
 use super::qmp::{Event, QmpError};
 use super::rounds::{Snapshot, rounds};
 use super::threads::{Threads, Used};
+use super::tls;
 use super::verify;
 use crate::arm::Arm;
 use crate::error::Error;
@@ -90,6 +91,8 @@ pub struct Told {
     pub qemu: QemuMigration,
     /// What the source said on standard error.
     pub source_said: String,
+    /// The TLS library that the source has loaded, with its version.
+    pub tls_library: Option<String>,
 }
 
 /// The run was interrupted.
@@ -156,6 +159,9 @@ fn run(plan: &Plan<'_>, told: &mut Told) -> Result<(), Stop> {
     running::lay(&source_memory, layout, busy)?;
     let mut destination = start(plan, layout, "destination")?;
     (plan.started)();
+    if plan.tells_tls {
+        told.tls_library = tls::library(source.pid());
+    }
     let port = configure(plan, &mut source, &mut destination)?;
     source.run("cont", json!({}))?;
     wait_for(
@@ -170,12 +176,15 @@ fn run(plan: &Plan<'_>, told: &mut Told) -> Result<(), Stop> {
         false => None,
     };
     pause_for(plan, scenario.measure.window.0)?;
-    let before = Before::look(&source_memory, &source, &destination, &mut writer)?;
+    let Before {
+        executed: executed_before,
+        threads,
+    } = Before::look(&source_memory, &source, &destination, &mut writer)?;
     let result = Exchange {
         plan,
         source: &mut source,
         destination: &mut destination,
-        threads: before.threads,
+        threads,
         began: 0.0,
         syncs: Vec::new(),
         stopped_s: None,
@@ -187,13 +196,27 @@ fn run(plan: &Plan<'_>, told: &mut Told) -> Result<(), Stop> {
     }
     .run(port, told);
     told.source_said = source.said();
-    result?;
+    if !matches!(result, Ok(()) if told.outcome.status == OutcomeStatus::Completed) {
+        let stayed = stayed(
+            plan,
+            &mut source,
+            &source_memory,
+            layout,
+            executed_before,
+            &mut writer,
+            told,
+        );
+        return match (result, stayed) {
+            (Err(Stop::Broken(reason)), Err(Stop::Broken(more))) => {
+                Err(Stop::Broken(format!("{reason}; {more}")))
+            }
+            (Err(stop), _) | (Ok(()), Err(stop)) => Err(stop),
+            (Ok(()), Ok(())) => Ok(()),
+        };
+    }
     let executed = running::executed(&source_memory)?;
     if let Some(writer) = &mut writer {
-        writer.account(plan, &source_memory, executed - before.executed, told)?;
-    }
-    if told.outcome.status != OutcomeStatus::Completed {
-        return Ok(());
+        writer.account(plan, &source_memory, executed - executed_before, told)?;
     }
     let destination_memory = destination.memory()?;
     told.verified = verify::compare(&source_memory, &destination_memory, layout, pages)?;
@@ -219,6 +242,49 @@ fn run(plan: &Plan<'_>, told: &mut Told) -> Result<(), Stop> {
     }
     if let Some(writer) = writer {
         writer.stop()?;
+    }
+    Ok(())
+}
+
+/// A guest that the migration has left at the source: it runs on, with every write that it counts.
+fn stayed(
+    plan: &Plan<'_>,
+    source: &mut Machine,
+    memory: &ProcessMemory,
+    layout: Layout,
+    executed_before: u64,
+    writer: &mut Option<Writer>,
+    told: &mut Told,
+) -> Result<(), Stop> {
+    if (plan.interrupted)() {
+        return Err(Stop::Interrupted);
+    }
+    let seen = running::executed(memory)?;
+    let status = source.run("query-status", json!({}))?;
+    if status["status"] != "running" {
+        let status = status["status"].as_str().unwrap_or("not running");
+        return Err(Stop::Broken(format!(
+            "the guest at the source is left {status}"
+        )));
+    }
+    if writer.is_some() {
+        let goes_on = || Ok(running::executed(memory)? > seen);
+        wait_for(plan, source, goes_on, "go on")?;
+    }
+    source.run("stop", json!({}))?;
+    let executed = running::executed(memory)?;
+    if let Some(writer) = writer {
+        writer.account(plan, memory, seen - executed_before, told)?;
+    }
+    let mut stream = stream(plan)?;
+    stream.skip_to(plan.start_offset_ns);
+    let verified = verify::writes_verified(memory, layout, plan.scenario, stream, executed)?;
+    told.guest.writes_verified = verified;
+    if verified == Some(false) {
+        return Err(Stop::Broken(
+            "source: the memory of the guest that stayed differs from its own record of writes"
+                .to_owned(),
+        ));
     }
     Ok(())
 }

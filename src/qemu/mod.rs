@@ -4,6 +4,7 @@
 //! What the arms have in common with this program's own is the scenario: memory and its content, the
 //! page writes and their times, the limits, the blocks.
 
+pub mod credentials;
 pub mod guest;
 mod machine;
 mod memory;
@@ -12,6 +13,7 @@ pub mod program;
 pub mod qmp;
 mod rounds;
 mod threads;
+pub mod tls;
 mod verify;
 
 pub use migration::{Interrupted, Plan, Told, migrate};

@@ -1,11 +1,13 @@
 //! What the hosts of a run are and can do: found out once, for all scenarios of a matrix.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::arm::Arm;
 use crate::error::Result;
 use crate::host::Capabilities;
 use crate::machine::{self, MachineInfo};
+use crate::qemu::program::Program;
 use crate::runner::masked::masked;
 use crate::runner::options::Options;
 use crate::runner::process::{Launcher, Role};
@@ -17,11 +19,14 @@ pub struct Hosts<'a> {
     /// This machine, before the run.
     pub(super) machine: MachineInfo,
     told: BTreeMap<Arm, [Capabilities; 2]>,
+    qemu_path: Option<&'a Path>,
+    /// The QEMU at hand, or what is missing; once it was asked for.
+    qemu: Option<std::result::Result<Program, String>>,
 }
 
 impl<'a> Hosts<'a> {
     /// Looks at this machine, which takes about 0.1 s.
-    pub fn new(launcher: &'a Launcher, options: &Options) -> Hosts<'a> {
+    pub fn new(launcher: &'a Launcher, options: &'a Options) -> Hosts<'a> {
         let destination = options.destination.as_ref();
         Hosts {
             launcher,
@@ -33,7 +38,15 @@ impl<'a> Hosts<'a> {
                 ..machine::describe()
             },
             told: BTreeMap::new(),
+            qemu_path: options.qemu.as_deref(),
+            qemu: None,
         }
+    }
+
+    /// The QEMU at hand, or what is missing.
+    pub fn qemu(&mut self) -> &std::result::Result<Program, String> {
+        let path = self.qemu_path;
+        self.qemu.get_or_insert_with(|| Program::probe(path))
     }
 
     /// What source and destination can do for an arm.

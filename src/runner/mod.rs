@@ -9,6 +9,7 @@ pub mod pair;
 mod patience;
 pub mod policy;
 pub mod process;
+mod qemu;
 mod room;
 pub mod route;
 mod session;

@@ -26,6 +26,8 @@ pub struct Options {
     pub route: Route,
     /// Hosts that are told to hide their AES instructions.
     pub hide_aes: Vec<Role>,
+    /// QEMU's binary, if not the one in `PATH`.
+    pub qemu: Option<std::path::PathBuf>,
 }
 
 /// Who watches a run.

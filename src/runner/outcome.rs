@@ -89,10 +89,7 @@ impl Told {
             warnings: warnings.chain(destination.warnings).collect(),
         };
         if !sealed && arm.is_encrypted() && migration.outcome.status == OutcomeStatus::Completed {
-            migration.outcome = Outcome {
-                status: OutcomeStatus::FellBack,
-                reason: Some("went in the clear under policy opportunistic".to_owned()),
-            };
+            migration.outcome = Outcome::fell_back();
         }
         migration
     }

@@ -19,6 +19,7 @@ use crate::runner::options::{Observer, Options};
 use crate::runner::pair::{self, NotMade, Task};
 use crate::runner::policy::{self, Rules};
 use crate::runner::process::{Launcher, Mailbox};
+use crate::runner::qemu;
 use crate::runner::room;
 use crate::scenario::Scenario;
 use crate::stats;
@@ -32,6 +33,8 @@ pub struct Session<'a> {
     results: Results,
     /// The arms that run, and whether they are sealed.
     runnable: Vec<(Arm, bool)>,
+    /// QEMU's binary, if an arm needs one.
+    binary: Option<PathBuf>,
     /// Blocks to make.
     schedule: Vec<Block>,
     /// How many of them are made.
@@ -74,8 +77,18 @@ impl<'a> Session<'a> {
             allow_software: options.allow_software,
         };
         let mut versions = BTreeMap::new();
+        let mut binary = None;
         let mut extra: Vec<Warning> = injected_slowdowns().collect();
         for &arm in &scenario.measure.arms {
+            if arm.is_qemu() {
+                let hides_aes = !options.hide_aes.is_empty();
+                let program = hosts.qemu();
+                let info = qemu::arm_info(arm, scenario, rules, hides_aes, program)?;
+                extra.extend(qemu::warning(&info, scenario));
+                binary = program.as_ref().ok().map(|program| program.path.clone());
+                results.arms.push(info);
+                continue;
+            }
             let [source, destination] = hosts.abilities(arm)?;
             let (decision, reason) = policy::decide(arm, rules, &source, &destination);
             extra.extend(differing(arm, &source, &destination));
@@ -113,6 +126,7 @@ impl<'a> Session<'a> {
             runnable,
             schedule: schedule(scenario, 0, scenario.measure.repetitions),
             made: 0,
+            binary,
             extra,
             monitor: Monitor::start(),
         })
@@ -202,7 +216,10 @@ impl<'a> Session<'a> {
                 route: &self.options.route,
                 machine: &self.results.host,
             };
-            let made = pair::migrate(self.launcher, &task, mailbox)?;
+            let made = match self.qemu_of(arm) {
+                Some((binary, accelerator)) => qemu::migrate(binary, accelerator, &task, mailbox)?,
+                None => pair::migrate(self.launcher, &task, mailbox)?,
+            };
             if self.results.host.destination_on_this_machine {
                 self.monitor.leave_out(made.unseen_cpu_s);
             }
@@ -217,6 +234,13 @@ impl<'a> Session<'a> {
         }
         self.made += 1;
         Ok(())
+    }
+
+    /// The binary and the accelerator of an arm that QEMU runs.
+    fn qemu_of(&self, arm: Arm) -> Option<(&Path, &str)> {
+        let info = self.results.arms.iter().find(|info| info.name == arm);
+        let accelerator = &info?.qemu.as_ref()?.accelerator;
+        Some((self.binary.as_deref()?, accelerator))
     }
 
     /// Whether enough blocks were made, by a rule for runs whose number of blocks is open. The

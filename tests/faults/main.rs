@@ -8,6 +8,7 @@ mod killed;
 mod link;
 mod machine;
 mod places;
+mod qemu;
 mod relay;
 mod relayed;
 mod runs;
