@@ -10,7 +10,10 @@ mod plumbing;
 mod qemu;
 
 pub use comparison::{Bound, Comparison};
-pub use cpu::{Cpu, DestinationCpu, DestinationSampling, SourceCpu, SourceSampling};
+pub use cpu::{
+    Cpu, DestinationCpu, DestinationSampling, DestinationStages, SourceCpu, SourceSampling,
+    SourceStages,
+};
 pub use plumbing::SocketCalls;
 pub use qemu::{QemuInfo, QemuMask, QemuMigration, QemuTls, ThreadCpu};
 
@@ -232,11 +235,20 @@ pub struct Migration {
 }
 
 /// Downtime on the source's clock, from the pause request to the authenticated switchover
-/// acknowledgement. The parts add up to `total_s`.
+/// acknowledgement. Of a migration by QEMU, from the source's stop to the destination's word that it is
+/// complete.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Downtime {
     /// All of it.
     pub total_s: f64,
+    /// What it consists of. None of a migration by an engine that does not tell.
+    #[serde(flatten)]
+    pub parts: Option<DowntimeParts>,
+}
+
+/// The parts of a downtime; they add up to it.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct DowntimeParts {
     /// Pause request until every vCPU has stopped.
     pub pause_s: f64,
     /// Finding the last dirty pages.
@@ -246,6 +258,13 @@ pub struct Downtime {
     /// Device state and the final record until the switchover acknowledgement.
     #[serde(alias = "takeover_s")] // schema 1
     pub switchover_s: f64,
+}
+
+impl DowntimeParts {
+    /// All of them.
+    pub fn sum_s(&self) -> f64 {
+        self.pause_s + self.harvest_s + self.transfer_s + self.switchover_s
+    }
 }
 
 /// What a round is.

@@ -104,7 +104,7 @@ fn runs(folder: &Path, out: &Path) {
     assert_eq!(made.len(), 2);
     for migration in made {
         assert_eq!(migration.outcome.status, OutcomeStatus::Completed);
-        assert!(migration.verified.equal && migration.cpu.source.seal_s > 0.0);
+        assert!(migration.verified.equal && migration.cpu.source.stages.unwrap().seal_s > 0.0);
     }
     let against: Vec<Arm> = results
         .comparisons

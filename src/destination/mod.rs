@@ -22,7 +22,7 @@ use crate::machine::clock::process_cpu_ns;
 use crate::memory::GuestMemory;
 use crate::meter::StageTimes;
 use crate::record::Framing;
-use crate::results::{DestinationCpu, DestinationSampling, Warning};
+use crate::results::{DestinationCpu, DestinationSampling, DestinationStages, Warning};
 use crate::scenario::{ClockKind, Sampling};
 use crate::tracking::NoTracker;
 use crate::transport::{Calls, Connection};
@@ -292,14 +292,16 @@ fn cpu(ended: &[StageTimes<3>], decided_ns: Option<u64>, began_ns: u64) -> Desti
         }),
         ..DestinationCpu::default()
     };
+    let mut stages = DestinationStages::default();
     for times in ended {
-        cpu.receive_s += times.stages[RECEIVE].as_secs_f64();
-        cpu.open_s += times.stages[OPEN].as_secs_f64();
-        cpu.apply_s += times.stages[APPLY].as_secs_f64();
+        stages.receive_s += times.stages[RECEIVE].as_secs_f64();
+        stages.open_s += times.stages[OPEN].as_secs_f64();
+        stages.apply_s += times.stages[APPLY].as_secs_f64();
     }
-    let known = cpu.receive_s + cpu.open_s + cpu.apply_s;
+    let known = stages.sum_s();
     // The stream threads read their clocks microseconds after the decision's.
     cpu.total_s = cpu.total_s.max(known);
-    cpu.other_s = cpu.total_s - known;
+    stages.other_s = cpu.total_s - known;
+    cpu.stages = Some(stages);
     cpu
 }

@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
         // `plain` seals nothing.
         value: |m| match m.arm {
             Arm::PLAIN => None,
-            _ => per_gib(m.cpu.source.seal_s, m.payload_bytes),
+            _ => per_gib(m.cpu.source.stages?.seal_s, m.payload_bytes),
         },
         ..COST
     },
@@ -75,7 +75,7 @@ pub(super) const ROWS: &[Row] = &[
         // Nor does the null cipher of `copy` open anything.
         value: |m| match m.arm.is_baseline() {
             true => None,
-            false => per_gib(m.cpu.destination.open_s, m.payload_bytes),
+            false => per_gib(m.cpu.destination.stages?.open_s, m.payload_bytes),
         },
         ..COST
     },
@@ -91,7 +91,7 @@ pub(super) const ROWS: &[Row] = &[
             metric: "apply_cpu_per_gib",
             words: "copy's apply",
         }),
-        value: |m| per_gib(m.cpu.destination.apply_s, m.payload_bytes),
+        value: |m| per_gib(m.cpu.destination.stages?.apply_s, m.payload_bytes),
         ..COST
     },
     Row {
@@ -158,7 +158,7 @@ pub(super) const ROWS: &[Row] = &[
         compared: true,
         unfinished: Unfinished::Estimated(|m| least_expected_downtime(&m.rounds)),
         needs_live_clock: true,
-        value: |m| Some(m.downtime.transfer_s + m.downtime.switchover_s),
+        value: |m| m.downtime.parts.map(|d| d.transfer_s + d.switchover_s),
         ..COST
     },
     Row {

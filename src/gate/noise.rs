@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::results::{Migration, OutcomeStatus, Results};
+use crate::results::{DestinationStages, Migration, OutcomeStatus, Results, SourceStages};
 use crate::stats;
 
 /// The file that is built in.
@@ -54,34 +54,39 @@ type Part = (
     fn(&Migration) -> f64,
 );
 
+/// The source's stages; QEMU's arms, whose are not known, have no noise recorded.
+fn source(m: &Migration) -> SourceStages {
+    m.cpu.source.stages.unwrap_or_default()
+}
+
+fn destination(m: &Migration) -> DestinationStages {
+    m.cpu.destination.stages.unwrap_or_default()
+}
+
 /// Every part but `block`. A figure that is no cost of the arm's (a cipher that it lacks) is 0.
 const PARTS: [Part; 10] = [
-    ("prepare", |s| &mut s.prepare, |m| m.cpu.source.prepare_s),
+    ("prepare", |s| &mut s.prepare, |m| source(m).prepare_s),
     (
         "seal",
         |s| &mut s.seal,
         |m| match m.arm {
             crate::arm::Arm::PLAIN => 0.0,
-            _ => m.cpu.source.seal_s,
+            _ => source(m).seal_s,
         },
     ),
-    ("transmit", |s| &mut s.transmit, |m| m.cpu.source.transmit_s),
+    ("transmit", |s| &mut s.transmit, |m| source(m).transmit_s),
     (
         "source_other",
         |s| &mut s.source_other,
-        |m| m.cpu.source.other_s,
+        |m| source(m).other_s,
     ),
-    (
-        "receive",
-        |s| &mut s.receive,
-        |m| m.cpu.destination.receive_s,
-    ),
+    ("receive", |s| &mut s.receive, |m| destination(m).receive_s),
     (
         "open",
         |s| &mut s.open,
         |m| match m.arm.is_baseline() {
             true => 0.0,
-            false => m.cpu.destination.open_s,
+            false => destination(m).open_s,
         },
     ),
     (
@@ -90,13 +95,13 @@ const PARTS: [Part; 10] = [
         |m| match m.arm {
             // It reads into guest memory: what is left is not what others' apply is.
             crate::arm::Arm::PLAIN => 0.0,
-            _ => m.cpu.destination.apply_s,
+            _ => destination(m).apply_s,
         },
     ),
     (
         "destination_other",
         |s| &mut s.destination_other,
-        |m| m.cpu.destination.other_s,
+        |m| destination(m).other_s,
     ),
     ("time", |s| &mut s.time, |m| m.total_time_s),
     ("downtime", |s| &mut s.downtime, |m| m.downtime.total_s),

@@ -11,8 +11,9 @@ use crate::arm::{Arm, Rung};
 use crate::figures::{self, Metric};
 use crate::machine::{Counted, MachineInfo};
 use crate::results::{
-    ArmInfo, Cpu, DestinationCpu, Downtime, Guest, Latency, Migration, Outcome, OutcomeStatus,
-    PolicyDecision, Results, SCHEMA_VERSION, SourceCpu, VcpuWork, Verified,
+    ArmInfo, Cpu, DestinationCpu, DestinationStages, Downtime, DowntimeParts, Guest, Latency,
+    Migration, Outcome, OutcomeStatus, PolicyDecision, Results, SCHEMA_VERSION, SourceCpu,
+    SourceStages, VcpuWork, Verified,
 };
 use crate::scenario::{GuestSpec, MeasureSpec, MigrationSpec, Scenario, WorkloadSpec};
 use crate::stats::{Noise, Random};
@@ -284,10 +285,12 @@ fn migration(
         SourceCpu {
             total_s: prepare_s + seal_s + transmit_s + other_s,
             vcpu_s: 0.05,
-            prepare_s,
-            seal_s,
-            transmit_s,
-            other_s,
+            stages: Some(SourceStages {
+                prepare_s,
+                seal_s,
+                transmit_s,
+                other_s,
+            }),
             sampling: None,
         }
     };
@@ -297,10 +300,12 @@ fn migration(
         let other_s = 0.003 * gib * noisy(scales.destination_other);
         DestinationCpu {
             total_s: receive_s + open_s + apply_s + other_s,
-            receive_s,
-            open_s,
-            apply_s,
-            other_s,
+            stages: Some(DestinationStages {
+                receive_s,
+                open_s,
+                apply_s,
+                other_s,
+            }),
             sampling: None,
         }
     };
@@ -311,10 +316,12 @@ fn migration(
         let (transfer_s, switchover_s) = (0.01 * pace_s / gib * longer, 0.001 * longer);
         Downtime {
             total_s: pause_s + harvest_s + transfer_s + switchover_s,
-            pause_s,
-            harvest_s,
-            transfer_s,
-            switchover_s,
+            parts: Some(DowntimeParts {
+                pause_s,
+                harvest_s,
+                transfer_s,
+                switchover_s,
+            }),
         }
     };
     let total_time_s = transfer_s + downtime.total_s;

@@ -7,7 +7,10 @@
 use crate::figures::{self, Metric, Unfinished};
 use crate::present::escape;
 use crate::present::text;
-use crate::results::{Latency, Migration, OutcomeStatus, Results, VcpuWork};
+use crate::results::{
+    DestinationStages, DowntimeParts, Latency, Migration, OutcomeStatus, Results, SourceStages,
+    VcpuWork,
+};
 use crate::scenario::ClockKind;
 use Column::{Derived, Recorded, Timed};
 
@@ -89,6 +92,32 @@ fn seconds(migration: &Migration, value: f64) -> String {
     done(migration, || text::exact(value))
 }
 
+/// A stage of the source, where it is known.
+fn source_stage(migration: &Migration, stage: fn(&SourceStages) -> f64) -> String {
+    let stages = migration.cpu.source.stages;
+    stages.map_or(String::new(), |stages| ran(migration, stage(&stages)))
+}
+
+/// The same of the destination.
+fn destination_stage(migration: &Migration, stage: fn(&DestinationStages) -> f64) -> String {
+    let stages = migration.cpu.destination.stages;
+    stages.map_or(String::new(), |stages| ran(migration, stage(&stages)))
+}
+
+/// A part of the downtime, where it is known.
+fn downtime_part(migration: &Migration, part: fn(&DowntimeParts) -> f64) -> String {
+    let parts = migration.downtime.parts;
+    parts.map_or(String::new(), |parts| seconds(migration, part(&parts)))
+}
+
+/// What this program's hosts count and QEMU does not tell.
+fn counted(migration: &Migration, value: u64) -> String {
+    match migration.arm.is_qemu() {
+        true => String::new(),
+        false => ran(migration, value),
+    }
+}
+
 /// A percentile that only a histogram with values has.
 fn latency(latency: &Latency, percentile: fn(&Latency) -> u64) -> String {
     match latency.count {
@@ -134,11 +163,13 @@ const LISTED: &[Column] = &[
     Timed("total_time_s", |m| seconds(m, m.total_time_s)),
     Recorded("setup_time_s", |m| ran(m, m.setup_time_s)),
     Timed("downtime_s", |m| seconds(m, m.downtime.total_s)),
-    Timed("downtime_pause_s", |m| seconds(m, m.downtime.pause_s)),
-    Timed("downtime_harvest_s", |m| seconds(m, m.downtime.harvest_s)),
-    Timed("downtime_transfer_s", |m| seconds(m, m.downtime.transfer_s)),
+    Timed("downtime_pause_s", |m| downtime_part(m, |d| d.pause_s)),
+    Timed("downtime_harvest_s", |m| downtime_part(m, |d| d.harvest_s)),
+    Timed("downtime_transfer_s", |m| {
+        downtime_part(m, |d| d.transfer_s)
+    }),
     Timed("downtime_switchover_s", |m| {
-        seconds(m, m.downtime.switchover_s)
+        downtime_part(m, |d| d.switchover_s)
     }),
     Recorded("rounds", |m| m.rounds.len().to_string()),
     Recorded("pages_sent", |m| ran(m, m.pages_sent)),
@@ -150,7 +181,7 @@ const LISTED: &[Column] = &[
         m.device_state_bytes
             .map_or(String::new(), |bytes| ran(m, bytes))
     }),
-    Recorded("records", |m| ran(m, m.records)),
+    Recorded("records", |m| counted(m, m.records)),
     Recorded("seal_workers", |m| told(m.seal_workers)),
     Recorded("source_send_calls", |m| {
         told(m.socket_calls.map(|c| c.source_sends))
@@ -166,10 +197,10 @@ const LISTED: &[Column] = &[
     }),
     Derived(Metric::THROUGHPUT),
     Recorded("source_cpu_s", |m| ran(m, m.cpu.source.total_s)),
-    Recorded("source_prepare_s", |m| ran(m, m.cpu.source.prepare_s)),
-    Recorded("source_seal_s", |m| ran(m, m.cpu.source.seal_s)),
-    Recorded("source_transmit_s", |m| ran(m, m.cpu.source.transmit_s)),
-    Recorded("source_other_s", |m| ran(m, m.cpu.source.other_s)),
+    Recorded("source_prepare_s", |m| source_stage(m, |s| s.prepare_s)),
+    Recorded("source_seal_s", |m| source_stage(m, |s| s.seal_s)),
+    Recorded("source_transmit_s", |m| source_stage(m, |s| s.transmit_s)),
+    Recorded("source_other_s", |m| source_stage(m, |s| s.other_s)),
     Recorded("source_vcpu_s", |m| ran(m, m.cpu.source.vcpu_s)),
     Recorded("source_units", |m| {
         told(m.cpu.source.sampling.map(|s| s.units))
@@ -192,11 +223,15 @@ const LISTED: &[Column] = &[
     Derived(Metric::SOURCE_CPU_PER_GIB),
     Recorded("destination_cpu_s", |m| ran(m, m.cpu.destination.total_s)),
     Recorded("destination_receive_s", |m| {
-        ran(m, m.cpu.destination.receive_s)
+        destination_stage(m, |s| s.receive_s)
     }),
-    Recorded("destination_open_s", |m| ran(m, m.cpu.destination.open_s)),
-    Recorded("destination_apply_s", |m| ran(m, m.cpu.destination.apply_s)),
-    Recorded("destination_other_s", |m| ran(m, m.cpu.destination.other_s)),
+    Recorded("destination_open_s", |m| destination_stage(m, |s| s.open_s)),
+    Recorded("destination_apply_s", |m| {
+        destination_stage(m, |s| s.apply_s)
+    }),
+    Recorded("destination_other_s", |m| {
+        destination_stage(m, |s| s.other_s)
+    }),
     Recorded("destination_units", |m| {
         told(m.cpu.destination.sampling.map(|s| s.units))
     }),
@@ -216,9 +251,11 @@ const LISTED: &[Column] = &[
         told_s(m.cpu.destination.sampling.map(|s| s.apply_se_s))
     }),
     Derived(Metric::DESTINATION_CPU_PER_GIB),
-    Recorded("source_resident_bytes", |m| ran(m, m.source_resident_bytes)),
+    Recorded("source_resident_bytes", |m| {
+        counted(m, m.source_resident_bytes)
+    }),
     Recorded("destination_resident_bytes", |m| {
-        ran(m, m.destination_resident_bytes)
+        counted(m, m.destination_resident_bytes)
     }),
     Recorded("source_huge_bytes", |m| {
         m.source_huge_bytes.map_or(String::new(), |n| n.to_string())

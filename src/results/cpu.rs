@@ -11,14 +11,24 @@ pub struct Cpu {
     pub destination: DestinationCpu,
 }
 
-/// CPU seconds of the source. `total_s` excludes the vCPUs' own time, which stands in `vcpu_s`;
-/// the other fields are its parts.
+/// CPU seconds of the source. `total_s` excludes the vCPUs' own time, which stands in `vcpu_s`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct SourceCpu {
     /// The migration's threads, together.
     pub total_s: f64,
     /// The vCPU threads; not part of `total_s`.
     pub vcpu_s: f64,
+    /// The parts of `total_s`. None of a migration by an engine that does not tell them.
+    #[serde(flatten)]
+    pub stages: Option<SourceStages>,
+    /// How far the stages can be trusted. None before it was recorded, or without stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<SourceSampling>,
+}
+
+/// CPU seconds of the source by stage.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct SourceStages {
     /// Harvest, zero test, building records (the copy of an arm that copies before it seals
     /// in place belongs to its seal).
     pub prepare_s: f64,
@@ -28,16 +38,24 @@ pub struct SourceCpu {
     pub transmit_s: f64,
     /// What the stages don't explain.
     pub other_s: f64,
-    /// How far the stages can be trusted. None before it was recorded, or without stages.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sampling: Option<SourceSampling>,
 }
 
-/// CPU seconds of the destination; the other fields are the parts of `total_s`.
+/// CPU seconds of the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct DestinationCpu {
     /// All its threads, together.
     pub total_s: f64,
+    /// The parts of `total_s`. None of a migration by an engine that does not tell them.
+    #[serde(flatten)]
+    pub stages: Option<DestinationStages>,
+    /// How far the stages can be trusted. None before it was recorded, or without stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<DestinationSampling>,
+}
+
+/// CPU seconds of the destination by stage.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct DestinationStages {
     /// Socket reads.
     pub receive_s: f64,
     /// Cipher.
@@ -46,9 +64,20 @@ pub struct DestinationCpu {
     pub apply_s: f64,
     /// What the stages don't explain.
     pub other_s: f64,
-    /// How far the stages can be trusted. None before it was recorded, or without stages.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sampling: Option<DestinationSampling>,
+}
+
+impl SourceStages {
+    /// All of them.
+    pub fn sum_s(&self) -> f64 {
+        self.prepare_s + self.seal_s + self.transmit_s + self.other_s
+    }
+}
+
+impl DestinationStages {
+    /// All of them.
+    pub fn sum_s(&self) -> f64 {
+        self.receive_s + self.open_s + self.apply_s + self.other_s
+    }
 }
 
 /// Stage times are estimated from a sample, around which clocks were read. Standard errors are those

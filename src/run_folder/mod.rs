@@ -164,10 +164,16 @@ mod tests {
                 r.migrations[3].cpu.source.total_s *= 0.5;
             }),
             ("cpu.destination.total_s", |r| {
-                r.migrations[3].cpu.destination.open_s += 1.0;
+                r.migrations[3]
+                    .cpu
+                    .destination
+                    .stages
+                    .as_mut()
+                    .unwrap()
+                    .open_s += 1.0;
             }),
             ("cpu.source.seal_s", |r| {
-                r.migrations[3].cpu.source.seal_s = -0.1;
+                r.migrations[3].cpu.source.stages.as_mut().unwrap().seal_s = -0.1;
             }),
             ("total_time_s", |r| r.migrations[3].total_time_s = 0.0),
             ("summed", |r| r.migrations[3].total_time_s *= 0.5),

@@ -26,13 +26,17 @@ impl Told {
         memory_bytes: u64,
         sealed: bool,
     ) -> Migration {
-        let source = self.source.unwrap_or_default();
+        let mut source = self.source.unwrap_or_default();
         let sum = |field: fn(&Round) -> u64| source.rounds.iter().map(field).sum();
         let hash = self.destination_hash.unwrap_or_default();
-        let destination = self.destination.unwrap_or(DestinationReport {
+        let mut destination = self.destination.unwrap_or(DestinationReport {
             hash,
             ..DestinationReport::default()
         });
+        // Those of a host that told nothing are zero; only QEMU's are unknown.
+        source.cpu.stages.get_or_insert_default();
+        source.downtime.parts.get_or_insert_default();
+        destination.cpu.stages.get_or_insert_default();
         let mut guest = source.guest;
         if let Some(at_source) = &source.at_source {
             let there = destination.guest.as_ref();

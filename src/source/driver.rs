@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::machine::clock::process_cpu_ns;
 use crate::memory::{PageRun, normalize};
 use crate::precopy::{Decision, FixedCost, Limits, Progress, StopReason, decide, late_pages};
-use crate::results::{Downtime, Round, RoundKind};
+use crate::results::{Downtime, DowntimeParts, Round, RoundKind};
 use crate::source::order::Failed;
 use crate::source::stream_thread::timed;
 use crate::source::streams::{RoundDone, Streams};
@@ -200,10 +200,12 @@ impl<'a> Driver<'a> {
         let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9;
         self.downtime = Downtime {
             total_s: seconds(pause_ns, end_ns),
-            pause_s: seconds(pause_ns, paused_ns),
-            harvest_s: seconds(paused_ns, harvested_ns),
-            transfer_s: seconds(harvested_ns, sent_ns),
-            switchover_s: seconds(sent_ns, end_ns),
+            parts: Some(DowntimeParts {
+                pause_s: seconds(pause_ns, paused_ns),
+                harvest_s: seconds(paused_ns, harvested_ns),
+                transfer_s: seconds(harvested_ns, sent_ns),
+                switchover_s: seconds(sent_ns, end_ns),
+            }),
         };
         Ok((End::SwitchedOver(reason), at))
     }

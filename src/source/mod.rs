@@ -27,7 +27,8 @@ use crate::memory::Presence;
 use crate::meter::StageTimes;
 use crate::precopy::StopReason;
 use crate::results::{
-    Outcome, OutcomeStatus, SourceCpu, SourceSampling, Warning, least_expected_downtime,
+    Outcome, OutcomeStatus, SourceCpu, SourceSampling, SourceStages, Warning,
+    least_expected_downtime,
 };
 use crate::scenario::{ClockKind, Sampling, Workers};
 use crate::source::driver::{Driver, End, Migrated};
@@ -323,7 +324,6 @@ fn cpu(migrated: &Migrated, threads: &[StageTimes<3>]) -> SourceCpu {
     let mut cpu = SourceCpu {
         total_s: migrated.total_cpu_s,
         vcpu_s: migrated.vcpu_s,
-        prepare_s: migrated.harvest_s,
         sampling: Some(SourceSampling {
             units: threads.iter().map(|times| times.units).sum(),
             samples: threads.iter().map(|times| times.samples).sum(),
@@ -334,19 +334,24 @@ fn cpu(migrated: &Migrated, threads: &[StageTimes<3>]) -> SourceCpu {
         }),
         ..SourceCpu::default()
     };
+    let mut stages = SourceStages {
+        prepare_s: migrated.harvest_s,
+        ..SourceStages::default()
+    };
     for times in threads {
-        cpu.prepare_s += times.stages[PREPARE].as_secs_f64();
-        cpu.seal_s += times.stages[SEAL].as_secs_f64();
-        cpu.transmit_s += times.stages[TRANSMIT].as_secs_f64();
+        stages.prepare_s += times.stages[PREPARE].as_secs_f64();
+        stages.seal_s += times.stages[SEAL].as_secs_f64();
+        stages.transmit_s += times.stages[TRANSMIT].as_secs_f64();
     }
     // Workers' seal time is estimated from a sample, the total is exact: the estimate can't be more
     // than what the other stages leave of it.
-    let left_s = cpu.total_s - cpu.prepare_s - cpu.transmit_s;
-    cpu.seal_s = cpu.seal_s.min(left_s.max(0.0));
-    let known = cpu.prepare_s + cpu.seal_s + cpu.transmit_s;
+    let left_s = cpu.total_s - stages.prepare_s - stages.transmit_s;
+    stages.seal_s = stages.seal_s.min(left_s.max(0.0));
+    let known = stages.sum_s();
     // The process clock was read microseconds before the vCPUs' clocks.
     cpu.total_s = cpu.total_s.max(known);
-    cpu.other_s = cpu.total_s - known;
+    stages.other_s = cpu.total_s - known;
+    cpu.stages = Some(stages);
     cpu
 }
 

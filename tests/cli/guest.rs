@@ -53,7 +53,7 @@ fn the_longest_stall_of_a_busy_guest_outlasts_its_downtime() {
         assert!(first > 0.0);
         // The vCPUs were stopped at the end of the pause part at the latest, until the switchover, and
         // could not execute before the first write at the destination.
-        let stopped = m.downtime.total_s - m.downtime.pause_s;
+        let stopped = m.downtime.total_s - m.downtime.parts.unwrap().pause_s;
         assert!(longest >= stopped, "{longest} {first} {:?}", m.downtime);
         // Both of them were.
         assert!(all >= 2.0 * stopped, "{all} {:?}", m.downtime);

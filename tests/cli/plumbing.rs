@@ -82,7 +82,7 @@ fn sampling_is_recorded() {
             let source = m.cpu.source.sampling.expect("it is recorded");
             let destination = m.cpu.destination.sampling.expect("it is recorded");
             assert!(source.samples > 0 && source.units < destination.units);
-            assert!(m.cpu.source.other_s >= source.clock_s);
+            assert!(m.cpu.source.stages.unwrap().other_s >= source.clock_s);
             let errors = [
                 source.seal_se_s,
                 source.transmit_se_s,

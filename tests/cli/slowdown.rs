@@ -37,12 +37,14 @@ fn an_injected_slowdown_falls_on_its_stage_and_is_told_of() {
     assert!(told(&untouched).is_empty());
     type Stage = (&'static str, &'static str, fn(&Cpu) -> f64);
     let stages: [Stage; 3] = [
-        ("MIGTAX_INJECT_SEAL_SLOWDOWN", "seal", |c| c.source.seal_s),
+        ("MIGTAX_INJECT_SEAL_SLOWDOWN", "seal", |c| {
+            c.source.stages.unwrap().seal_s
+        }),
         ("MIGTAX_INJECT_TRANSMIT_SLOWDOWN", "transmit", |c| {
-            c.source.transmit_s
+            c.source.stages.unwrap().transmit_s
         }),
         ("MIGTAX_INJECT_APPLY_SLOWDOWN", "apply", |c| {
-            c.destination.apply_s
+            c.destination.stages.unwrap().apply_s
         }),
     ];
     for (variable, stage, of) in stages {

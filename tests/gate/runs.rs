@@ -66,15 +66,15 @@ fn exit_codes_follow_the_contract() {
         ("nothing", ExitCode::Done, |_| {}),
         ("seal of one arm 20% slower", ExitCode::Regression, |r| {
             for m in r.migrations.iter_mut().filter(|m| m.arm == Arm::AWS_LC) {
-                let more = 0.2 * m.cpu.source.seal_s;
-                m.cpu.source.seal_s += more;
+                let more = 0.2 * m.cpu.source.stages.unwrap().seal_s;
+                m.cpu.source.stages.as_mut().unwrap().seal_s += more;
                 m.cpu.source.total_s += more;
             }
         }),
         ("seal of one arm 20% faster", ExitCode::Done, |r| {
             for m in r.migrations.iter_mut().filter(|m| m.arm == Arm::AWS_LC) {
-                let less = 0.2 * m.cpu.source.seal_s;
-                m.cpu.source.seal_s -= less;
+                let less = 0.2 * m.cpu.source.stages.unwrap().seal_s;
+                m.cpu.source.stages.as_mut().unwrap().seal_s -= less;
                 m.cpu.source.total_s -= less;
             }
         }),
@@ -277,7 +277,11 @@ fn bad_input_is_named_and_never_passes() {
 fn a_run_of_schema_1_is_read_reported_and_gated() {
     let old = read(Path::new("tests/data/results-schema-1.json")).unwrap();
     assert_eq!(old.schema_version, 1);
-    assert!(old.migrations.iter().any(|m| m.downtime.switchover_s > 0.0));
+    assert!(
+        old.migrations
+            .iter()
+            .any(|m| m.downtime.parts.unwrap().switchover_s > 0.0)
+    );
     let folder = tempfile::tempdir().unwrap();
     let mut new = old.clone();
     new.schema_version = SCHEMA_VERSION;

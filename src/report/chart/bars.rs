@@ -23,6 +23,18 @@ pub struct Bar {
     pub note: String,
 }
 
+/// The parts of a bar; of a whole whose parts are not known, the whole in the arm's colour.
+pub fn divided(
+    parts: Vec<(&'static str, Ink, f64)>,
+    arm: Arm,
+    whole: Option<Interval>,
+) -> Vec<(&'static str, Ink, f64)> {
+    match whole {
+        Some(whole) if parts.is_empty() => vec![("not divided", Ink::Arm(arm), whole.median)],
+        _ => parts,
+    }
+}
+
 /// Bars side by side: one panel each, rows shared.
 #[derive(Debug, Clone)]
 pub struct Panel {

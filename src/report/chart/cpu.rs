@@ -1,6 +1,6 @@
 //! CPU seconds per GiB of page payload by stage, source and destination.
 
-use super::bars::{Bar, Chart, Panel};
+use super::bars::{self, Bar, Chart, Panel};
 use super::palette::Ink;
 use super::picture::Picture;
 use crate::arm::Arm;
@@ -10,22 +10,22 @@ use crate::report::view::{self, ArmView, Basis};
 use crate::results::{Migration, Results};
 
 /// A stage's CPU seconds in one migration.
-pub type Stage = (&'static str, fn(&Migration) -> f64);
+pub type Stage = (&'static str, fn(&Migration) -> Option<f64>);
 
 /// The source's stages in the order of the data path.
 pub const SOURCE: [Stage; 4] = [
-    ("prepare", |m| m.cpu.source.prepare_s),
-    ("seal", |m| m.cpu.source.seal_s),
-    ("transmit", |m| m.cpu.source.transmit_s),
-    ("other", |m| m.cpu.source.other_s),
+    ("prepare", |m| m.cpu.source.stages.map(|s| s.prepare_s)),
+    ("seal", |m| m.cpu.source.stages.map(|s| s.seal_s)),
+    ("transmit", |m| m.cpu.source.stages.map(|s| s.transmit_s)),
+    ("other", |m| m.cpu.source.stages.map(|s| s.other_s)),
 ];
 
 /// The destination's stages in the order of the data path.
 pub const DESTINATION: [Stage; 4] = [
-    ("receive", |m| m.cpu.destination.receive_s),
-    ("open", |m| m.cpu.destination.open_s),
-    ("apply", |m| m.cpu.destination.apply_s),
-    ("other", |m| m.cpu.destination.other_s),
+    ("receive", |m| m.cpu.destination.stages.map(|s| s.receive_s)),
+    ("open", |m| m.cpu.destination.stages.map(|s| s.open_s)),
+    ("apply", |m| m.cpu.destination.stages.map(|s| s.apply_s)),
+    ("other", |m| m.cpu.destination.stages.map(|s| s.other_s)),
 ];
 
 /// Work on memory is dark, on sockets medium, the rest light; the cipher has the arm's colour.
@@ -40,7 +40,7 @@ fn ink(stage: &str, arm: Arm) -> Ink {
 
 /// A stage's CPU seconds per GiB of page payload in one migration.
 pub fn per_gib(migration: &Migration, stage: Stage) -> Option<f64> {
-    figures::per_gib(stage.1(migration), migration.payload_bytes)
+    figures::per_gib(stage.1(migration)?, migration.payload_bytes)
 }
 
 /// The largest standard error that sampling leaves in a stage of a migration, as a share of its side's CPU
@@ -64,7 +64,7 @@ pub fn sampling_error(migration: &Migration) -> Option<f64> {
 }
 
 fn bar(arm: &ArmView<'_>, stages: &[Stage; 4], total: Metric) -> Bar {
-    let parts = stages
+    let parts: Vec<_> = stages
         .iter()
         .filter_map(|stage| {
             let median = figures::median(arm.measured.iter().filter_map(|m| per_gib(m, *stage)))?;
@@ -86,10 +86,11 @@ fn bar(arm: &ArmView<'_>, stages: &[Stage; 4], total: Metric) -> Bar {
             Some((value, tip))
         })
         .collect();
+    let whole = arm.metric(total);
     Bar {
         arm: arm.arm(),
-        parts,
-        total: arm.metric(total),
+        parts: bars::divided(parts, arm.arm(), whole),
+        total: whole,
         dots,
         note: match arm.basis {
             Basis::Completed => String::new(),

@@ -1,16 +1,16 @@
 //! Downtime by part.
 
-use super::bars::{Bar, Chart, Panel};
+use super::bars::{self, Bar, Chart, Panel};
 use super::palette::Ink;
 use super::picture::Picture;
 use crate::arm::Arm;
 use crate::figures::{self, Metric};
 use crate::present::text;
 use crate::report::view::{self, ArmView, Basis};
-use crate::results::{Downtime, Results};
+use crate::results::{DowntimeParts, Results};
 use crate::stats::Interval;
 
-type Part = (&'static str, fn(&Downtime) -> f64);
+type Part = (&'static str, fn(&DowntimeParts) -> f64);
 
 const PARTS: [Part; 4] = [
     ("pause", |d| d.pause_s),
@@ -30,10 +30,11 @@ fn ink(part: &str, arm: Arm) -> Ink {
 
 fn bar(arm: &ArmView<'_>) -> Bar {
     let completed = arm.basis == Basis::Completed;
-    let parts = PARTS
+    let parts: Vec<_> = PARTS
         .iter()
         .filter_map(|(name, part)| {
-            let values = arm.measured.iter().map(|m| part(&m.downtime) * 1e3);
+            let parts = arm.measured.iter().filter_map(|m| m.downtime.parts);
+            let values = parts.map(|parts| part(&parts) * 1e3);
             Some((
                 *name,
                 ink(name, arm.arm()),
@@ -62,10 +63,11 @@ fn bar(arm: &ArmView<'_>) -> Bar {
         high: Metric::DOWNTIME.shown(median.high),
         ..median
     };
+    let whole = arm.metric(Metric::DOWNTIME).map(shown);
     Bar {
         arm: arm.arm(),
-        parts,
-        total: arm.metric(Metric::DOWNTIME).map(shown),
+        parts: bars::divided(parts, arm.arm(), whole.filter(|_| completed)),
+        total: whole,
         dots,
         note: if completed {
             String::new()

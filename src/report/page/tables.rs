@@ -7,7 +7,7 @@ use crate::present::text;
 use crate::report::cells;
 use crate::report::chart::cpu::{self, Stage};
 use crate::report::view::{self, ArmView, Basis};
-use crate::results::{Migration, Results};
+use crate::results::{DestinationStages, DowntimeParts, Migration, Results, SourceStages};
 use crate::scenario::ClockKind;
 use Recording::{Derived, Exact, Recorded};
 
@@ -145,14 +145,14 @@ fn stage_caption(results: &Results) -> String {
 
 /// Downtime and its parts, milliseconds.
 pub fn downtimes(results: &Results) -> Table {
-    type Part = (&'static str, fn(&Migration) -> f64);
+    type Part = (&'static str, fn(&DowntimeParts) -> f64);
     const METRIC: Metric = Metric::DOWNTIME;
     const SENDING: Metric = Metric::DOWNTIME_SENDING;
     const PARTS: [Part; 4] = [
-        ("pause", |m| m.downtime.pause_s),
-        ("harvest", |m| m.downtime.harvest_s),
-        ("transfer", |m| m.downtime.transfer_s),
-        ("switchover", |m| m.downtime.switchover_s),
+        ("pause", |d| d.pause_s),
+        ("harvest", |d| d.harvest_s),
+        ("transfer", |d| d.transfer_s),
+        ("switchover", |d| d.switchover_s),
     ];
     let column = |name| {
         Column::figures(name, METRIC.row().shown_unit).defined(METRIC.row().definition.anchor)
@@ -172,7 +172,7 @@ pub fn downtimes(results: &Results) -> Table {
                 cells::metric(arm.metric(METRIC), METRIC),
                 cells::metric(arm.metric(SENDING), SENDING),
             ];
-            let parts = PARTS.map(|(_, part)| arm.median(|m| Some(part(m))));
+            let parts = PARTS.map(|(_, part)| arm.median(|m| m.downtime.parts.map(|d| part(&d))));
             row.extend(parts.map(|part| cells::metric(part, METRIC)));
             row
         })
@@ -187,7 +187,7 @@ enum Recording {
         &'static str,
         &'static str,
         fn(f64) -> String,
-        fn(&Migration) -> f64,
+        fn(&Migration) -> Option<f64>,
     ),
     /// A metric that is recorded as such: in its own unit, with the digits recorded.
     Exact(Metric),
@@ -213,9 +213,8 @@ impl Recording {
 
     fn cell(&self, migration: &Migration) -> Cell {
         match self {
-            Recorded(.., written, value) => {
-                Cell::figure(written(value(migration)), value(migration))
-            }
+            Recorded(.., written, value) => value(migration)
+                .map_or_else(Cell::none, |value| Cell::figure(written(value), value)),
             Exact(metric) => metric
                 .value(migration)
                 .map_or_else(Cell::none, |value| Cell::figure(text::sig3(value), value)),
@@ -230,32 +229,51 @@ fn whole(value: f64) -> String {
     text::count(value as u64)
 }
 
+fn source(m: &Migration, stage: fn(&SourceStages) -> f64) -> Option<f64> {
+    m.cpu.source.stages.map(|stages| stage(&stages))
+}
+
+fn destination(m: &Migration, stage: fn(&DestinationStages) -> f64) -> Option<f64> {
+    m.cpu.destination.stages.map(|stages| stage(&stages))
+}
+
+/// What this program's hosts count and QEMU does not tell.
+fn counted(m: &Migration, value: u64) -> Option<f64> {
+    (!m.arm.is_qemu()).then_some(value as f64)
+}
+
 const FIGURES: [Recording; 22] = [
     Exact(Metric::TOTAL_TIME),
-    Recorded("setup", "s", text::sig3, |m| m.setup_time_s),
+    Recorded("setup", "s", text::sig3, |m| Some(m.setup_time_s)),
     Exact(Metric::DOWNTIME),
-    Recorded("rounds", "", whole, |m| m.rounds.len() as f64),
-    Recorded("pages sent", "", whole, |m| m.pages_sent as f64),
-    Recorded("zero pages", "", whole, |m| m.zero_pages as f64),
-    Recorded("payload", "bytes", whole, |m| m.payload_bytes as f64),
-    Recorded("on the wire", "bytes", whole, |m| m.bytes_on_wire as f64),
-    Derived(Metric::THROUGHPUT),
-    Recorded("source CPU", "s", text::sig3, |m| m.cpu.source.total_s),
-    Recorded("prepare", "s", text::sig3, |m| m.cpu.source.prepare_s),
-    Recorded("seal", "s", text::sig3, |m| m.cpu.source.seal_s),
-    Recorded("transmit", "s", text::sig3, |m| m.cpu.source.transmit_s),
-    Recorded("vCPU", "s", text::sig3, |m| m.cpu.source.vcpu_s),
-    Recorded("destination CPU", "s", text::sig3, |m| {
-        m.cpu.destination.total_s
+    Recorded("rounds", "", whole, |m| Some(m.rounds.len() as f64)),
+    Recorded("pages sent", "", whole, |m| Some(m.pages_sent as f64)),
+    Recorded("zero pages", "", whole, |m| Some(m.zero_pages as f64)),
+    Recorded("payload", "bytes", whole, |m| Some(m.payload_bytes as f64)),
+    Recorded("on the wire", "bytes", whole, |m| {
+        Some(m.bytes_on_wire as f64)
     }),
-    Recorded("receive", "s", text::sig3, |m| m.cpu.destination.receive_s),
-    Recorded("open", "s", text::sig3, |m| m.cpu.destination.open_s),
-    Recorded("apply", "s", text::sig3, |m| m.cpu.destination.apply_s),
+    Derived(Metric::THROUGHPUT),
+    Recorded("source CPU", "s", text::sig3, |m| {
+        Some(m.cpu.source.total_s)
+    }),
+    Recorded("prepare", "s", text::sig3, |m| source(m, |s| s.prepare_s)),
+    Recorded("seal", "s", text::sig3, |m| source(m, |s| s.seal_s)),
+    Recorded("transmit", "s", text::sig3, |m| source(m, |s| s.transmit_s)),
+    Recorded("vCPU", "s", text::sig3, |m| Some(m.cpu.source.vcpu_s)),
+    Recorded("destination CPU", "s", text::sig3, |m| {
+        Some(m.cpu.destination.total_s)
+    }),
+    Recorded("receive", "s", text::sig3, |m| {
+        destination(m, |s| s.receive_s)
+    }),
+    Recorded("open", "s", text::sig3, |m| destination(m, |s| s.open_s)),
+    Recorded("apply", "s", text::sig3, |m| destination(m, |s| s.apply_s)),
     Recorded("source resident", "bytes", whole, |m| {
-        m.source_resident_bytes as f64
+        counted(m, m.source_resident_bytes)
     }),
     Recorded("destination resident", "bytes", whole, |m| {
-        m.destination_resident_bytes as f64
+        counted(m, m.destination_resident_bytes)
     }),
     Exact(Metric::LONGEST_STALL),
     Exact(Metric::BLACKOUT),

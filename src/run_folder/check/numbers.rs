@@ -119,25 +119,28 @@ impl Checker<'_> {
     pub(super) fn numbers(&self) -> Result<()> {
         let m = self.migration;
         let (s, d) = (&m.cpu.source, &m.cpu.destination);
+        // What is absent is checked as 0.
+        let parts = m.downtime.parts.unwrap_or_default();
+        let (sending, receiving) = (s.stages.unwrap_or_default(), d.stages.unwrap_or_default());
         let named = [
             ("total_time_s", m.total_time_s),
             ("setup_time_s", m.setup_time_s),
             ("downtime.total_s", m.downtime.total_s),
-            ("downtime.pause_s", m.downtime.pause_s),
-            ("downtime.harvest_s", m.downtime.harvest_s),
-            ("downtime.transfer_s", m.downtime.transfer_s),
-            ("downtime.switchover_s", m.downtime.switchover_s),
+            ("downtime.pause_s", parts.pause_s),
+            ("downtime.harvest_s", parts.harvest_s),
+            ("downtime.transfer_s", parts.transfer_s),
+            ("downtime.switchover_s", parts.switchover_s),
             ("cpu.source.total_s", s.total_s),
             ("cpu.source.vcpu_s", s.vcpu_s),
-            ("cpu.source.prepare_s", s.prepare_s),
-            ("cpu.source.seal_s", s.seal_s),
-            ("cpu.source.transmit_s", s.transmit_s),
-            ("cpu.source.other_s", s.other_s),
+            ("cpu.source.prepare_s", sending.prepare_s),
+            ("cpu.source.seal_s", sending.seal_s),
+            ("cpu.source.transmit_s", sending.transmit_s),
+            ("cpu.source.other_s", sending.other_s),
             ("cpu.destination.total_s", d.total_s),
-            ("cpu.destination.receive_s", d.receive_s),
-            ("cpu.destination.open_s", d.open_s),
-            ("cpu.destination.apply_s", d.apply_s),
-            ("cpu.destination.other_s", d.other_s),
+            ("cpu.destination.receive_s", receiving.receive_s),
+            ("cpu.destination.open_s", receiving.open_s),
+            ("cpu.destination.apply_s", receiving.apply_s),
+            ("cpu.destination.other_s", receiving.other_s),
             ("guest.achieved_rate", m.guest.achieved_rate),
             ("guest.asked_rate", m.guest.asked_rate),
             ("guest.schedule_kept", m.guest.schedule_kept),
