@@ -16,12 +16,14 @@ use serde_json::{Value, json};
 
 use super::memory::ProcessMemory;
 use super::qmp::{Qmp, QmpError};
+use super::tls;
 use crate::arm::Arm;
 use crate::error::{Error, Result};
 use crate::memory::Pages;
 
-/// Lines of standard error that are kept, the last ones.
-const KEPT_LINES: usize = 200;
+/// Lines of standard error that are kept: half of them the first ones, which tell of TLS handshakes, half
+/// the last ones, which tell of an end.
+const KEPT_LINES: usize = 1000;
 /// A line of standard error is cut after this, bytes.
 const LONGEST_LINE: usize = 500;
 /// How long a QEMU that was asked to end, or whose monitor is gone, may take.
@@ -235,7 +237,7 @@ fn command(start: &Start<'_>, monitor: RawFd, rom: RawFd) -> Command {
     }
     start.arm.prepare(&mut command);
     match start.tells_tls {
-        true => command.env("GNUTLS_DEBUG_LEVEL", "5"),
+        true => command.env("GNUTLS_DEBUG_LEVEL", tls::DEBUG_LEVEL),
         false => command.env_remove("GNUTLS_DEBUG_LEVEL"),
     };
     command
@@ -309,7 +311,7 @@ fn listen(mut from: impl BufRead, said: &Mutex<VecDeque<String>>) {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         let mut said = said.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if said.len() == KEPT_LINES {
-            said.pop_front();
+            said.remove(KEPT_LINES / 2);
         }
         said.push_back(text);
     }

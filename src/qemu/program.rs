@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::machine::set_up;
-use super::qmp::Qmp;
+use super::qmp::{Qmp, QmpError};
 use crate::error::{Error, Result};
 use crate::results::QemuInfo;
 use crate::scenario::{Accelerator, QemuCompression, QemuSpec};
@@ -57,11 +57,14 @@ impl Program {
         };
         match ask(&path, "kvm") {
             Ok(program) => Ok(program),
-            Err(without_kvm) => {
-                let mut program = ask(&path, "tcg")?;
-                program.kvm = Err(without_kvm);
-                Ok(program)
-            }
+            Err(Unanswered::Silent(words)) => Err(words),
+            Err(Unanswered::Ended(without_kvm)) => match ask(&path, "tcg") {
+                Ok(program) => Ok(Program {
+                    kvm: Err(without_kvm),
+                    ..program
+                }),
+                Err(Unanswered::Silent(words) | Unanswered::Ended(words)) => Err(words),
+            },
         }
     }
 
@@ -148,10 +151,19 @@ fn find(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// Why there is no answer, in words that name the binary.
+enum Unanswered {
+    /// It ended, or could not be started.
+    Ended(String),
+    /// It runs and says nothing.
+    Silent(String),
+}
+
 /// Asks a QEMU that runs no machine.
-fn ask(path: &Path, accelerator: &str) -> Result<Program, String> {
+fn ask(path: &Path, accelerator: &str) -> Result<Program, Unanswered> {
     let named = |what: &dyn Display| format!("{}: {what}", path.display());
-    let (ours, theirs) = UnixStream::pair().map_err(|error| named(&error))?;
+    let ended = |what: &dyn Display| Unanswered::Ended(named(what));
+    let (ours, theirs) = UnixStream::pair().map_err(|error| ended(&error))?;
     let mut command = Command::new(path);
     command
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-S"])
@@ -165,29 +177,32 @@ fn ask(path: &Path, accelerator: &str) -> Result<Program, String> {
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     set_up(&mut command, vec![theirs.as_raw_fd()], false, Vec::new());
-    let mut child = command.spawn().map_err(|error| named(&error))?;
+    let mut child = command.spawn().map_err(|error| ended(&error))?;
     drop(theirs);
     let asked = questions(path, ours);
-    let _ = child.kill();
+    // Its whole group: what a script has started would keep standard error open.
+    // SAFETY: a signal to a group that was made for this child, which was not waited for.
+    unsafe { libc::kill(-(child.id() as i32), libc::SIGKILL) };
     let mut said = String::new();
     if let Some(stderr) = child.stderr.take() {
         let _ = stderr.take(MOST_SAID).read_to_string(&mut said);
     }
     let _ = child.wait();
-    asked.map_err(
-        |error| match said.lines().rfind(|line| !line.trim().is_empty()) {
+    asked.map_err(|error| {
+        let words = match said.lines().rfind(|line| !line.trim().is_empty()) {
             Some(words) => named(&words.trim()),
             None => named(&format_args!("no QEMU: {error}")),
-        },
-    )
+        };
+        match error {
+            QmpError::Late(_) => Unanswered::Silent(words),
+            _ => Unanswered::Ended(words),
+        }
+    })
 }
 
-fn questions(path: &Path, stream: UnixStream) -> Result<Program, String> {
-    let mut qmp = Qmp::over(stream, PATIENCE).map_err(|error| error.to_string())?;
-    let mut answer = |question: &str| {
-        let answer = qmp.run(question, json!({}));
-        answer.map_err(|error| format!("{question}: {error}"))
-    };
+fn questions(path: &Path, stream: UnixStream) -> Result<Program, QmpError> {
+    let mut qmp = Qmp::over(stream, PATIENCE)?;
+    let mut answer = |question: &str| qmp.run(question, json!({}));
     let version = answer("query-version")?;
     let number = |part: &str| version["qemu"][part].as_u64().unwrap_or(0);
     let machines = answer("query-machines")?;
@@ -212,7 +227,10 @@ fn questions(path: &Path, stream: UnixStream) -> Result<Program, String> {
         package: text(&version["package"]),
         machine: machine
             .map(|machine| text(&machine["name"]))
-            .ok_or("it has no machine \"pc\": an x86 QEMU is needed")?,
+            .ok_or_else(|| {
+                let words = "it has no machine \"pc\": an x86 QEMU is needed";
+                QmpError::Refused(words.to_owned())
+            })?,
         kvm: Ok(()),
         capabilities: names.collect(),
         compressions: compressions(&list(&schema)),

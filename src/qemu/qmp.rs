@@ -51,6 +51,9 @@ pub struct Qmp {
     pending: Vec<u8>,
     /// Events that came while an answer was awaited.
     events: VecDeque<Event>,
+    /// Commands sent so far: each carries its number, so that an answer that comes after its command was
+    /// given up is not taken for the next one's.
+    sent: u64,
 }
 
 impl Qmp {
@@ -63,7 +66,10 @@ impl Qmp {
             stream,
             pending: Vec::new(),
             events: VecDeque::new(),
+            sent: 0,
         };
+        let timed = qmp.stream.set_write_timeout(Some(PATIENCE));
+        timed.map_err(|_| QmpError::Gone)?;
         let deadline = Instant::now() + limit;
         let greeting = qmp.message(deadline)?.ok_or(QmpError::Late(limit))?;
         if greeting.get("QMP").is_none() {
@@ -78,7 +84,10 @@ impl Qmp {
     /// # Errors
     /// If QEMU refuses it, is gone or does not answer within 10 s.
     pub fn run(&mut self, command: &str, arguments: Value) -> Result<Value, QmpError> {
-        let mut line = json!({"execute": command, "arguments": arguments}).to_string();
+        self.sent += 1;
+        let id = self.sent;
+        let command = json!({"execute": command, "arguments": arguments, "id": id});
+        let mut line = command.to_string();
         line.push('\n');
         let sent = self.stream.write_all(line.as_bytes());
         sent.map_err(|_| QmpError::Gone)?;
@@ -87,6 +96,8 @@ impl Qmp {
             let mut message = self.message(deadline)?.ok_or(QmpError::Late(PATIENCE))?;
             if let Some(event) = event(&mut message) {
                 self.events.push_back(event);
+            } else if message["id"].as_u64().is_some_and(|other| other != id) {
+                // A late answer.
             } else if let Some(answer) = message.get_mut("return") {
                 return Ok(answer.take());
             } else {
@@ -181,39 +192,58 @@ mod tests {
     }
 
     const GREETING: &str = r#"{"QMP": {"version": {}, "capabilities": []}}"#;
-    const DONE: &str = r#"{"return": {}}"#;
+    /// A monitor that answers each command by its turn, and then ends.
+    fn answering(answers: &'static [&'static str]) -> UnixStream {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        std::thread::spawn(move || {
+            let mut say = theirs.try_clone().unwrap();
+            let mut tell = |line: &str| say.write_all(format!("{line}\n").as_bytes()).unwrap();
+            tell(GREETING);
+            let mut commands = io::BufRead::lines(io::BufReader::new(&mut theirs));
+            for answer in answers {
+                commands.next().unwrap().unwrap();
+                tell(answer);
+            }
+        });
+        ours
+    }
 
     #[test]
     fn answers_and_events_are_told_apart() {
-        let stopped = r#"{"event": "STOP", "timestamp": {"seconds": 5, "microseconds": 250000}}"#;
-        let refused = r#"{"error": {"class": "GenericError", "desc": "no such thing"}}"#;
-        let stream = saying(&[GREETING, DONE, stopped, r#"{"return": 7}"#, refused]);
-        // The other end is closed only when all is read.
-        let mut qmp = Qmp {
-            stream,
-            pending: Vec::new(),
-            events: VecDeque::new(),
-        };
-        let deadline = Instant::now() + PATIENCE;
-        assert!(qmp.message(deadline).unwrap().unwrap()["QMP"].is_object());
-        assert!(qmp.message(deadline).unwrap().unwrap()["return"].is_object());
+        let monitor = answering(&[
+            r#"{"return": {}, "id": 1}"#,
+            "{\"event\": \"STOP\", \"timestamp\": {\"seconds\": 5, \"microseconds\": 250000}}\n\
+             {\"return\": \"an earlier command's\", \"id\": 1}\n\
+             {\"return\": 7, \"id\": 2}",
+            r#"{"error": {"class": "GenericError", "desc": "no such thing"}, "id": 3}"#,
+        ]);
+        let mut qmp = Qmp::over(monitor, PATIENCE).unwrap();
+        assert_eq!(qmp.run("query", json!({})).unwrap(), 7);
+        assert!(qmp.has_come("STOP"));
         let event = qmp.event(PATIENCE).unwrap().unwrap();
         assert_eq!((event.name.as_str(), event.timestamp_s), ("STOP", 5.25));
-        assert_eq!(qmp.message(deadline).unwrap().unwrap()["return"], 7);
+        assert!(!qmp.has_come("STOP"));
+        let refused = qmp.run("query", json!({})).unwrap_err();
+        assert!(matches!(&refused, QmpError::Refused(words) if words == "no such thing"));
+        assert!(matches!(qmp.event(PATIENCE), Err(QmpError::Gone)));
     }
 
     #[test]
     fn what_is_no_monitor_is_refused() {
         for (lines, part) in [
             (&["{}"][..], "no greeting"),
-            (&["what is this"][..], "not QMP"),
-            (&[][..], "QEMU is gone"),
+            (&["what is this"][..], "not QMP: expected value"),
+            (&[][..], "not QMP: EOF"),
         ] {
             let error = Qmp::over(saying(lines), PATIENCE).unwrap_err().to_string();
-            assert!(error.contains(part) || error.contains("EOF"), "{error}");
+            assert!(error.contains(part), "{error}");
         }
-        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
         let error = Qmp::over(ours, Duration::from_millis(1)).unwrap_err();
         assert!(matches!(error, QmpError::Late(_)), "{error}");
+        drop(theirs);
+        let (ours, _) = UnixStream::pair().unwrap();
+        let error = Qmp::over(ours, PATIENCE).unwrap_err();
+        assert!(matches!(error, QmpError::Gone), "{error}");
     }
 }

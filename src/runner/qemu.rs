@@ -125,7 +125,7 @@ fn look_at_tls(
             credentials: Some((credentials.source(), credentials.destination())),
             tells_tls: true,
             interrupted: &|| false,
-            started: &|| credentials.wipe(),
+            started: &|| wipe(&credentials),
         };
         let told = qemu::migrate(&plan).map_err(|_| "interrupted".to_owned())?;
         match told.outcome.status {
@@ -169,6 +169,12 @@ fn cpu_s_per_gib(told: &Told) -> f64 {
     cpu_s * (1u64 << 30) as f64 / payload.max(1) as f64
 }
 
+/// Both processes have loaded them.
+fn wipe(credentials: &Credentials) {
+    // What could not be removed is tried again when they are dropped.
+    let _ = credentials.wipe();
+}
+
 /// Makes one migration of an arm of QEMU's.
 ///
 /// # Errors
@@ -201,7 +207,7 @@ pub fn migrate(
         credentials: credentials.as_ref().map(|c| (c.source(), c.destination())),
         tells_tls: false,
         interrupted: &interrupted,
-        started: &|| credentials.iter().for_each(Credentials::wipe),
+        started: &|| credentials.iter().for_each(wipe),
     };
     let told = qemu::migrate(&plan).map_err(|qemu::Interrupted| NotMade::Interrupted)?;
     Ok(Made {
