@@ -79,7 +79,7 @@ impl Arm {
     /// # Panics
     /// If the headline has no arm.
     pub fn foremost() -> Arm {
-        Arm::all()
+        Arm::own()
             .filter(|arm| arm.row().headline.is_some())
             .min_by_key(|arm| arm.row().headline)
             .expect("the headline has arms")
@@ -159,6 +159,11 @@ impl Arm {
                 None => process.env_remove(variable),
             };
         }
+    }
+
+    /// The arm that its tax is over; a baseline of a group of arms is its own.
+    pub fn base(self) -> Arm {
+        self.baselines().next().unwrap_or(self)
     }
 
     /// The arms that it is compared with, the one that its tax is over first.

@@ -80,8 +80,8 @@ pub struct Row {
     pub told_apart_by: Option<(&'static [&'static str], &'static str)>,
     /// The arms that it is compared with, by name; the first is the one that its tax is over.
     pub baselines: &'static [&'static str],
-    /// The rung of the headline's ladder that it stands on, and its place among those that do: the
-    /// lowest that a run has speaks for the rung.
+    /// The rung of the headline's ladder that it stands on, and its place among those of its baseline that
+    /// do: the lowest that a run has speaks for the rung.
     pub headline: Option<(Rung, u8)>,
     /// Its colour in every chart: red, green, blue.
     pub colour: (u8, u8, u8),
@@ -203,6 +203,7 @@ pub(super) const ROWS: &[Row] = &[
             ("NETTLE_FAT_OVERRIDE", "vendor:intel"),
         ],
         baselines: &["qemu-plain"],
+        headline: Some((Rung::Software, 0)),
         colour: (0x8c, 0x2d, 0x04),
         ..BASE
     },
@@ -213,6 +214,7 @@ pub(super) const ROWS: &[Row] = &[
         engine: Engine::Qemu { tls: true },
         required_features: AES,
         baselines: &["qemu-plain"],
+        headline: Some((Rung::Full, 0)),
         colour: (0x4d, 0x00, 0x4b),
         ..BASE
     },

@@ -246,12 +246,12 @@ pub fn chance<'a>(shown: impl Iterator<Item = &'a Comparison>) -> Option<String>
     ))
 }
 
-/// The widest relative half-width among the taxes against `plain` of a metric, for
+/// The widest relative half-width among the taxes of a metric, for
 /// [`stats::StopRule`]. `None` if there is none, or one has too few blocks for a 95% interval.
 pub fn widest_half_width(comparisons: &[Comparison], metric: Metric) -> Option<f64> {
     comparisons
         .iter()
-        .filter(|c| c.against == Arm::PLAIN && c.metric == metric.name())
+        .filter(|c| c.against == c.arm.base() && c.metric == metric.name())
         .map(|c| {
             let width = stats::StopRule::half_width_of(c.ratio, c.ci_low, c.ci_high);
             (c.level >= stats::NOMINAL_LEVEL).then_some(width)

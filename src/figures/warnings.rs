@@ -114,7 +114,7 @@ fn spread(results: &Results, found: &mut Vec<Warning>) {
     let taxes = results
         .comparisons
         .iter()
-        .filter(|c| c.against == Arm::PLAIN && c.metric == metric.name());
+        .filter(|c| c.against == c.arm.base() && c.metric == metric.name());
     let wide: Vec<_> = taxes
         .clone()
         .filter(|c| c.blocks as usize >= THIN_BLOCKS)

@@ -224,6 +224,12 @@ pub fn best(answers: &[Answer]) -> Option<&Answer> {
     measured.or(answers.first())
 }
 
+/// The answers for the arms whose tax is over a baseline.
+fn of_group(answers: &[Answer], base: Arm) -> Vec<Answer> {
+    let of = answers.iter().filter(|answer| answer.arm.base() == base);
+    of.cloned().collect()
+}
+
 /// The one-line answer: what the foremost arm adds and, in the same sentence, what software AES does.
 pub fn headline(results: &Results) -> String {
     sentence(&pieces(results))
@@ -232,8 +238,20 @@ pub fn headline(results: &Results) -> String {
 /// The one-line answer in pieces.
 pub fn pieces(results: &Results) -> Vec<Piece> {
     let answers = answers(results);
-    let Some(best) = best(&answers) else {
-        return vec![Piece::Figure("No encrypted arm was asked for.".to_owned())];
+    let mut pieces = Vec::new();
+    for base in view::bases(results) {
+        pieces.extend(pieces_of(base, &of_group(&answers, base)));
+    }
+    if pieces.is_empty() {
+        pieces.push(Piece::Figure("No encrypted arm was asked for.".to_owned()));
+    }
+    pieces
+}
+
+/// The sentence on one group of arms.
+fn pieces_of(base: Arm, answers: &[Answer]) -> Vec<Piece> {
+    let Some(best) = best(answers) else {
+        return Vec::new();
     };
     if best.parts.is_empty() {
         let text = format!("Encrypted with {}: {}", best.arm, best.outcome);
@@ -244,7 +262,7 @@ pub fn pieces(results: &Results) -> Vec<Piece> {
         .iter()
         .filter(|answer| on(answer) == Some(Rung::Software) && answer.arm != best.arm);
     let told: Vec<&Answer> = std::iter::once(best).chain(software).collect();
-    let mut pieces = vec![Piece::Figure(OPENING.to_owned())];
+    let mut pieces = vec![Piece::Figure(opening(base).to_owned())];
     for (index, answer) in told.iter().enumerate() {
         if index > 0 {
             pieces.push(Piece::Figure(";".to_owned()));
@@ -264,7 +282,12 @@ pub fn pieces(results: &Results) -> Vec<Piece> {
 }
 
 /// How the answer begins.
-const OPENING: &str = "On this host, encrypting a migration adds,";
+fn opening(base: Arm) -> &'static str {
+    match base.is_qemu() {
+        false => "On this host, encrypting a migration adds,",
+        true => "In QEMU, encrypting a migration adds,",
+    }
+}
 
 /// `a, b and c`.
 fn list(parts: &[String]) -> String {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::answer;
 use super::cells;
 use super::view::{self, ArmView, Basis};
+use crate::arm::Arm;
 use crate::figures::{self, Metric};
 use crate::present::escape::terminal;
 use crate::present::table::{Cell, Column, Table};
@@ -103,22 +104,34 @@ fn one_run(out: &mut String, run: &Results) {
         out.push_str("* over migrations that did not converge\n");
     }
     out.push('\n');
-    match taxes(run, &arms) {
-        taxes if taxes.rows.is_empty() => {
-            out.push_str("no tax: no block in which both plain and another arm completed\n");
+    for (index, base) in view::bases(run).into_iter().enumerate() {
+        if index > 0 {
+            out.push('\n');
         }
-        taxes => {
-            let added = added(run, &arms);
-            if !added.rows.is_empty() {
-                let _ = writeln!(out, "{}", added.terminal());
-            }
-            out.push_str(&taxes.terminal());
+        let taxes = taxes(run, &arms, base);
+        if taxes.rows.is_empty() {
+            let _ = writeln!(
+                out,
+                "no tax: no block in which both {base} and another arm completed"
+            );
+            continue;
         }
+        let added = added(run, &arms, base);
+        if !added.rows.is_empty() {
+            let _ = writeln!(out, "{}", added.terminal());
+        }
+        out.push_str(&taxes.terminal());
     }
 }
 
+/// The arms whose tax is over a baseline.
+fn over<'a, 'r>(arms: &'a [ArmView<'r>], base: Arm) -> impl Iterator<Item = &'a ArmView<'r>> {
+    let is_over = move |arm: &&ArmView<'_>| arm.arm().base() == base && arm.arm() != base;
+    arms.iter().filter(is_over)
+}
+
 /// What arms add to CPU, in absolute terms: a ratio depends on how cheap the baseline is.
-fn added(run: &Results, arms: &[ArmView<'_>]) -> Table {
+fn added(run: &Results, arms: &[ArmView<'_>], base: Arm) -> Table {
     let sides = [Metric::SOURCE_CPU_PER_GIB, Metric::DESTINATION_CPU_PER_GIB];
     let row = |arm: &ArmView<'_>| {
         let taxes = sides.map(|metric| view::tax(run, arm.arm(), metric));
@@ -143,9 +156,9 @@ fn added(run: &Results, arms: &[ArmView<'_>]) -> Table {
     }
     let speed = answer::speed(run);
     let caption =
-        format!("added to plain: median difference within blocks (interval), cores at {speed}");
-    let others = arms.iter().filter(|arm| arm.arm() != view::BASELINE);
-    Table::new("added", caption, columns, others.filter_map(row).collect())
+        format!("added to {base}: median difference within blocks (interval), cores at {speed}");
+    let rows = over(arms, base).filter_map(row).collect();
+    Table::new("added", caption, columns, rows)
 }
 
 /// The metrics whose taxes a terminal has room for.
@@ -157,7 +170,7 @@ const TAXED: [Metric; 3] = [
 
 /// Taxes of the arms that have any. Level and n have columns of their own, so that a row fits; a
 /// row whose metrics rest on different blocks says so for each.
-fn taxes(run: &Results, arms: &[ArmView<'_>]) -> Table {
+fn taxes(run: &Results, arms: &[ArmView<'_>], base: Arm) -> Table {
     let row = |arm: &ArmView<'_>| {
         let taxes = TAXED.map(|metric| view::tax(run, arm.arm(), metric));
         let bases = || {
@@ -180,12 +193,12 @@ fn taxes(run: &Results, arms: &[ArmView<'_>]) -> Table {
         });
         Some(row)
     };
-    let caption = "tax against plain: median ratio within blocks (interval)";
+    let caption = format!("tax against {base}: median ratio within blocks (interval)");
     let mut columns = vec![Column::text("arm")];
     columns.extend(TAXED.map(|metric| Column::figures(metric.label(), "")));
     columns.extend(["level", "n"].map(|name| Column::figures(name, "")));
-    let others = arms.iter().filter(|arm| arm.arm() != view::BASELINE);
-    Table::new("taxes", caption, columns, others.filter_map(row).collect())
+    let rows = over(arms, base).filter_map(row).collect();
+    Table::new("taxes", caption, columns, rows)
 }
 
 /// Points by arms: total time, or how it ended, and the tax on both sides' CPU.
@@ -200,7 +213,7 @@ fn matrix(points: &[&Results]) -> Table {
     let row = |point: &Results, arm: &ArmView<'_>| {
         let tax = |metric| match view::tax(point, arm.arm(), metric) {
             Some(c) => cells::tax(c),
-            None if arm.arm() == view::BASELINE => Cell::text(""),
+            None if arm.arm() == arm.arm().base() => Cell::text(""),
             None => Cell::none(),
         };
         let time = match arm.metric(Metric::TOTAL_TIME) {
@@ -222,7 +235,8 @@ fn matrix(points: &[&Results]) -> Table {
         let arms = view::arms(point);
         arms.iter().map(|arm| row(point, arm)).collect::<Vec<_>>()
     });
-    let caption = "points by arms; tax against plain: median ratio within blocks, interval";
+    let caption =
+        "points by arms; tax against the arm's baseline: median ratio within blocks, interval";
     Table::new("points", caption, columns, rows.collect())
 }
 
@@ -273,7 +287,7 @@ fn reasons(run: &Results) -> Vec<String> {
 /// What chance does to the intervals shown above.
 fn chance(run: &Results) -> Vec<String> {
     let taxed = |name: &str| TAXED.iter().any(|metric| metric.name() == name);
-    let shown = view::compared(run).filter(|c| c.against == view::BASELINE && taxed(&c.metric));
+    let shown = view::compared(run).filter(|c| view::is_tax(c) && taxed(&c.metric));
     let chance = figures::chance(shown);
     chance.map(|text| wrap(&text, WIDTH)).into_iter().collect()
 }

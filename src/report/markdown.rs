@@ -48,10 +48,12 @@ pub fn summary(results: &Results) -> String {
             md(&warning.remedy)
         );
     }
-    let _ = writeln!(out, "\n{}", tables::taxes(results).markdown());
+    for base in view::bases(results) {
+        let _ = writeln!(out, "\n{}", tables::taxes(results, base).markdown());
+    }
     let _ = writeln!(out, "{}", tables::overview(results).markdown());
-    // The tables here hold the comparisons with plain.
-    let shown = view::compared(results).filter(|c| c.against == view::BASELINE);
+    // The tables here hold the taxes.
+    let shown = view::compared(results).filter(|c| view::is_tax(c));
     if let Some(chance) = figures::chance(shown) {
         let _ = writeln!(out, "{}\n", md(&chance));
     }

@@ -14,9 +14,6 @@ use crate::results::{
 use crate::scenario::ClockKind;
 use crate::stats::Interval;
 
-/// The arm that taxes are taken against.
-pub const BASELINE: Arm = Arm::PLAIN;
-
 /// Where a figure would mislead without it: what loopback does to CPU accounting.
 pub const LOOPBACK_NOTE: &str = "With both hosts on one machine the kernel does much of the \
 receive work on the sender's time, so each side's absolute socket CPU is mixed. Differences \
@@ -191,27 +188,42 @@ pub fn arms(results: &Results) -> Vec<ArmView<'_>> {
         .collect()
 }
 
-/// The arms that the answer is given for: aws-lc's ladder where it ran (all instructions, AES-NI
+/// The baselines of a run's arms, in table order: each has a group of arms whose tax is over it.
+pub fn bases(results: &Results) -> Vec<Arm> {
+    let mut bases: Vec<Arm> = results.arms.iter().map(|info| info.name.base()).collect();
+    bases.sort();
+    bases.dedup();
+    bases
+}
+
+/// Whether a comparison is a tax: with the baseline of the arm's group.
+pub fn is_tax(comparison: &Comparison) -> bool {
+    comparison.against == comparison.arm.base()
+}
+
+/// The arms that the answer is given for, of each group of arms: aws-lc's ladder where it ran (all instructions, AES-NI
 /// only, software), with the other library standing in for a missing rung; else every encrypted arm.
 pub fn headline_arms(results: &Results) -> Vec<Arm> {
     let asked: Vec<Arm> = results.arms.iter().map(|info| info.name).collect();
-    let on = |rung| {
+    let on = |base: Arm, rung: Rung| {
         let place = |arm: &Arm| arm.row().headline.filter(|(of, _)| *of == rung);
         asked
             .iter()
             .copied()
-            .filter(|arm| place(arm).is_some())
+            .filter(|arm| arm.base() == base && place(arm).is_some())
             .min_by_key(place)
     };
-    [Rung::Full, Rung::AesNi, Rung::Software]
-        .into_iter()
-        .filter_map(on)
-        .collect()
+    let rungs = [Rung::Full, Rung::AesNi, Rung::Software];
+    let mut found = Vec::new();
+    for base in bases(results) {
+        found.extend(rungs.into_iter().filter_map(|rung| on(base, rung)));
+    }
+    found
 }
 
-/// The comparison of an arm's metric with [`BASELINE`].
+/// The comparison of an arm's metric with the baseline of its group.
 pub fn tax(results: &Results, arm: Arm, metric: Metric) -> Option<&Comparison> {
-    figures::comparison(results, arm, BASELINE, metric)
+    figures::comparison(results, arm, arm.base(), metric)
 }
 
 /// The comparisons that a run's page shows: those that mean something under its clock.

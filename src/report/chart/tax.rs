@@ -26,7 +26,7 @@ fn title(metric: Metric) -> String {
 pub fn draw(results: &Results) -> Option<Picture> {
     let arms: Vec<_> = view::arms(results)
         .into_iter()
-        .filter(|arm| arm.arm() != view::BASELINE)
+        .filter(|arm| arm.arm() != arm.arm().base())
         .collect();
     let clock = results.scenario.measure.clock;
     let means = |metrics: &&[Metric; 2]| metrics.iter().all(|m| m.means_something_under(clock));
@@ -37,7 +37,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
         for metric in &all {
             if let Some(tax) = view::tax(results, arm.arm(), *metric) {
                 any = true;
-                let ratios = figures::paired_ratios(results, arm.arm(), view::BASELINE, *metric);
+                let ratios = figures::paired_ratios(results, arm.arm(), arm.arm().base(), *metric);
                 let values = ratios
                     .into_values()
                     .flat_map(|ratio| [ratio.low, ratio.high]);
@@ -111,7 +111,7 @@ fn draw_panel(
             continue;
         };
         let ink = Ink::Arm(arm.arm());
-        let ratios = figures::paired_ratios(results, arm.arm(), view::BASELINE, metric);
+        let ratios = figures::paired_ratios(results, arm.arm(), arm.arm().base(), metric);
         for (block, ratio) in &ratios {
             let (sign, value) = match (ratio.low > 0.0, ratio.high.is_finite()) {
                 (true, true) => ("", ratio.low),

@@ -36,7 +36,7 @@ pub fn screen(results: &Results) -> Markup {
         "\n"
         (others(results))
         p class="note" {
-            "Differences and ratios to plain within blocks, medians with intervals. "
+            "Differences from an arm's baseline and ratios to it within blocks, medians with intervals. "
             @if let Some(chance) = figures::chance(view::compared(results)) { (chance) " " }
             (view::sides_note(results))
         }

@@ -6,6 +6,7 @@ pub mod definitions;
 pub mod first;
 pub mod frame;
 pub mod guest;
+mod qemu;
 pub mod tables;
 
 use maud::{Markup, html};
@@ -35,8 +36,11 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
                 "Headings lead to definitions; click the arrow in one to sort. "
                 (view::sides_note(results))
             }
+            @for base in view::bases(results) {
+                @let table = tables::taxes(results, base);
+                @if !table.rows.is_empty() { (table.html()) }
+            }
             @for table in [
-                tables::taxes(results),
                 tables::over_copy(results),
                 tables::overview(results),
                 tables::stages(results),
@@ -53,6 +57,7 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
             }
         }
         "\n"
+        (qemu::section(results))
         section id="run" {
             h2 { "The run" }
             h3 { "Scenario " (title) }

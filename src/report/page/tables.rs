@@ -11,10 +11,14 @@ use crate::results::{DestinationStages, DowntimeParts, Migration, Results, Sourc
 use crate::scenario::ClockKind;
 use Recording::{Derived, Exact, Recorded};
 
-/// Ratios to `plain` of every other arm.
-pub fn taxes(results: &Results) -> Table {
-    let caption = "Tax: each arm relative to plain, median of the ratios within blocks";
-    ratios(results, view::BASELINE, "tax-table", caption)
+/// Ratios to a baseline of the arms whose tax is over it.
+pub fn taxes(results: &Results, base: Arm) -> Table {
+    let caption = format!("Tax: each arm relative to {base}, median of the ratios within blocks");
+    let id = match base {
+        Arm::PLAIN => "tax-table".to_owned(),
+        other => format!("tax-table-{other}"),
+    };
+    ratios(results, base, &id, &caption)
 }
 
 /// Ratios to `copy` of every encrypted arm: what the cipher adds where the copies are paid for.

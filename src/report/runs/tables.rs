@@ -167,7 +167,7 @@ fn arms(runs: &[&RunView<'_>]) -> Vec<Arm> {
 fn shared(runs: &[RunView<'_>]) -> (Vec<Arm>, Vec<(Arm, usize)>) {
     let mut alone = Vec::new();
     let mut shared = Vec::new();
-    for arm in Arm::all().filter(|arm| *arm != view::BASELINE) {
+    for arm in Arm::all().filter(|arm| *arm != arm.base()) {
         let mut having = runs.iter().filter(|run| asked(run, arm));
         match (having.next(), having.next()) {
             (Some(_), Some(_)) => shared.push(arm),
