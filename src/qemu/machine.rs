@@ -235,7 +235,7 @@ fn command(start: &Start<'_>, monitor: RawFd, rom: RawFd) -> Command {
     }
     start.arm.prepare(&mut command);
     match start.tells_tls {
-        true => command.env("GNUTLS_DEBUG_LEVEL", "5"),
+        true => command.env("GNUTLS_DEBUG_LEVEL", "4"),
         false => command.env_remove("GNUTLS_DEBUG_LEVEL"),
     };
     command

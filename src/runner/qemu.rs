@@ -156,7 +156,7 @@ fn look_at_tls(
         }
     };
     Ok(QemuTls {
-        library: told.tls_library.ok_or("the TLS library is not known")?,
+        library: negotiated.library,
         protocol: negotiated.protocol,
         cipher_suite: negotiated.cipher_suite,
         mask,
