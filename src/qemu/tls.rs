@@ -17,15 +17,15 @@ pub fn negotiated(stderr: &str) -> Option<Negotiated> {
     let after = |mark: &str| -> Option<&str> {
         let line = stderr.lines().filter(|line| line.starts_with("gnutls["));
         let rest = line.filter_map(|line| line.split_once(mark)).next()?.1;
-        rest.split_whitespace().next()
+        Some(rest.split_whitespace().next().unwrap_or_default())
     };
-    let library = format!("GnuTLS {}", after(": Enabled GnuTLS ")?);
+    let release = after(": Enabled GnuTLS ").filter(|release| !release.is_empty())?;
     // TLS 1.3 passes for 1.2 in the old field and says in an extension what it is.
     let version = after(": Negotiated version: ").or_else(|| after(": Server's version: "))?;
     let minor: u32 = version.strip_prefix("3.")?.parse().ok()?;
-    let cipher_suite = after(": Selected cipher suite: ")?;
+    let cipher_suite = after(": Selected cipher suite: ").filter(|suite| !suite.is_empty())?;
     Some(Negotiated {
-        library,
+        library: format!("GnuTLS {release}"),
         protocol: format!("TLS1.{}", minor.checked_sub(1)?),
         cipher_suite: match cipher_suite.strip_prefix("GNUTLS_") {
             Some(name) => format!("TLS_{name}"),
@@ -72,6 +72,8 @@ gnutls[4]: HSK[0x5652937b0000]: Selected cipher suite: GNUTLS_AES_256_GCM_SHA384
             ("3.4", "2.0"),
             ("3.4", "3.0"),
             ("3.4", ""),
+            ("GNUTLS_AES_256_GCM_SHA384", ""),
+            ("3.7.9 logging...", ""),
             ("gnutls[", "qemu["),
         ];
         for (part, other) in odd {
