@@ -259,6 +259,53 @@ fn impossible_values_are_refused_by_field_value_and_range() {
             &["migration.rekey_records = 0"],
         ),
         (
+            "[qemu]\naccelerator = \"xen\"",
+            &["qemu.accelerator = xen", "\"kvm\" or \"tcg\""],
+        ),
+        (
+            "[qemu]\npriority = \"\"",
+            &["qemu.priority = \"\"", "1 to 1000 printable"],
+        ),
+        (
+            "[qemu]\npriority = \"NORMAL\\n\"",
+            &["qemu.priority = \"NORMAL\\n\"", "printable ASCII"],
+        ),
+        (
+            "[qemu]\npriority = \"NORMAL\u{e9}\"",
+            &["qemu.priority", "printable ASCII"],
+        ),
+        (
+            "[qemu]\ncompression = \"lz4\"",
+            &["qemu.compression = lz4", "zstd"],
+        ),
+        (
+            "[qemu]\ncompression = \"zlib\"",
+            &["qemu.compression = zlib", "migration.streams of 2 or more"],
+        ),
+        (
+            "[qemu]\nzero_copy_send = true",
+            &[
+                "qemu.zero_copy_send = true",
+                "migration.streams of 2 or more",
+            ],
+        ),
+        (
+            "[migration]\nstreams = 2\n[qemu]\nzero_copy_send = true\ncompression = \"zstd\"",
+            &["qemu.zero_copy_send = true", "qemu.compression = \"none\""],
+        ),
+        (
+            "[qemu]\nauto_converge = 1",
+            &["qemu.auto_converge = 1", "true or false"],
+        ),
+        (
+            "[qemu]\nmachine = \"q35\"",
+            &["qemu", "unknown field `machine`"],
+        ),
+        (
+            "[migration]\nlink = \"10Gbit/s\"\n[measure]\narms = [\"copy\", \"qemu-tls\"]\nclock = \"virtual\"",
+            &["measure.clock = virtual", "qemu-tls", "live"],
+        ),
+        (
             "[measure]\narms = []",
             &["measure.arms = []", "at least one"],
         ),
@@ -337,4 +384,27 @@ fn folder_names_are_safe() {
         assert_eq!(scenario::folder_name(name), folder);
     }
     assert_eq!(scenario::folder_name(&"x".repeat(500)).len(), 64);
+}
+
+#[test]
+fn values_of_qemus_are_settable_in_files_and_matrices() {
+    let text = "name = \"q\"\n[migration]\nstreams = 2\n[qemu]\naccelerator = \"tcg\"\n\
+                priority = \"NORMAL\"\ncompression = [\"zlib\", \"zstd\"]\nauto_converge = true\n";
+    let points = migtax::scenario::parse("q", text).unwrap();
+    let compressions: Vec<&str> = points.iter().map(|p| p.qemu.compression.name()).collect();
+    assert_eq!(compressions, ["zlib", "zstd"]);
+    for point in &points {
+        assert_eq!(point.qemu.accelerator, migtax::scenario::Accelerator::Tcg);
+        assert_eq!(point.qemu.priority, "NORMAL");
+        assert!(point.qemu.auto_converge && !point.qemu.zero_copy_send);
+        let json = serde_json::to_string(point).unwrap();
+        let again: migtax::scenario::Scenario = serde_json::from_str(&json).unwrap();
+        assert_eq!(&again, point);
+    }
+    let longest = format!(
+        "name = \"q\"\n[qemu]\npriority = \"{}\"\n",
+        "N".repeat(1000)
+    );
+    assert!(migtax::scenario::parse("q", &longest).is_ok());
+    assert!(migtax::scenario::parse("q", &longest.replace("NN\"", "NNN\"")).is_err());
 }

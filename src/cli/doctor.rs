@@ -6,6 +6,7 @@ use crate::arm::Arm;
 use crate::error::{ExitCode, Result};
 use crate::machine::{self, Instruments, MachineInfo, Monitor};
 use crate::present::table::{Cell, Column, Table};
+use crate::qemu::program::Program;
 use crate::tracking;
 
 /// Arguments of `migtax doctor`.
@@ -30,12 +31,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         super::print_json(&host)?;
         return Ok(ExitCode::Done);
     }
-    print!("{}", describe(&host, &Instruments::open()));
+    let qemu = Program::probe(None);
+    print!("{}", describe(&host, &Instruments::open(), &qemu));
     let unavailable = tracking::available()
         .into_iter()
         .filter_map(|(kind, probed)| Some((kind.to_string(), probed.err()?)))
         .collect();
-    let complaints = complaints(&host, unavailable, found_on_path("valgrind"));
+    let mut complaints = complaints(&host, unavailable, found_on_path("valgrind"));
+    complaints.extend(qemus_lack(&qemu));
     if complaints.is_empty() {
         println!("\nnothing is missing");
     } else {
@@ -47,7 +50,34 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
-fn describe(host: &MachineInfo, instruments: &Instruments) -> String {
+/// What QEMU's arms lack here, with what would help.
+fn qemus_lack(qemu: &Result<Program, String>) -> Option<String> {
+    match qemu {
+        Err(missing) => Some(format!("QEMU's arms are unsupported: {missing}")),
+        Ok(Program { kvm: Err(why), .. }) => Some(format!(
+            "QEMU's guests run under TCG, which takes CPU time that KVM does not: {why}; load the \
+             kvm module, and let this user read and write /dev/kvm (group kvm)"
+        )),
+        Ok(_) => None,
+    }
+}
+
+fn describe(
+    host: &MachineInfo,
+    instruments: &Instruments,
+    qemu: &Result<Program, String>,
+) -> String {
+    let qemu = match qemu {
+        Err(_) => "none".to_owned(),
+        Ok(program) => {
+            let kvm = if program.kvm.is_ok() {
+                "KVM works"
+            } else {
+                "no KVM"
+            };
+            format!("{} ({}), {kvm}", program.version, program.path.display())
+        }
+    };
     let frequency = host
         .frequency_mhz
         .map_or("not readable".to_owned(), |mhz| format!("{mhz:.0} MHz"));
@@ -99,6 +129,7 @@ fn describe(host: &MachineInfo, instruments: &Instruments) -> String {
             "thread clock",
             format!("{:.0} ns a read", host.thread_clock_read_ns),
         ),
+        ("qemu", qemu),
     ];
     let facts = facts.into_iter().chain(instruments.describe());
     let rows = facts.map(|(name, value)| vec![Cell::text(name), Cell::text(value)]);
@@ -227,9 +258,25 @@ mod tests {
         ] {
             assert!(all.contains(word), "{word}: {all}");
         }
-        let told = describe(&host, &Instruments::open());
-        for word in ["simulated", "energy", "counters"] {
+        let told = describe(&host, &Instruments::open(), &Err("no QEMU".to_owned()));
+        for word in ["simulated", "energy", "counters", "qemu"] {
             assert!(told.contains(word), "{word}: {told}");
+        }
+    }
+
+    #[test]
+    fn what_qemus_arms_lack_is_named() {
+        let missing = Program::probe(Some(Path::new("/nonexistent/qemu")));
+        let told = qemus_lack(&missing).unwrap();
+        assert!(told.contains("unsupported: /nonexistent/qemu"), "{told}");
+        if let Ok(mut program) = Program::probe(None) {
+            program.kvm = Ok(());
+            assert_eq!(qemus_lack(&Ok(program.clone())), None);
+            program.kvm = Err("no /dev/kvm".to_owned());
+            let told = qemus_lack(&Ok(program)).unwrap();
+            assert!(told.contains("no /dev/kvm; load the kvm module"), "{told}");
+        } else {
+            eprintln!("skipped: no qemu-system-x86_64 (Debian package qemu-system-x86)");
         }
     }
 

@@ -8,8 +8,10 @@ use serde::Serialize;
 use crate::arm::{Arm, Rung};
 use crate::error::{ExitCode, Result};
 use crate::present::table::{Cell, Column, Table};
+use crate::qemu::program::Program;
+use crate::results::QemuInfo;
 use crate::runner::process::{Launcher, Role};
-use crate::scenario;
+use crate::scenario::{self, QemuSpec};
 use crate::tracking;
 
 /// Arguments of `migtax list`.
@@ -63,6 +65,9 @@ struct ArmEntry {
     environment: BTreeMap<&'static str, Option<&'static str>>,
     required_features: &'static [&'static str],
     engaged_features: Vec<String>,
+    /// The QEMU that runs it, if it is QEMU's and there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qemu: Option<QemuInfo>,
     supported: bool,
     /// Why it is not supported.
     reason: Option<String>,
@@ -116,12 +121,19 @@ fn scenarios() -> Vec<ScenarioEntry> {
 /// Asked of a process that was started for each arm, since masks act only there.
 fn arms() -> Result<Vec<ArmEntry>> {
     let launcher = Launcher::this_build()?;
+    let qemu = Program::probe(None).and_then(|program| program.info(&QemuSpec::default()));
     let entry = |arm: Arm| -> Result<ArmEntry> {
         let told = launcher.capabilities(Role::Source, arm)?;
         let missing = told.missing_features.join(", ");
         let reason = told
             .known_answer_failure
             .or_else(|| (!missing.is_empty()).then(|| format!("this CPU lacks {missing}")));
+        let (qemu, missing) = match (arm.is_qemu(), &qemu) {
+            (true, Ok(info)) => (Some(info.clone()), None),
+            (true, Err(missing)) => (None, Some(missing.clone())),
+            (false, _) => (None, None),
+        };
+        let reason = reason.or(missing);
         let row = arm.row();
         Ok(ArmEntry {
             name: row.name,
@@ -136,6 +148,7 @@ fn arms() -> Result<Vec<ArmEntry>> {
             environment: arm.environment(),
             required_features: row.required_features,
             engaged_features: told.engaged_features,
+            qemu,
             supported: reason.is_none(),
             reason,
         })
@@ -170,10 +183,14 @@ fn tables(lists: &Lists) -> String {
     });
     let arms = lists.arms.iter().map(|all| {
         let rows = all.iter().map(|arm| {
-            let state = match &arm.reason {
-                Some(reason) => format!("unsupported: {reason}"),
-                None if arm.engaged_features.is_empty() => "supported".to_owned(),
-                None => format!("supported, engages {}", arm.engaged_features.join(" ")),
+            let state = match (&arm.reason, &arm.qemu) {
+                (Some(reason), _) => format!("unsupported: {reason}"),
+                (None, Some(qemu)) => {
+                    let accelerator = qemu.accelerator.to_uppercase();
+                    format!("supported, QEMU {} with {accelerator}", qemu.version)
+                }
+                (None, None) if arm.engaged_features.is_empty() => "supported".to_owned(),
+                (None, None) => format!("supported, engages {}", arm.engaged_features.join(" ")),
             };
             row(&[arm.name, arm.summary, &state])
         });

@@ -1,9 +1,9 @@
 //! Throw-away x509 credentials for QEMU's TLS, one set a migration: an authority, a certificate for
 //! each side, in the files that QEMU reads.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -37,11 +37,12 @@ impl Credentials {
     /// # Errors
     /// If a certificate can't be made or a file not be written.
     pub fn make() -> Result<Credentials> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("migtax-");
+        builder.permissions(Permissions::from_mode(0o700));
         let folder = match Path::new(IN_MEMORY).is_dir() {
-            true => tempfile::Builder::new()
-                .prefix("migtax-")
-                .tempdir_in(IN_MEMORY),
-            false => tempfile::Builder::new().prefix("migtax-").tempdir(),
+            true => builder.tempdir_in(IN_MEMORY),
+            false => builder.tempdir(),
         }
         .map_err(|error| Error::io("a folder for TLS credentials", error))?;
         let credentials = Credentials {
@@ -66,23 +67,21 @@ impl Credentials {
     }
 
     /// Overwrites the files and removes them and their folders; nothing, the second time. QEMU has no
-    /// use for them once it has loaded them, which it does before it answers.
-    ///
-    /// # Errors
-    /// If something could not be removed, which is then tried again by the drop.
-    pub fn wipe(&self) -> Result<()> {
+    /// use for them once it has loaded them, which it does before it answers. What can't be removed is
+    /// named on standard error, and tried again by the drop.
+    pub fn wipe(&self) {
         let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(held) = folder.as_ref() else {
-            return Ok(());
+            return;
         };
         let wiped = [&self.source, &self.destination]
             .into_iter()
             .try_for_each(|side| overwrite_all(side))
             .and_then(|()| fs::remove_dir_all(held.path()));
-        let path = held.path().to_owned();
-        wiped.map_err(|error| Error::io(format!("cannot wipe {}", path.display()), error))?;
-        *folder = None;
-        Ok(())
+        match wiped {
+            Ok(()) => *folder = None,
+            Err(error) => eprintln!("cannot wipe {}: {error}", held.path().display()),
+        }
     }
 
     fn write(&self) -> Result<()> {
@@ -130,8 +129,7 @@ impl Credentials {
 
 impl Drop for Credentials {
     fn drop(&mut self) {
-        // The folder removes itself if this does not; there is nobody left to tell.
-        let _ = self.wipe();
+        self.wipe();
     }
 }
 
@@ -188,7 +186,7 @@ fn overwrite_all(folder: &Path) -> io::Result<()> {
     for entry in files {
         let path = entry?.path();
         let length = fs::metadata(&path)?.len();
-        let mut file: File = OpenOptions::new().write(true).open(&path)?;
+        let mut file = OpenOptions::new().write(true).open(&path)?;
         io::copy(&mut io::Read::take(io::repeat(0), length), &mut file)?;
         // Over the old bytes, before the file's blocks are given away.
         file.sync_data()?;
@@ -198,8 +196,6 @@ fn overwrite_all(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     fn mode(path: &Path) -> u32 {
@@ -265,10 +261,10 @@ mod tests {
         let link = elsewhere.path().join("key");
         fs::hard_link(credentials.source().join("client-key.pem"), &link).unwrap();
         let written = fs::read(&link).unwrap();
-        credentials.wipe().unwrap();
+        credentials.wipe();
         assert!(!folder.exists());
         assert_eq!(fs::read(&link).unwrap(), vec![0; written.len()]);
-        credentials.wipe().unwrap();
+        credentials.wipe();
         drop(credentials);
         let dropped = Credentials::make().unwrap();
         let folder = dropped.source().parent().unwrap().to_owned();

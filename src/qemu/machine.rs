@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 
 use super::memory::ProcessMemory;
 use super::qmp::{Qmp, QmpError};
-use super::tls;
 use crate::arm::Arm;
 use crate::error::{Error, Result};
 use crate::memory::Pages;
@@ -237,7 +236,7 @@ fn command(start: &Start<'_>, monitor: RawFd, rom: RawFd) -> Command {
     }
     start.arm.prepare(&mut command);
     match start.tells_tls {
-        true => command.env("GNUTLS_DEBUG_LEVEL", tls::DEBUG_LEVEL),
+        true => command.env("GNUTLS_DEBUG_LEVEL", "4"),
         false => command.env_remove("GNUTLS_DEBUG_LEVEL"),
     };
     command

@@ -13,7 +13,6 @@ use super::memory::ProcessMemory;
 use super::qmp::{Event, QmpError};
 use super::rounds::{Snapshot, rounds};
 use super::threads::{Threads, Used};
-use super::tls;
 use super::verify;
 use crate::arm::Arm;
 use crate::error::Error;
@@ -22,7 +21,7 @@ use crate::host::latency::latency;
 use crate::memory::{GuestMemory, Pages, Presence};
 use crate::precopy::OnStall;
 use crate::results::{Guest, Outcome, OutcomeStatus, QemuMigration, Verified};
-use crate::scenario::{QemuCompression, Scenario};
+use crate::scenario::Scenario;
 use crate::units::{Bandwidth, PAGE_SIZE};
 use crate::workload::MergedStream;
 
@@ -91,8 +90,6 @@ pub struct Told {
     pub qemu: QemuMigration,
     /// What the source said on standard error.
     pub source_said: String,
-    /// The TLS library that the source has loaded, with its version.
-    pub tls_library: Option<String>,
 }
 
 /// The run was interrupted.
@@ -159,9 +156,6 @@ fn run(plan: &Plan<'_>, told: &mut Told) -> Result<(), Stop> {
     running::lay(&source_memory, layout, busy)?;
     let mut destination = start(plan, layout, "destination")?;
     (plan.started)();
-    if plan.tells_tls {
-        told.tls_library = tls::library(source.pid());
-    }
     let port = configure(plan, &mut source, &mut destination)?;
     source.run("cont", json!({}))?;
     wait_for(
@@ -359,12 +353,7 @@ fn configure(
     if channels > 0 {
         both.push(capability("multifd"));
         parameters["multifd-channels"] = channels.into();
-        parameters["multifd-compression"] = match qemu.compression {
-            QemuCompression::None => "none",
-            QemuCompression::Zlib => "zlib",
-            QemuCompression::Zstd => "zstd",
-        }
-        .into();
+        parameters["multifd-compression"] = qemu.compression.name().into();
     }
     if plan.credentials.is_some() {
         parameters["tls-creds"] = "tls0".into();

@@ -114,12 +114,10 @@ impl Program {
                 return lacks(&value, &self.capabilities);
             }
         }
-        let compression = match spec.compression {
-            QemuCompression::None => return Ok(()),
-            QemuCompression::Zlib => "zlib",
-            QemuCompression::Zstd => "zstd",
-        };
-        match self.compressions.iter().any(|has| has == compression) {
+        let compression = spec.compression.name();
+        match spec.compression == QemuCompression::None
+            || self.compressions.iter().any(|has| has == compression)
+        {
             true => Ok(()),
             false => lacks(
                 &format!("qemu.compression = \"{compression}\""),

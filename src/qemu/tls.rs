@@ -1,95 +1,131 @@
-//! What two QEMUs have agreed on, as GnuTLS tells it.
-
-use std::ffi::{CStr, CString, c_char};
-use std::fs;
+//! What two QEMUs have agreed on, read from what GnuTLS tells of its handshake on standard error.
 
 /// The TLS that was negotiated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Negotiated {
+    /// The library and its version, such as `GnuTLS 3.7.9`.
+    pub library: String,
     /// The protocol, such as `TLS1.3`.
     pub protocol: String,
     /// The cipher suite, such as `TLS_AES_256_GCM_SHA384`.
     pub cipher_suite: String,
 }
 
-/// The level of debugging (`GNUTLS_DEBUG_LEVEL`) at which GnuTLS tells of handshakes and not of records.
-pub const DEBUG_LEVEL: &str = "4";
-
-/// Reads it from what GnuTLS says at [`DEBUG_LEVEL`]; the first handshake's.
-pub fn negotiated(said: &str) -> Option<Negotiated> {
-    let after = |what: &str| {
-        let (_, rest) = said.split_once(what)?;
-        let word = rest.split_whitespace().next()?;
-        Some(word.trim_end_matches('.').to_owned())
+/// What was negotiated, from standard error of a process with `GNUTLS_DEBUG_LEVEL=4`; None if it does
+/// not tell all of it. Of several sessions, which have the same settings, the first.
+pub fn negotiated(stderr: &str) -> Option<Negotiated> {
+    let after = |mark: &str| -> Option<&str> {
+        let line = stderr.lines().filter(|line| line.starts_with("gnutls["));
+        let rest = line.filter_map(|line| line.split_once(mark)).next()?.1;
+        Some(rest.split_whitespace().next().unwrap_or_default())
     };
-    let suite = after("Selected cipher suite: ")?;
+    let release = after(": Enabled GnuTLS ").filter(|release| !release.is_empty())?;
+    // TLS 1.3 passes for 1.2 in the old field and says in an extension what it is.
+    let version = after(": Negotiated version: ").or_else(|| after(": Server's version: "))?;
+    let minor: u32 = version.strip_prefix("3.")?.parse().ok()?;
+    let cipher_suite = after(": Selected cipher suite: ").filter(|suite| !suite.is_empty())?;
     Some(Negotiated {
-        // By its number on the wire where the versions are an extension, as in TLS 1.3 (RFC 8446).
-        protocol: match after("Negotiated version: ").as_deref() {
-            Some("3.4") => "TLS1.3".to_owned(),
-            Some("3.3") => "TLS1.2".to_owned(),
-            Some(other) => other.to_owned(),
-            None => after("Selected version ")?,
+        library: format!("GnuTLS {release}"),
+        protocol: format!("TLS1.{}", minor.checked_sub(1)?),
+        cipher_suite: match cipher_suite.strip_prefix("GNUTLS_") {
+            Some(name) => format!("TLS_{name}"),
+            None => cipher_suite.to_owned(),
         },
-        cipher_suite: suite
-            .strip_prefix("GNUTLS_")
-            .map_or(suite.clone(), |name| format!("TLS_{name}")),
     })
-}
-
-/// The TLS library that a process has loaded, as it names itself: `GnuTLS 3.7.9`. None if the process
-/// has none, or if this one can't load the same file.
-pub fn library(pid: u32) -> Option<String> {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-    let path = maps
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(5))
-        .find(|path| path.contains("/libgnutls.so"))?;
-    let path = CString::new(path).ok()?;
-    // SAFETY: loads a system library; its initialisers are those that run in QEMU. It stays loaded, so
-    // that what it hands out stays valid.
-    let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-    if library.is_null() {
-        return None;
-    }
-    // SAFETY: looks a name up in a library that is loaded.
-    let check = unsafe { libc::dlsym(library, c"gnutls_check_version".as_ptr()) };
-    if check.is_null() {
-        return None;
-    }
-    // SAFETY: the function's type as gnutls/gnutls.h declares it.
-    let check: extern "C" fn(*const c_char) -> *const c_char =
-        unsafe { std::mem::transmute(check) };
-    let version = check(std::ptr::null());
-    if version.is_null() {
-        return None;
-    }
-    // SAFETY: with no version asked for it returns its own, a constant that ends with NUL.
-    let version = unsafe { CStr::from_ptr(version) };
-    Some(format!("GnuTLS {}", version.to_str().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arm::Arm;
+    use crate::qemu::credentials::Credentials;
+    use crate::qemu::program::Program;
+    use crate::qemu::{Plan, migrate};
+    use crate::results::OutcomeStatus;
+    use crate::scenario::QemuSpec;
+    use crate::units::{Rate, Size};
+
+    const TOLD: &str = "gnutls[2]: Enabled GnuTLS 3.7.9 logging...
+gnutls[4]: HSK[0x5652937b0000]: Server's version: 3.3
+gnutls[4]: EXT[0x5652937b0000]: Negotiated version: 3.4
+gnutls[4]: HSK[0x5652937b0000]: Selected cipher suite: GNUTLS_AES_256_GCM_SHA384
+";
 
     #[test]
-    fn what_was_negotiated_is_told_apart_from_what_was_offered() {
-        let offer = "gnutls[2]: Keeping ciphersuite 13.02 (GNUTLS_AES_256_GCM_SHA384)\n";
-        let new = "gnutls[4]: EXT[0x5]: Negotiated version: 3.4\n\
-                   gnutls[4]: HSK[0x5]: Selected cipher suite: GNUTLS_AES_256_GCM_SHA384\n";
-        let old = "gnutls[4]: HSK[0x5]: Selected version TLS1.2\n\
-                   gnutls[4]: HSK[0x5]: Selected cipher suite: GNUTLS_ECDHE_ECDSA_CHACHA20_POLY1305\n";
-        let told = |said: &str| {
-            negotiated(&format!("{offer}{said}")).map(|n| (n.protocol, n.cipher_suite))
+    fn all_of_it_is_told_or_nothing() {
+        let all = negotiated(TOLD).unwrap();
+        assert_eq!(all.library, "GnuTLS 3.7.9");
+        assert_eq!(all.protocol, "TLS1.3");
+        assert_eq!(all.cipher_suite, "TLS_AES_256_GCM_SHA384");
+        let without = |part: &str| -> String {
+            let kept = TOLD.lines().filter(|line| !line.contains(part));
+            kept.map(|line| format!("{line}\n")).collect()
         };
-        let pair = |a: &str, b: &str| Some((a.to_owned(), b.to_owned()));
-        assert_eq!(told(new), pair("TLS1.3", "TLS_AES_256_GCM_SHA384"));
         assert_eq!(
-            told(old),
-            pair("TLS1.2", "TLS_ECDHE_ECDSA_CHACHA20_POLY1305")
+            negotiated(&without("Negotiated")).unwrap().protocol,
+            "TLS1.2"
         );
-        assert_eq!(told(""), None);
-        assert_eq!(library(std::process::id()), None);
+        for part in ["Enabled", "version", "suite"] {
+            assert_eq!(negotiated(&without(part)), None, "{part}");
+        }
+        let odd = [
+            ("3.4", "2.0"),
+            ("3.4", "3.0"),
+            ("3.4", ""),
+            ("GNUTLS_AES_256_GCM_SHA384", ""),
+            ("3.7.9 logging...", ""),
+            ("gnutls[", "qemu["),
+        ];
+        for (part, other) in odd {
+            assert_eq!(negotiated(&TOLD.replace(part, other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_priority_string_chooses_the_cipher_suite() {
+        let Ok(program) = Program::probe(None) else {
+            eprintln!("skipped: no qemu-system-x86_64 (Debian package qemu-system-x86)");
+            return;
+        };
+        let mut scenario = crate::scenario::load(None).unwrap();
+        scenario.guest.memory = Size(16 << 20);
+        scenario.workload.rate = Rate(0);
+        let accelerator = program.accelerator(&QemuSpec::default()).unwrap();
+        let chacha = QemuSpec::PRIORITY.replace("AES-256-GCM", "CHACHA20-POLY1305");
+        for (priority, suite) in [
+            (QemuSpec::PRIORITY, "TLS_AES_256_GCM_SHA384"),
+            (&chacha, "TLS_CHACHA20_POLY1305_SHA256"),
+        ] {
+            scenario.qemu.priority = priority.to_owned();
+            let credentials = Credentials::make().unwrap();
+            let told = migrate(&Plan {
+                scenario: &scenario,
+                arm: Arm::QEMU_TLS,
+                stream_seed: 1,
+                start_offset_ns: 0,
+                pin: (&[], &[]),
+                binary: &program.path,
+                accelerator,
+                credentials: Some((credentials.source(), credentials.destination())),
+                tells_tls: true,
+                interrupted: &|| false,
+                started: &|| credentials.wipe(),
+            })
+            .unwrap();
+            // Wiped before the migration began: QEMU did not read them again.
+            assert!(!credentials.source().exists());
+            assert_eq!(
+                told.outcome.status,
+                OutcomeStatus::Completed,
+                "{:?}",
+                told.outcome
+            );
+            let said = &told.source_said;
+            let negotiated = negotiated(said).unwrap_or_else(|| panic!("{said}"));
+            assert_eq!(negotiated.protocol, "TLS1.3");
+            assert_eq!(negotiated.cipher_suite, suite);
+            let version = negotiated.library.strip_prefix("GnuTLS ").unwrap();
+            assert!(version.starts_with("3."), "{version}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What a run is asked for, and who watches it.
 
+use std::path::PathBuf;
+
 use crate::arm::Arm;
 use crate::results::Migration;
 use crate::runner::process::Role;
@@ -26,8 +28,8 @@ pub struct Options {
     pub route: Route,
     /// Hosts that are told to hide their AES instructions.
     pub hide_aes: Vec<Role>,
-    /// QEMU's binary, if not the one in `PATH`.
-    pub qemu: Option<std::path::PathBuf>,
+    /// The QEMU that runs QEMU's arms, if not the first `qemu-system-x86_64` of PATH.
+    pub qemu: Option<PathBuf>,
 }
 
 /// Who watches a run.

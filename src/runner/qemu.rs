@@ -125,7 +125,7 @@ fn look_at_tls(
             credentials: Some((credentials.source(), credentials.destination())),
             tells_tls: true,
             interrupted: &|| false,
-            started: &|| wipe(&credentials),
+            started: &|| credentials.wipe(),
         };
         let told = qemu::migrate(&plan).map_err(|_| "interrupted".to_owned())?;
         match told.outcome.status {
@@ -156,7 +156,7 @@ fn look_at_tls(
         }
     };
     Ok(QemuTls {
-        library: told.tls_library.ok_or("the TLS library is not known")?,
+        library: negotiated.library,
         protocol: negotiated.protocol,
         cipher_suite: negotiated.cipher_suite,
         mask,
@@ -167,12 +167,6 @@ fn cpu_s_per_gib(told: &Told) -> f64 {
     let payload: u64 = told.rounds.iter().map(|round| round.payload_bytes).sum();
     let cpu_s = told.source.total_s + told.destination.total_s;
     cpu_s * (1u64 << 30) as f64 / payload.max(1) as f64
-}
-
-/// Both processes have loaded them.
-fn wipe(credentials: &Credentials) {
-    // What could not be removed is tried again when they are dropped.
-    let _ = credentials.wipe();
 }
 
 /// Makes one migration of an arm of QEMU's.
@@ -207,7 +201,7 @@ pub fn migrate(
         credentials: credentials.as_ref().map(|c| (c.source(), c.destination())),
         tells_tls: false,
         interrupted: &interrupted,
-        started: &|| credentials.iter().for_each(wipe),
+        started: &|| credentials.iter().for_each(Credentials::wipe),
     };
     let told = qemu::migrate(&plan).map_err(|qemu::Interrupted| NotMade::Interrupted)?;
     Ok(Made {

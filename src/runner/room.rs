@@ -1,10 +1,11 @@
-//! Whether a scenario fits this machine and its own link.
+//! Whether a scenario fits this machine, its own link and what runs it.
 
 use crate::error::{Error, Result};
 use crate::machine;
+use crate::qemu::guest::layout::MAX_GUEST_MEMORY;
 use crate::runner::options::Options;
 use crate::scenario::{ClockKind, Scenario};
-use crate::units::{Bandwidth, link_time_ns};
+use crate::units::{Bandwidth, Size, link_time_ns};
 
 /// Refuses a scenario that this machine or its own link is too small for, before anything is made.
 ///
@@ -13,8 +14,29 @@ use crate::units::{Bandwidth, link_time_ns};
 pub fn check(scenario: &Scenario, options: &Options) -> Result<()> {
     // Both hosts hold the whole guest, this machine those that run on it.
     let guests_here = if options.destination.is_some() { 1 } else { 2 };
+    check_qemu(scenario, options)?;
     check_memory(scenario, guests_here)?;
     check_link(scenario)
+}
+
+/// QEMU's arms run on this machine, with guests that its processes can hold.
+fn check_qemu(scenario: &Scenario, options: &Options) -> Result<()> {
+    let Some(arm) = scenario.measure.arms.iter().find(|arm| arm.is_qemu()) else {
+        return Ok(());
+    };
+    Error::unless(
+        options.destination.is_none(),
+        "--destination",
+        "(not shown)",
+        format_args!("{arm} runs both QEMUs on this machine: leave out one of the two"),
+    )?;
+    let most = Size(MAX_GUEST_MEMORY);
+    Error::unless(
+        scenario.guest.memory <= most,
+        "guest.memory",
+        scenario.guest.memory,
+        format_args!("at most {most} for {arm}"),
+    )
 }
 
 /// Refuses a scenario that this machine is too small for with both hosts on it, as turns out once

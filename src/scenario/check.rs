@@ -4,7 +4,9 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::spec::{ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Scenario, Workers};
+use super::spec::{
+    ClockKind, GuestSpec, MeasureSpec, MigrationSpec, QemuCompression, Scenario, Workers,
+};
 use crate::error::{Error, Result};
 use crate::guest::content::ContentSpec;
 use crate::units::{Bandwidth, PAGE_SIZE, Size, Span};
@@ -72,6 +74,20 @@ const ALLOWED: &[(&str, &str)] = &[
     ("measure.clock", "\"live\" or \"virtual\""),
     ("measure.window", "a duration up to 1min"),
     ("measure.sampling", "\"auto\" or \"all\""),
+    ("qemu.accelerator", "\"auto\", \"kvm\" or \"tcg\""),
+    (
+        "qemu.priority",
+        "a priority string of GnuTLS's, 1 to 1000 printable ASCII characters",
+    ),
+    (
+        "qemu.compression",
+        "\"none\", or \"zlib\" or \"zstd\" with migration.streams of 2 or more",
+    ),
+    (
+        "qemu.zero_copy_send",
+        "true or false; true needs migration.streams of 2 or more and qemu.compression = \"none\"",
+    ),
+    ("qemu.auto_converge", "true or false"),
 ];
 
 /// What a field may be, if it is one that is checked by itself.
@@ -126,6 +142,7 @@ impl Scenario {
         self.stream_spec().check_values()?;
         self.migration.check()?;
         self.measure.check()?;
+        self.check_qemu()?;
         // Virtual time passes as pages are sent.
         let link = self.migration.link;
         Error::unless(
@@ -134,6 +151,37 @@ impl Scenario {
             link,
             "the virtual clock needs a bandwidth, such as 10Gbit/s",
         )
+    }
+}
+
+impl Scenario {
+    fn check_qemu(&self) -> Result<()> {
+        let qemu = &self.qemu;
+        let printable = |c: char| c == ' ' || c.is_ascii_graphic();
+        require(
+            (1..=1000).contains(&qemu.priority.len()) && qemu.priority.chars().all(printable),
+            "qemu.priority",
+            format_args!("{:?}", qemu.priority),
+        )?;
+        // Both are multifd's.
+        let several = self.migration.streams >= 2;
+        let is_plain = qemu.compression == QemuCompression::None;
+        let compression = qemu.compression.name();
+        require(is_plain || several, "qemu.compression", compression)?;
+        require(
+            !qemu.zero_copy_send || (several && is_plain),
+            "qemu.zero_copy_send",
+            qemu.zero_copy_send,
+        )?;
+        let arm = self.measure.arms.iter().find(|arm| arm.is_qemu());
+        match arm {
+            Some(arm) if self.measure.clock == ClockKind::Virtual => Err(Error::invalid(
+                "measure.clock",
+                "virtual",
+                format_args!("{arm} runs in real time: \"live\""),
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -115,6 +115,17 @@ pub enum QemuCompression {
     Zstd,
 }
 
+impl QemuCompression {
+    /// As scenarios and QEMU call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            QemuCompression::None => "none",
+            QemuCompression::Zlib => "zlib",
+            QemuCompression::Zstd => "zstd",
+        }
+    }
+}
+
 /// What runs the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

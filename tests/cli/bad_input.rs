@@ -42,6 +42,25 @@ fn impossible_flags() {
             &["--link", "10Mbit/s", "--record", "16MiB"],
             &["record", "16MiB", "10Mbit/s", "peer_timeout", "13.42 s"],
         ),
+        (
+            &["--arms", "plain,qemu-tls", "--destination", "migtax"],
+            &["--destination", "qemu-tls", "this machine"],
+        ),
+        (
+            &["--arms", "qemu-plain", "--memory", "600GiB"],
+            &["guest.memory", "600GiB", "at most", "qemu-plain"],
+        ),
+        (
+            &[
+                "--arms",
+                "qemu-plain",
+                "--clock",
+                "virtual",
+                "--link",
+                "10Gbit/s",
+            ],
+            &["measure.clock", "virtual", "qemu-plain", "live"],
+        ),
         (&["--link", "0Gbit/s"], &["0Gbit/s"]),
         (&["--downtime-limit", "300"], &["300", "ms"]),
         (&["--policy", "always"], &["always", "opportunistic"]),

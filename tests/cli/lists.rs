@@ -31,6 +31,60 @@ fn lists_name_everything_there_is() {
     assert!(all.contains(&arms) && all.contains(&trackers) && all.contains(&scenarios));
 }
 
+/// A machine without QEMU loses its arms, with the package that has it, and nothing else.
+#[test]
+fn without_qemu_only_its_arms_are_missing() {
+    let without = |args: &[&str]| {
+        let output = migtax().env("PATH", "").args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let json = without(&["list", "arms", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let with: serde_json::Value = serde_json::from_str(&said(&["list", "arms", "--json"])).unwrap();
+    for (index, arm) in Arm::all().enumerate() {
+        let listed = &json["arms"][index];
+        match arm.is_qemu() {
+            true => {
+                let reason = listed["reason"].as_str().unwrap();
+                assert!(
+                    reason.contains("Debian package qemu-system-x86"),
+                    "{reason}"
+                );
+                assert_eq!(listed["supported"], false);
+                assert!(listed["qemu"].is_null());
+            }
+            false => assert_eq!(listed, &with["arms"][index]),
+        }
+    }
+    assert!(without(&["list", "arms"]).contains("qemu-system-x86_64 not found"));
+    let doctor = without(&["doctor"]);
+    assert!(
+        doctor.contains("QEMU's arms are unsupported: qemu-system-x86_64 not found"),
+        "{doctor}"
+    );
+}
+
+#[test]
+fn qemus_arms_tell_which_qemu_runs_them() {
+    let json: serde_json::Value = serde_json::from_str(&said(&["list", "arms", "--json"])).unwrap();
+    let Ok(program) = migtax::qemu::program::Program::probe(None) else {
+        eprintln!("skipped: no qemu-system-x86_64 (Debian package qemu-system-x86)");
+        return;
+    };
+    for (arm, listed) in Arm::all().zip(json["arms"].as_array().unwrap()) {
+        assert_eq!(
+            listed["qemu"]["version"] == *program.version,
+            arm.is_qemu(),
+            "{listed}"
+        );
+    }
+    let accelerator = if program.kvm.is_ok() { "KVM" } else { "TCG" };
+    let state = format!("supported, QEMU {} with {accelerator}", program.version);
+    assert!(said(&["list", "arms"]).contains(&state), "{state}");
+    assert!(said(&["doctor"]).contains(&program.version));
+}
+
 #[test]
 fn help_and_version_are_no_errors() {
     assert!(said(&["--help"]).contains("run"));
