@@ -270,6 +270,14 @@ fn impossible_values_are_refused_by_field_value_and_range() {
             &["migration.downtime_growth = { steps = 0", "1 to 1000"],
         ),
         (
+            "[migration]\nplatform = \"nova\"\n[measure]\narms = [\"qemu-plain\"]",
+            &["migration.downtime_growth", "qemu-* arms"],
+        ),
+        (
+            "[migration]\nplatform = \"vsphere\"\n[measure]\narms = [\"qemu-plain\"]",
+            &["migration.throttle", "auto-converge"],
+        ),
+        (
             "[migration]\nprogress_timeout = \"0s\"",
             &["migration.progress_timeout = 0ns"],
         ),

@@ -155,6 +155,9 @@ impl Scenario {
         self.stream_spec().check_values()?;
         self.migration.check()?;
         self.measure.check()?;
+        if self.measure.arms.iter().any(|arm| arm.is_qemu()) {
+            self.migration.check_for_qemu()?;
+        }
         // Virtual time passes as pages are sent.
         let link = self.migration.link;
         Error::unless(
@@ -228,6 +231,26 @@ impl MigrationSpec {
             self.rekey_bytes,
         )?;
         within("migration.rekey_records", self.rekey_records, 1..=u64::MAX)
+    }
+}
+
+impl MigrationSpec {
+    /// What QEMU itself can't do when it runs the migration.
+    fn check_for_qemu(&self) -> Result<()> {
+        let allowed = "none with qemu-* arms, whose migrations are QEMU's own";
+        let growth = self.downtime_growth.is_none();
+        Error::unless(growth, "migration.downtime_growth", "given", allowed)?;
+        let timeout = self.progress_timeout.is_none();
+        Error::unless(timeout, "migration.progress_timeout", "given", allowed)?;
+        let own = match self.throttle {
+            None => true,
+            Some(Throttle::AutoConverge { period, slice, .. }) => {
+                (period.0, slice.0) == (Duration::from_secs(1), Duration::from_millis(10))
+            }
+            Some(Throttle::Stun { .. }) => false,
+        };
+        let allowed = "with qemu-* arms auto-converge with a period of 1s and a slice of 10ms";
+        Error::unless(own, "migration.throttle", "given", allowed)
     }
 }
 
