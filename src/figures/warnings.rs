@@ -165,7 +165,7 @@ fn outcomes(results: &Results, found: &mut Vec<Warning>) {
             count(OutcomeStatus::NotConverged),
             "not_converged",
             "did not converge: their times count as longer than what was waited for".to_owned(),
-            "that is a result for this scenario; a higher downtime limit, on_stall = \"switchover\" or a lower rate lets it finish",
+            "that is a result for this scenario; a higher downtime limit, on_stall = \"throttle\" or \"switchover\", or a lower rate lets it finish",
         );
         let mut failed = (of_arm.iter()).filter(|m| m.outcome.status == OutcomeStatus::Failed);
         let reason = failed.next().and_then(|m| m.outcome.reason.as_deref());
