@@ -200,8 +200,8 @@ fn downtimes(results: &Results, found: &mut Vec<Warning>) {
             .collect();
         // Where the limit grows, the one that the last decision was made by.
         let held = |m: &Migration| {
-            let grown = m.rounds.iter().filter_map(|round| round.downtime_limit_s);
-            grown.last().unwrap_or(limit_s)
+            let mut grown = m.rounds.iter().filter_map(|round| round.downtime_limit_s);
+            grown.next_back().unwrap_or(limit_s)
         };
         let over: Vec<f64> = (converged.iter())
             .filter(|m| m.downtime.total_s > held(m))
