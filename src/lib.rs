@@ -35,8 +35,8 @@
 //! | [`record`] | records: framed, sealed, sent; received, opened, checked |
 //! | [`tracking`] | dirty trackers |
 //! | [`workload`] | dirty-page streams: arrival, placement, traces, their measures |
+//! | [`precopy`] | when to go on, to slow the guest down, to stop and copy, to give up |
 //! | [`guest`] | what memory holds, and the vCPUs that write to it |
-//! | [`precopy`] | when to go on, to stop and copy, to give up |
 //! | [`scenario`] | a run as data: files, matrices, overrides, checks |
 //! | [`results`] | the record of a run: `results.json` |
 //! | [`host`] | what coordinator and host processes say to each other |

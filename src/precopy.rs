@@ -17,11 +17,18 @@
 //! stand for those of its pause; bandwidth is bytes over the time that is left without them. Late pages are those written between the harvest that was decided
 //! on and the one in the pause, at the rate of the last round.
 //!
-//! Limits on rounds and time say what happens when it never fits.
+//! Limits on rounds and time say what happens when it never fits; the guest may be slowed down
+//! ([`Throttling`]) or the limit raised ([`DowntimeGrowth`]) until it does.
+
+mod growth;
+mod throttle;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use growth::DowntimeGrowth;
+pub use throttle::{Cycle, Throttle, Throttling};
 
 /// Rounds that sent for less than this together are too short to measure bandwidth by (QEMU: 100 ms).
 pub const BANDWIDTH_WINDOW: Duration = Duration::from_millis(100);
@@ -31,12 +38,26 @@ pub const BANDWIDTH_WINDOW: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// The pause aimed at, nanoseconds.
     pub downtime_ns: u64,
+    /// How that grows.
+    pub growth: Option<DowntimeGrowth>,
     /// Pre-copy rounds at most.
     pub rounds: u32,
     /// Time since the first harvest at most, nanoseconds.
     pub time_ns: u64,
+    /// Time since a round last left less dirty than every one before at most, nanoseconds.
+    pub progress_ns: Option<u64>,
     /// What to do when a limit strikes.
     pub on_stall: OnStall,
+}
+
+impl Limits {
+    /// The pause aimed at after so many rounds and so much time, nanoseconds.
+    pub fn downtime_ns_after(&self, rounds: u32, elapsed_ns: u64) -> u64 {
+        let limit_ns = self.downtime_ns;
+        self.growth.map_or(limit_ns, |growth| {
+            growth.limit_ns(limit_ns, rounds, elapsed_ns)
+        })
+    }
 }
 
 /// What to do when pre-copy does not converge.
@@ -47,6 +68,8 @@ pub enum OnStall {
     Abort,
     /// Stop and copy whatever is left, however long it takes.
     Switchover,
+    /// Slow the guest down from the first sign on; give up only if a limit strikes nevertheless.
+    Throttle,
 }
 
 /// What is known after a pre-copy round.
@@ -56,6 +79,8 @@ pub struct Progress {
     pub rounds: u32,
     /// Since the first harvest, nanoseconds.
     pub elapsed_ns: u64,
+    /// Since a round last left less dirty than every one before, nanoseconds.
+    pub since_progress_ns: u64,
     /// How long the guest's pause would be if it began now, nanoseconds.
     pub expected_downtime_ns: u64,
 }
@@ -109,6 +134,9 @@ pub enum StopReason {
     /// [`Limits::time_ns`] are over and it does not fit.
     #[strum(to_string = "time limit")]
     TimeLimit,
+    /// [`Limits::progress_ns`] have gone by without progress and it does not fit.
+    #[strum(to_string = "no progress")]
+    NoProgress,
 }
 
 /// What to do next.
@@ -125,18 +153,21 @@ pub enum Decision {
 /// Decides after a pre-copy round. Convergence is looked at first, so a round that both converges
 /// and reaches a limit converges.
 pub fn decide(progress: Progress, limits: Limits) -> Decision {
-    if progress.expected_downtime_ns <= limits.downtime_ns {
+    let limit_ns = limits.downtime_ns_after(progress.rounds, progress.elapsed_ns);
+    if progress.expected_downtime_ns <= limit_ns {
         return Decision::StopAndCopy(StopReason::Converged);
     }
     let reason = if progress.rounds >= limits.rounds {
         StopReason::RoundLimit
     } else if progress.elapsed_ns >= limits.time_ns {
         StopReason::TimeLimit
+    } else if (limits.progress_ns).is_some_and(|most| progress.since_progress_ns >= most) {
+        StopReason::NoProgress
     } else {
         return Decision::Continue;
     };
     match limits.on_stall {
-        OnStall::Abort => Decision::Abort(reason),
+        OnStall::Abort | OnStall::Throttle => Decision::Abort(reason),
         OnStall::Switchover => Decision::StopAndCopy(reason),
     }
 }
@@ -178,8 +209,10 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         downtime_ns: 20,
+        growth: None,
         rounds: 5,
         time_ns: 1_000,
+        progress_ns: None,
         on_stall: OnStall::Abort,
     };
 
@@ -209,10 +242,35 @@ mod tests {
             let progress = Progress {
                 rounds,
                 elapsed_ns,
+                since_progress_ns: elapsed_ns,
                 expected_downtime_ns,
             };
             assert_eq!(decide(progress, limits), decision, "{progress:?}");
         }
+    }
+
+    #[test]
+    fn a_grown_limit_ends_pre_copy_and_a_lack_of_progress_too() {
+        let at = |rounds, since_progress_ns| Progress {
+            rounds,
+            elapsed_ns: 500,
+            since_progress_ns,
+            expected_downtime_ns: 40,
+        };
+        let doubling = Limits {
+            growth: Some(DowntimeGrowth::Doubling { rounds: 3 }),
+            ..LIMITS
+        };
+        assert_eq!(decide(at(2, 0), doubling), Decision::Continue);
+        let converged = Decision::StopAndCopy(StopReason::Converged);
+        assert_eq!(decide(at(3, 0), doubling), converged);
+        let patient = Limits {
+            progress_ns: Some(100),
+            ..LIMITS
+        };
+        assert_eq!(decide(at(2, 99), patient), Decision::Continue);
+        let abort = Decision::Abort(StopReason::NoProgress);
+        assert_eq!(decide(at(2, 100), patient), abort);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod comparison;
 mod cpu;
 mod plumbing;
 mod qemu;
+mod throttle;
 
 pub use comparison::{Bound, Comparison};
 pub use cpu::{
@@ -16,6 +17,7 @@ pub use cpu::{
 };
 pub use plumbing::SocketCalls;
 pub use qemu::{QemuInfo, QemuMask, QemuMigration, QemuTls, ThreadCpu};
+pub use throttle::Throttled;
 
 use serde::{Deserialize, Serialize};
 
@@ -301,6 +303,12 @@ pub struct Round {
     /// that pre-copy was decided on. None after the last round, and in files of older builds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_downtime_s: Option<f64>,
+    /// The downtime limit that held at its end, where the limit grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downtime_limit_s: Option<f64>,
+    /// The share of time that vCPUs slept while it was sent, where the guest may be slowed down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle_share: Option<f64>,
 }
 
 /// The least downtime that could be expected after one of some rounds, seconds: what the pause would have
@@ -327,7 +335,8 @@ pub struct Guest {
     /// Page writes that the vCPUs made during the migration.
     pub writes: u64,
     /// Writes per second over the time in which the vCPUs were running, times the page size,
-    /// relative to the rate asked for over the same stretch of the stream; 1 is on schedule.
+    /// relative to the rate asked for over the same stretch of the stream, without what a throttle took; 1
+    /// is on schedule.
     pub schedule_kept: f64,
     /// Of a guest that stayed at the source: whether its memory in the end was its first content
     /// with exactly the writes that its vCPUs count, executed again from the stream. None where
@@ -383,6 +392,9 @@ pub struct Guest {
     /// The same after it, where the guest then ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work_after: Option<VcpuWork>,
+    /// What it lost to the throttle. None where the guest was not slowed down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<Throttled>,
 }
 
 /// What the vCPUs of a guest did in a stretch of time, and what they used.

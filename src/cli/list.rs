@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::ValueEnum;
 use serde::Serialize;
+use strum::IntoEnumIterator as _;
 
 use crate::arm::{Arm, Rung};
 use crate::error::{ExitCode, Result};
@@ -11,8 +12,9 @@ use crate::present::table::{Cell, Column, Table};
 use crate::qemu::program::Program;
 use crate::results::QemuInfo;
 use crate::runner::process::{Launcher, Role};
-use crate::scenario::{self, QemuSpec};
+use crate::scenario::{self, Platform, PlatformValues, QemuSpec};
 use crate::tracking;
+use crate::units::Size;
 
 /// Arguments of `migtax list`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +31,7 @@ enum What {
     Scenarios,
     Arms,
     Trackers,
+    Platforms,
 }
 
 /// What was asked for; the fields are those of the JSON.
@@ -40,6 +43,8 @@ struct Lists {
     arms: Option<Vec<ArmEntry>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trackers: Option<Vec<TrackerEntry>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platforms: Option<Vec<PlatformEntry>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,6 +86,19 @@ struct TrackerEntry {
     reason: Option<String>,
 }
 
+/// A preset of `migration.platform`.
+#[derive(Debug, Serialize)]
+struct PlatformEntry {
+    name: &'static str,
+    title: &'static str,
+    time_rule: Option<&'static str>,
+    then: &'static str,
+    source: &'static str,
+    /// The guest that the values are for.
+    memory: Size,
+    values: PlatformValues,
+}
+
 /// Prints the lists.
 ///
 /// # Errors
@@ -93,6 +111,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 What::Scenarios => lists.scenarios = Some(scenarios()),
                 What::Arms => lists.arms = Some(arms()?),
                 What::Trackers => lists.trackers = Some(trackers()),
+                What::Platforms => lists.platforms = Some(platforms()),
             }
         }
     }
@@ -167,6 +186,23 @@ fn trackers() -> Vec<TrackerEntry> {
         .collect()
 }
 
+fn platforms() -> Vec<PlatformEntry> {
+    let memory = Size(8 << 30);
+    let entry = |platform: Platform| {
+        let row = platform.row();
+        PlatformEntry {
+            name: platform.name(),
+            title: row.title,
+            time_rule: row.time_rule,
+            then: row.then,
+            source: row.source,
+            memory,
+            values: platform.values(memory),
+        }
+    };
+    Platform::iter().map(entry).collect()
+}
+
 /// The lists as the terminal shows them.
 fn tables(lists: &Lists) -> String {
     let table = |what: What, state: Vec<Column>, rows: Vec<Vec<Cell>>| {
@@ -203,6 +239,23 @@ fn tables(lists: &Lists) -> String {
         });
         table(What::Trackers, vec![], rows.collect())
     });
-    let tables: Vec<String> = scenarios.chain(arms).chain(trackers).collect();
+    let platforms = lists.platforms.iter().map(|all| {
+        let rows = all.iter().map(|platform| {
+            let limit = platform.values.downtime_limit;
+            let time = (platform.time_rule).map(|rule| format!(", {rule}"));
+            let does = format!(
+                "downtime limit {limit}{}; then it {}",
+                time.unwrap_or_default(),
+                platform.then
+            );
+            row(&[platform.name, &does, platform.source])
+        });
+        table(What::Platforms, vec![Column::sentences("")], rows.collect())
+    });
+    let tables: Vec<String> = scenarios
+        .chain(arms)
+        .chain(trackers)
+        .chain(platforms)
+        .collect();
     tables.join("\n")
 }

@@ -29,6 +29,12 @@ pub(super) const GUEST: Definition = Definition {
     text: "Progress: writes made from the first harvest to the switchover, or to the end, over those asked for in that time; the pause counts. Above 100% the vCPUs caught up on what was due before. CPU per write: CPU time of the vCPU threads over the writes that they made. It holds the fault that lifts a page's write protection, colder caches, and the wake-up of a vCPU that slept until its write was due, so that it falls where a late vCPU need not sleep. Write time: from the begin of a write to its end, without the sleep before it; writes of more than 100 us, which lost their CPU, are left out. Write faults: page faults of the vCPUs beyond those that as many writes took before the migration; time per fault: what writes took longer than before, over these faults, negative where noise outweighs it. With the bitmap tracker there is no write protection, so none.",
 };
 
+pub(super) const THROTTLE: Definition = Definition {
+    anchor: "throttle",
+    term: "writes lost to the throttle",
+    text: "Where a migration does not converge, the guest may be slowed down (on_stall = \"throttle\"): all its vCPUs run and sleep by turns. A page write that falls due while its vCPU sleeps is lost: it is not executed, then or later, since a throttled guest does less. The share is of the writes that fell due while the guest ran at the source. The latency of a lost write counts until its vCPU woke.",
+};
+
 pub(super) const STALL: Definition = Definition {
     anchor: "stall",
     term: "stall",

@@ -36,6 +36,13 @@ pub fn time_per_fault(m: &Migration) -> Option<f64> {
     over(longer_s * during.writes as f64, protection_faults(m)?)
 }
 
+/// The share of its page writes that a guest lost by being slowed down, of those that fell due while it ran at
+/// the source; `None` where it was not slowed down.
+pub fn writes_lost(m: &Migration) -> Option<f64> {
+    let lost = m.guest.throttled?.writes_lost;
+    over(lost as f64, (m.guest.writes + lost) as f64)
+}
+
 /// From the pause request to the guest's first write at the destination, seconds: the downtime and
 /// what the first write took from the order to run. An upper bound: the acknowledgement's way back to
 /// the source is in it.

@@ -22,7 +22,7 @@ mod table;
 mod warnings;
 
 pub use definition::Definition;
-pub use guest::{cpu_per_write, protection_faults, time_per_fault, write_time};
+pub use guest::{cpu_per_write, protection_faults, time_per_fault, write_time, writes_lost};
 pub use metric::Metric;
 pub use pairs::{
     Middle, Pair, Pairs, added, chance, comparison, comparisons, completed, paired_ratios, pairs,

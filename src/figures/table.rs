@@ -2,9 +2,9 @@
 
 use super::definition::{
     BLACKOUT, CORES, CPU_PER_GIB, DOWNTIME, EXPECTED_DOWNTIME, GUEST, ROUND, STAGES, STALL,
-    THROUGHPUT, TOTAL_TIME, WIRE_OVERHEAD, WRITE_LATENCY,
+    THROTTLE, THROUGHPUT, TOTAL_TIME, WIRE_OVERHEAD, WRITE_LATENCY,
 };
-use super::guest::{blackout, cpu_per_write_during, protection_faults};
+use super::guest::{blackout, cpu_per_write_during, protection_faults, writes_lost};
 use super::rates::{cores_per_10_gbit, per_gib, pre_copy_rounds, throughput, wire_overhead};
 use super::row::{Direction, Format, Over, Row, Unfinished};
 use crate::arm::Arm;
@@ -278,6 +278,17 @@ pub(super) const ROWS: &[Row] = &[
         shown_unit: "",
         format: Format::Count,
         value: protection_faults,
+        ..COST
+    },
+    Row {
+        name: "writes_lost",
+        column: "guest_writes_lost_percent",
+        label: "writes lost",
+        definition: &THROTTLE,
+        unit: "share",
+        shown_unit: "%",
+        shown_scale: 100.0,
+        value: writes_lost,
         ..COST
     },
     Row {

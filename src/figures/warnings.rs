@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::arm::Arm;
-use crate::results::{ArmInfo, OutcomeStatus, Results, Warning};
+use crate::results::{ArmInfo, Migration, OutcomeStatus, Results, Warning};
 use crate::scenario::ClockKind;
 use crate::stats;
 
@@ -165,7 +165,7 @@ fn outcomes(results: &Results, found: &mut Vec<Warning>) {
             count(OutcomeStatus::NotConverged),
             "not_converged",
             "did not converge: their times count as longer than what was waited for".to_owned(),
-            "that is a result for this scenario; a higher downtime limit, on_stall = \"switchover\" or a lower rate lets it finish",
+            "that is a result for this scenario; a higher downtime limit, on_stall = \"throttle\" or \"switchover\", or a lower rate lets it finish",
         );
         let mut failed = (of_arm.iter()).filter(|m| m.outcome.status == OutcomeStatus::Failed);
         let reason = failed.next().and_then(|m| m.outcome.reason.as_deref());
@@ -194,13 +194,18 @@ fn downtimes(results: &Results, found: &mut Vec<Warning>) {
     let limit_s = results.scenario.migration.downtime_limit.as_secs_f64();
     for info in &results.arms {
         // One that was stopped at a round or time limit says so as its reason, and promised nothing.
-        let converged: Vec<f64> = completed(info.name, &results.migrations)
+        let converged: Vec<_> = completed(info.name, &results.migrations)
             .into_values()
             .filter(|m| m.outcome.reason.is_none())
-            .map(|m| m.downtime.total_s)
             .collect();
-        let over: Vec<f64> = (converged.iter().copied())
-            .filter(|s| *s > limit_s)
+        // Where the limit grows, the one that the last decision was made by.
+        let held = |m: &Migration| {
+            let mut grown = m.rounds.iter().filter_map(|round| round.downtime_limit_s);
+            grown.next_back().unwrap_or(limit_s)
+        };
+        let over: Vec<f64> = (converged.iter())
+            .filter(|m| m.downtime.total_s > held(m))
+            .map(|m| m.downtime.total_s)
             .collect();
         let Some(median) = stats::median(&over) else {
             continue;

@@ -394,6 +394,7 @@ fn migration(
             work_before: Some(vcpu_work(12_800, 0)),
             work_during: Some(vcpu_work(12_800, 6_400)),
             work_after: Some(vcpu_work(12_800, 0)),
+            throttled: None,
         },
     }
 }

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::guest::content;
 use crate::host::latency::latency;
 use crate::memory::{GuestMemory, Pages, Presence};
-use crate::precopy::OnStall;
+use crate::precopy::{OnStall, Throttle};
 use crate::results::{Guest, Outcome, OutcomeStatus, QemuMigration, Verified};
 use crate::scenario::Scenario;
 use crate::units::{Bandwidth, PAGE_SIZE};
@@ -362,13 +362,32 @@ fn configure(
     if qemu.zero_copy_send && !plan.arm.is_encrypted() {
         sending.push(capability("zero-copy-send"));
     }
-    if qemu.auto_converge {
+    let throttle = scenario.migration.throttle;
+    if qemu.auto_converge || throttle.is_some() {
         sending.push(capability("auto-converge"));
     }
     destination.run("migrate-set-capabilities", json!({ "capabilities": both }))?;
     destination.run("migrate-set-parameters", parameters.clone())?;
     if plan.credentials.is_some() {
         parameters["tls-hostname"] = "localhost".into();
+    }
+    // A checked scenario has no other rule for QEMU.
+    if let Some(Throttle::AutoConverge {
+        threshold,
+        initial,
+        increment,
+        max,
+        ..
+    }) = throttle
+    {
+        for (name, share) in [
+            ("throttle-trigger-threshold", threshold),
+            ("cpu-throttle-initial", initial),
+            ("cpu-throttle-increment", increment),
+            ("max-cpu-throttle", max),
+        ] {
+            parameters[name] = ((share * 100.0).round() as u64).into();
+        }
     }
     let limit_ns = scenario.migration.downtime_limit.as_nanos();
     parameters["downtime-limit"] = limit_ns.div_ceil(1_000_000).min(LONGEST_DOWNTIME_MS).into();
@@ -740,7 +759,7 @@ impl Exchange<'_> {
             return Ok(());
         };
         match migration.on_stall {
-            OnStall::Abort => {
+            OnStall::Abort | OnStall::Throttle => {
                 let left = self.syncs.last().map_or(0, |sync| sync.remaining) / PAGE_SIZE as u64;
                 let plural = if done == 1 { "" } else { "s" };
                 self.given_up = Some(format!(

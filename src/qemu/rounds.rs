@@ -78,6 +78,8 @@ pub fn rounds(syncs: &[Snapshot], stopped_s: Option<f64>, end: &Snapshot) -> Vec
             bytes_on_wire: after.transferred.saturating_sub(before.transferred),
             pages_dirtied: after.remaining / PAGE_SIZE as u64,
             expected_downtime_s: after.expected_downtime_ms.map(|ms| ms as f64 / 1e3),
+            downtime_limit_s: None,
+            throttle_share: None,
         });
         before = after;
     }

@@ -1,5 +1,6 @@
 //! The answer in words: what encryption costs on this host, for the arms that readers ask about.
 
+use super::remedy;
 use super::view::{self, ArmView, Basis};
 use crate::arm::{Arm, Rung};
 use crate::figures::{self, Metric};
@@ -177,7 +178,10 @@ fn answer(results: &Results, arm: &ArmView<'_>) -> Answer {
         arm: arm.arm(),
         name: arm.arm().row().short,
         verdict: arm.outcome(),
-        outcome: outcome_sentence(arm),
+        outcome: std::iter::once(outcome_sentence(arm))
+            .chain(remedy::sentences(results, arm))
+            .collect::<Vec<_>>()
+            .join(" "),
         parts: parts.collect(),
         cores: cores(arm),
     }

@@ -18,6 +18,7 @@ pub mod console;
 pub mod csv;
 pub mod markdown;
 pub mod page;
+mod remedy;
 pub mod runs;
 pub mod staging;
 pub mod view;

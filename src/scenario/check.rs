@@ -4,11 +4,13 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::platform::ANY_ROUNDS;
 use super::spec::{
     ClockKind, GuestSpec, MeasureSpec, MigrationSpec, QemuCompression, Scenario, Workers,
 };
 use crate::error::{Error, Result};
 use crate::guest::content::ContentSpec;
+use crate::precopy::{DowntimeGrowth, OnStall, Throttle};
 use crate::units::{Bandwidth, PAGE_SIZE, Size, Span};
 use crate::workload;
 
@@ -56,7 +58,34 @@ const ALLOWED: &[(&str, &str)] = &[
     ("migration.downtime_limit", "a duration above 0, up to 1h"),
     ("migration.max_rounds", "1 to 100000"),
     ("migration.time_limit", "a duration above 0, up to 24h"),
-    ("migration.on_stall", "\"abort\" or \"switchover\""),
+    (
+        "migration.platform",
+        "\"qemu\", \"nova\", \"kubevirt\", \"cloud-hypervisor\", \"proxmox\" or \"vsphere\"",
+    ),
+    (
+        "migration.downtime_growth",
+        "{ kind = \"steps\", steps = 1 to 1000, every = a duration above 0 } or { kind = \"doubling\", rounds = 1 to 100000 }",
+    ),
+    (
+        "migration.progress_timeout",
+        "a duration above 0, up to 24h",
+    ),
+    (
+        "migration.on_stall",
+        "\"abort\", \"switchover\" or \"throttle\"",
+    ),
+    (
+        "migration.throttle",
+        "with on_stall = \"throttle\": { kind = \"auto-converge\", threshold, initial, increment, max, period, slice } or { kind = \"stun\", target, max, sleep }",
+    ),
+    ("migration.throttle.threshold", "0.01 to 1"),
+    ("migration.throttle.target", "0.01 to 1"),
+    ("migration.throttle.initial", "0.01 up to max"),
+    ("migration.throttle.increment", "0.01 to 0.99"),
+    ("migration.throttle.max", "0.01 to 0.99"),
+    ("migration.throttle.period", "a duration up to 1h"),
+    ("migration.throttle.slice", "1ms to 40ms"),
+    ("migration.throttle.sleep", "1ms to 40ms"),
     (
         "migration.policy",
         "\"disabled\", \"opportunistic\" or \"required\"",
@@ -143,6 +172,9 @@ impl Scenario {
         self.migration.check()?;
         self.measure.check()?;
         self.check_qemu()?;
+        if self.measure.arms.iter().any(|arm| arm.is_qemu()) {
+            self.migration.check_for_qemu()?;
+        }
         // Virtual time passes as pages are sent.
         let link = self.migration.link;
         Error::unless(
@@ -218,9 +250,22 @@ impl MigrationSpec {
         let whole = record.0 > 0 && record.0.is_multiple_of(PAGE_SIZE as u64);
         require(whole && record <= MAX_RECORD, "migration.record", record)?;
         within("migration.downtime_limit", self.downtime_limit, NS..=HOUR)?;
-        within("migration.max_rounds", self.max_rounds, 1..=100_000)?;
+        within("migration.max_rounds", self.max_rounds, 1..=ANY_ROUNDS)?;
         let day = Span(24 * HOUR.0);
-        within("migration.time_limit", self.time_limit, NS..=day)?;
+        // Platforms let large guests take longer.
+        let most = self.platform.map_or(day, |_| Span(10_000 * HOUR.0));
+        within("migration.time_limit", self.time_limit, NS..=most)?;
+        if let Some(timeout) = self.progress_timeout {
+            within("migration.progress_timeout", timeout, NS..=day)?;
+        }
+        if let Some(growth) = self.downtime_growth {
+            check_growth(growth)?;
+        }
+        if let Some(throttle) = self.throttle {
+            let used = self.on_stall == OnStall::Throttle;
+            require(used, "migration.throttle", "given")?;
+            check_throttle(throttle)?;
+        }
         let least = Span(Duration::from_millis(1));
         within("migration.peer_timeout", self.peer_timeout, least..=HOUR)?;
         if let Workers::Count(n) = self.seal_workers {
@@ -234,6 +279,71 @@ impl MigrationSpec {
             self.rekey_bytes,
         )?;
         within("migration.rekey_records", self.rekey_records, 1..=u64::MAX)
+    }
+}
+
+impl MigrationSpec {
+    /// What QEMU itself can't do when it runs the migration.
+    fn check_for_qemu(&self) -> Result<()> {
+        let allowed = "none with qemu-* arms, whose migrations are QEMU's own";
+        let growth = self.downtime_growth.is_none();
+        Error::unless(growth, "migration.downtime_growth", "given", allowed)?;
+        let timeout = self.progress_timeout.is_none();
+        Error::unless(timeout, "migration.progress_timeout", "given", allowed)?;
+        let own = match self.throttle {
+            None => true,
+            Some(Throttle::AutoConverge { period, slice, .. }) => {
+                (period.0, slice.0) == (Duration::from_secs(1), Duration::from_millis(10))
+            }
+            Some(Throttle::Stun { .. }) => false,
+        };
+        let allowed = "with qemu-* arms auto-converge with a period of 1s and a slice of 10ms";
+        Error::unless(own, "migration.throttle", "given", allowed)
+    }
+}
+
+fn check_growth(growth: DowntimeGrowth) -> Result<()> {
+    let field = "migration.downtime_growth";
+    match growth {
+        DowntimeGrowth::Steps { steps, every } => {
+            let fine = (1..=1000).contains(&steps) && every >= NS;
+            require(
+                fine,
+                field,
+                format_args!("{{ steps = {steps}, every = {every} }}"),
+            )
+        }
+        DowntimeGrowth::Doubling { rounds } => within(field, rounds, 1..=ANY_ROUNDS),
+    }
+}
+
+fn check_throttle(throttle: Throttle) -> Result<()> {
+    let short = Span(Duration::from_millis(1))..=Span(Duration::from_millis(40));
+    match throttle {
+        Throttle::AutoConverge {
+            threshold,
+            initial,
+            increment,
+            max,
+            period,
+            slice,
+        } => {
+            within("migration.throttle.threshold", threshold, 0.01..=1.0)?;
+            within("migration.throttle.max", max, 0.01..=0.99)?;
+            within("migration.throttle.initial", initial, 0.01..=max)?;
+            within("migration.throttle.increment", increment, 0.01..=0.99)?;
+            within(
+                "migration.throttle.period",
+                period,
+                Span(Duration::ZERO)..=HOUR,
+            )?;
+            within("migration.throttle.slice", slice, short)
+        }
+        Throttle::Stun { target, max, sleep } => {
+            within("migration.throttle.target", target, 0.01..=1.0)?;
+            within("migration.throttle.max", max, 0.01..=0.99)?;
+            within("migration.throttle.sleep", sleep, short)
+        }
     }
 }
 

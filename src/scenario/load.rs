@@ -1,12 +1,13 @@
 //! Reading scenarios: embedded ones by name, others by path.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use toml::{Table, Value};
 
 use super::overrides::Overrides;
 use super::spec::Scenario;
-use super::{check, matrix};
+use super::{check, matrix, platform};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::units::Rate;
@@ -43,6 +44,7 @@ pub const EMBEDDED: &[(&str, &str)] = embed![
     "dirty-rates",
     "memory-backing",
     "records-and-streams",
+    "throttle",
 ];
 
 /// A scenario file at most.
@@ -89,12 +91,30 @@ pub fn load_points(name_or_path: Option<&str>, overrides: &Overrides) -> Result<
     };
     let origin = name;
     let mut points = read_points(&text, folder).map_err(|e| within(origin, e))?;
-    for scenario in &mut points {
+    for (scenario, given) in &mut points {
         let replaced = scenario.apply(overrides);
         refuse_varied(scenario, &replaced)?;
-        scenario.check().map_err(|e| within(origin, e))?;
+        given.extend(
+            replaced
+                .iter()
+                .filter_map(|f| f.strip_prefix("migration."))
+                .map(str::to_owned),
+        );
     }
-    Ok(points)
+    resolved(points).map_err(|e| within(origin, e))
+}
+
+/// Gives what was left out the values of the platform, and checks.
+fn resolved(points: Vec<(Scenario, BTreeSet<String>)>) -> Result<Vec<Scenario>> {
+    let resolve = |(mut scenario, given): (Scenario, BTreeSet<String>)| {
+        let memory = scenario.guest.memory;
+        platform::resolve(&mut scenario.migration, memory, |field| {
+            given.contains(field)
+        });
+        scenario.check()?;
+        Ok(scenario)
+    };
+    points.into_iter().map(resolve).collect()
 }
 
 /// Reads and checks the text of a scenario file; `origin` names it in errors.
@@ -102,11 +122,9 @@ pub fn load_points(name_or_path: Option<&str>, overrides: &Overrides) -> Result<
 /// # Errors
 /// As [`load`].
 pub fn parse(origin: &str, text: &str) -> Result<Vec<Scenario>> {
-    let points = read_points(text, None).map_err(|e| within(origin, e))?;
-    for scenario in &points {
-        scenario.check().map_err(|e| within(origin, e))?;
-    }
-    Ok(points)
+    read_points(text, None)
+        .and_then(resolved)
+        .map_err(|e| within(origin, e))
 }
 
 fn read(name: &str) -> Result<String> {
@@ -140,7 +158,8 @@ fn refuse_varied(scenario: &Scenario, replaced: &[&str]) -> Result<()> {
     }
 }
 
-fn read_points(text: &str, folder: Option<&Path>) -> Result<Vec<Scenario>> {
+/// The points of a scenario's text, each with the fields of `[migration]` that the text gives.
+fn read_points(text: &str, folder: Option<&Path>) -> Result<Vec<(Scenario, BTreeSet<String>)>> {
     let table: Table = toml::from_str(text).map_err(|e| Error::toml(text, &e))?;
     if table.contains_key("point") {
         return Err(Error::Invalid(
@@ -152,10 +171,12 @@ fn read_points(text: &str, folder: Option<&Path>) -> Result<Vec<Scenario>> {
         .into_iter()
         .map(|(table, point)| {
             let rate_given = table.get("workload").and_then(|w| w.get("rate")).is_some();
+            let migration = table.get("migration").and_then(Value::as_table);
+            let given = migration.map_or_else(BTreeSet::new, |m| m.keys().cloned().collect());
             let mut scenario = deserialize(table)?;
             scenario.point = point;
             resolve_traces(&mut scenario, folder, rate_given)?;
-            Ok(scenario)
+            Ok((scenario, given))
         })
         .collect()
 }
@@ -237,7 +258,7 @@ fn try_deserialize(value: Value) -> Result<Scenario, (String, String)> {
     })
 }
 
-/// Serde loses track inside the tables that a `model` selects. The field at fault there is the one
+/// Serde loses track inside the tables that a `model` or `kind` selects. The field at fault there is the one
 /// whose absence changes the message.
 fn culprit(whole: &Value, mut path: String, message: &str) -> String {
     while let Some(Value::Table(table)) = lookup(whole, &path) {
@@ -247,7 +268,7 @@ fn culprit(whole: &Value, mut path: String, message: &str) -> String {
                 table.remove(*key);
             }
             !path.is_empty()
-                && key.as_str() != "model"
+                && !["model", "kind"].contains(&key.as_str())
                 && try_deserialize(changed)
                     .err()
                     .is_none_or(|(_, now)| now != message)

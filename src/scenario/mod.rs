@@ -12,6 +12,7 @@ mod differences;
 mod load;
 mod matrix;
 mod overrides;
+pub mod platform;
 mod spec;
 
 pub use check::{MAX_RECORD, MAX_STREAMS};
@@ -20,6 +21,7 @@ pub use load::{EMBEDDED, embedded, folder_name, load, load_points, parse};
 pub use overrides::{
     MOST_AUTO_BLOCKS, MigrationOverrides, Overrides, Repetitions, StreamOverrides,
 };
+pub use platform::{Platform, PlatformValues};
 pub use spec::{
     Accelerator, ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Policy, QemuCompression,
     QemuSpec, Sampling, Scenario, Workers, WorkloadSpec,

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::platform::Platform;
 use crate::arm::Arm;
 use crate::guest::content::ContentSpec;
 use crate::guest::write::WriteExtent;
 use crate::memory::{Pages, Presence};
-use crate::precopy::{Limits, OnStall};
+use crate::precopy::{DowntimeGrowth, Limits, OnStall, Throttle};
 use crate::tracking::TrackerSpec;
 use crate::units::{Bandwidth, PAGE_SIZE, Rate, Size, Span};
 use crate::workload::{Arrival, Placement, StreamSpec};
@@ -203,6 +204,9 @@ pub enum Workers {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MigrationSpec {
+    /// The platform whose values stand wherever this scenario gives none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
     /// TCP connections, 1 to 64.
     pub streams: u32,
     /// Page content in one record at most, one page to 16 MiB.
@@ -215,12 +219,21 @@ pub struct MigrationSpec {
     pub link: Bandwidth,
     /// The pause that pre-copy aims at.
     pub downtime_limit: Span,
+    /// How that grows while the migration goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub downtime_growth: Option<DowntimeGrowth>,
     /// Pre-copy rounds at most.
     pub max_rounds: u32,
     /// Time for pre-copy at most.
     pub time_limit: Span,
-    /// What happens when `max_rounds` or `time_limit` is reached.
+    /// Time for pre-copy at most without a round that leaves less dirty than every one before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_timeout: Option<Span>,
+    /// What happens when it does not converge, or `max_rounds`, `time_limit` or `progress_timeout` is reached.
     pub on_stall: OnStall,
+    /// How the guest is slowed down, with `on_stall = "throttle"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Throttle>,
     /// Whether encrypted arms may, or must, run.
     pub policy: Policy,
     /// A peer that neither sends nor receives for this long is given up.
@@ -302,15 +315,19 @@ impl Default for WorkloadSpec {
 impl Default for MigrationSpec {
     fn default() -> Self {
         MigrationSpec {
+            platform: None,
             streams: 1,
             record: Size(256 << 10),
             destination_memory: Presence::FaultedIn,
             tracker: TrackerSpec::Auto,
             link: Bandwidth::Unlimited,
             downtime_limit: Span(std::time::Duration::from_millis(20)),
+            downtime_growth: None,
             max_rounds: 30,
             time_limit: Span(std::time::Duration::from_secs(60)),
+            progress_timeout: None,
             on_stall: OnStall::Abort,
+            throttle: None,
             policy: Policy::Opportunistic,
             peer_timeout: Span(std::time::Duration::from_secs(10)),
             seal_workers: Workers::Count(1),
@@ -325,8 +342,10 @@ impl MigrationSpec {
     pub fn limits(&self) -> Limits {
         Limits {
             downtime_ns: self.downtime_limit.as_nanos(),
+            growth: self.downtime_growth,
             rounds: self.max_rounds,
             time_ns: self.time_limit.as_nanos(),
+            progress_ns: self.progress_timeout.map(|span| span.as_nanos()),
             on_stall: self.on_stall,
         }
     }

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use crate::machine::clock::process_cpu_ns;
 use crate::memory::{PageRun, normalize};
-use crate::precopy::{Decision, FixedCost, Limits, Progress, StopReason, decide, late_pages};
+use crate::precopy::{
+    Decision, FixedCost, Limits, Progress, StopReason, Throttle, Throttling, decide, late_pages,
+};
 use crate::results::{Downtime, DowntimeParts, Round, RoundKind};
 use crate::source::order::Failed;
 use crate::source::stream_thread::timed;
@@ -58,6 +60,9 @@ pub struct Driver<'a> {
     streams: &'a mut Streams,
     timeline: &'a mut dyn Timeline,
     limits: Limits,
+    throttling: Option<Throttling>,
+    /// The least that a round left dirty, pages, and when, nanoseconds.
+    least_dirty: Option<(u64, u64)>,
     rounds: Vec<Round>,
     downtime: Downtime,
     harvest_cpu_ns: u64,
@@ -95,6 +100,7 @@ impl<'a> Driver<'a> {
         streams: &'a mut Streams,
         timeline: &'a mut dyn Timeline,
         limits: Limits,
+        throttle: Option<Throttle>,
         device_state_bytes: u64,
     ) -> Self {
         Driver {
@@ -102,6 +108,8 @@ impl<'a> Driver<'a> {
             streams,
             timeline,
             limits,
+            throttling: throttle.map(Throttling::new),
+            least_dirty: None,
             rounds: Vec::new(),
             downtime: Downtime::default(),
             harvest_cpu_ns: 0,
@@ -158,18 +166,23 @@ impl<'a> Driver<'a> {
             let now_ns = self.timeline.now_ns();
             self.fixed.harvest_ns = now_ns.saturating_sub(self.harvested_ns);
             let expected_ns = self.expected_downtime_ns(dirty, over_ns);
+            let limit_ns = self.limits.downtime_ns_after(round + 1, now_ns);
+            let mut sent_bytes = 0;
             if let Some(done) = self.rounds.last_mut() {
+                sent_bytes = done.payload_bytes;
                 done.pages_dirtied = dirty;
+                done.downtime_limit_s = self.limits.growth.map(|_| limit_ns as f64 / 1e9);
                 done.expected_downtime_s =
                     (expected_ns < u64::MAX).then_some(expected_ns as f64 / 1e9);
             }
             let progress = Progress {
                 rounds: round + 1,
                 elapsed_ns: now_ns,
+                since_progress_ns: now_ns - self.progressed_ns(dirty, now_ns),
                 expected_downtime_ns: expected_ns,
             };
             match decide(progress, self.limits) {
-                Decision::Continue => {}
+                Decision::Continue => self.throttle(now_ns, dirty, sent_bytes),
                 Decision::StopAndCopy(reason) => break reason,
                 Decision::Abort(reason) => {
                     let at = self.streams.abort(round)?;
@@ -221,6 +234,23 @@ impl<'a> Driver<'a> {
         sending_ns.saturating_add(self.fixed.total_ns())
     }
 
+    /// When a round last left less dirty than every one before, nanoseconds.
+    fn progressed_ns(&mut self, dirty: u64, now_ns: u64) -> u64 {
+        self.least_dirty.take_if(|(least, _)| dirty < *least);
+        let (_, at_ns) = *self.least_dirty.get_or_insert((dirty, now_ns));
+        at_ns
+    }
+
+    /// Slows the guest down if the rule asks for it.
+    fn throttle(&mut self, now_ns: u64, dirty: u64, sent_bytes: u64) {
+        if let Some(throttling) = &mut self.throttling
+            && let Some(cycle) =
+                throttling.after_round(now_ns, dirty * PAGE_SIZE as u64, sent_bytes)
+        {
+            self.timeline.throttle(Some(cycle));
+        }
+    }
+
     fn harvest(&mut self, into: &mut Vec<PageRun>) -> Result<u64, End> {
         into.clear();
         let (cpu_ns, pages) = timed(|| self.guest.tracker.harvest(into));
@@ -267,6 +297,11 @@ impl<'a> Driver<'a> {
             bytes_on_wire: wire_bytes,
             pages_dirtied: 0,
             expected_downtime_s: None,
+            downtime_limit_s: None,
+            throttle_share: match kind {
+                RoundKind::PreCopy => self.throttling.as_ref().map(Throttling::share),
+                RoundKind::StopAndCopy => None,
+            },
         });
         Ok(ended_ns)
     }

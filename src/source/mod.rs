@@ -103,6 +103,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         &mut streams,
         &mut *timeline,
         spec.scenario.migration.limits(),
+        spec.scenario.migration.throttle,
         device_state.len() as u64,
     )
     .run(|timeline| {
@@ -167,7 +168,7 @@ fn finish(
     let mut end = timeline.finish()?;
     if stays {
         end.guest.writes_verified =
-            write_verification::writes_verified(spec, guest, &end.executed)?;
+            write_verification::writes_verified(spec, guest, &end.executed, &end.lost)?;
     }
     Ok(end)
 }

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::guest::vcpu::{Phase, StreamPosition, StreamStart, Vcpus, Window};
+use crate::guest::vcpu::{LostWrites, Phase, StreamPosition, StreamStart, Vcpus, Window};
 use crate::host::HostSpec;
 use crate::host::guest_view::{AtSource, OpenWindows, work};
 use crate::host::latency::latency;
 use crate::machine::clock::thread_cpu_ns;
-use crate::precopy::BandwidthWindow;
-use crate::results::Guest;
+use crate::precopy::{BandwidthWindow, Cycle};
+use crate::results::{Guest, Throttled};
 use crate::source::tracked_guest::TrackedGuest;
 use crate::units::{PAGE_SIZE, link_time_ns};
 use crate::workload::{MergedStream, WriteStream};
@@ -23,6 +23,8 @@ pub struct GuestEnd {
     pub stream_time_ns: u64,
     /// Writes that each vCPU executed here since its stream's start offset.
     pub executed: Vec<u64>,
+    /// Writes that each vCPU lost to the throttle.
+    pub lost: Vec<LostWrites>,
     /// What of the guest's view the destination may have to complete; none under the virtual clock.
     pub at_source: Option<AtSource>,
 }
@@ -40,6 +42,8 @@ pub trait Timeline {
     fn sent(&mut self, payload_bytes: u64, wire_bytes: u64, sending_ns: u64);
     /// How long sending so many bytes would take, nanoseconds.
     fn sending_ns(&self, bytes: u64) -> u64;
+    /// The vCPUs keep this cycle from now on; none lets them run. It ends with the migration.
+    fn throttle(&mut self, cycle: Option<Cycle>);
     /// Returns when every vCPU has stopped.
     fn pause(&mut self);
     /// The vCPUs run on: the migration was given up.
@@ -56,7 +60,9 @@ pub trait Timeline {
     fn finish(self: Box<Self>) -> Result<GuestEnd>;
 }
 
-/// The virtual clock: time passes only by sending, and the stream advances between rounds.
+/// The virtual clock: time passes only by sending, and the stream advances between rounds. Of a throttled
+/// guest the writes that fall into the sleeping part of a cycle are lost, by their intended times and the
+/// time at which the throttle was set: which they are depends on nothing else.
 pub struct VirtualTimeline<'a> {
     guest: &'a TrackedGuest,
     stream: MergedStream,
@@ -66,6 +72,12 @@ pub struct VirtualTimeline<'a> {
     paused: bool,
     /// Writes of each vCPU.
     executed: Vec<u64>,
+    /// Those that it lost.
+    lost: Vec<LostWrites>,
+    /// The cycle that the vCPUs keep, and since when.
+    throttle: Option<(Cycle, u64)>,
+    /// Time that they slept under cycles before that, summed over them, nanoseconds.
+    slept_ns: u64,
     /// CPU time that the writes took: the vCPUs' own, not the migration's.
     vcpu_ns: u64,
 }
@@ -90,7 +102,18 @@ impl<'a> VirtualTimeline<'a> {
             now_ns: 0,
             paused: false,
             executed: vec![0; guest.vcpus as usize],
+            lost: vec![LostWrites::default(); guest.vcpus as usize],
+            throttle: None,
+            slept_ns: 0,
             vcpu_ns: 0,
+        })
+    }
+
+    /// Whether a write of that time is lost.
+    fn loses(&self, at_ns: u64) -> bool {
+        self.throttle.is_some_and(|(cycle, since_ns)| {
+            let since_ns = at_ns.saturating_sub(self.start_ns + since_ns);
+            cycle.asleep_until(since_ns).is_some()
         })
     }
 }
@@ -114,8 +137,14 @@ impl Timeline for VirtualTimeline<'_> {
         let until_ns = self.start_ns + self.now_ns;
         let began_ns = thread_cpu_ns();
         while let Some((vcpu, write)) = self.stream.next_until(until_ns) {
+            let vcpu = vcpu as usize;
+            if self.loses(write.at_ns) {
+                let number = self.executed[vcpu] + self.lost[vcpu].count();
+                self.lost[vcpu].push(number);
+                continue;
+            }
             self.guest.execute(&write);
-            self.executed[vcpu as usize] += 1;
+            self.executed[vcpu] += 1;
         }
         self.vcpu_ns += thread_cpu_ns() - began_ns;
     }
@@ -124,7 +153,16 @@ impl Timeline for VirtualTimeline<'_> {
         link_time_ns(bytes, self.bits_per_second)
     }
 
+    fn throttle(&mut self, cycle: Option<Cycle>) {
+        if let Some((before, since_ns)) = self.throttle {
+            let slept_ns = before.asleep_ns_within(self.now_ns - since_ns);
+            self.slept_ns += slept_ns * u64::from(self.guest.vcpus);
+        }
+        self.throttle = cycle.map(|cycle| (cycle, self.now_ns));
+    }
+
     fn pause(&mut self) {
+        self.throttle(None);
         self.paused = true;
     }
 
@@ -138,31 +176,44 @@ impl Timeline for VirtualTimeline<'_> {
     }
 
     fn ended(&mut self, _switched_over: Option<Instant>) -> f64 {
+        self.throttle(None);
         self.vcpu_ns as f64 / 1e9
     }
 
     fn finish(self: Box<Self>) -> Result<GuestEnd> {
-        // The stream is executed to the letter, so the rate is as asked by construction.
+        // The stream is executed to the letter but for what the throttle took, so the rate is as asked by
+        // construction.
         let seconds = self.now_ns as f64 / 1e9;
         let writes: u64 = self.executed.iter().sum();
-        let rate = if self.now_ns == 0 {
-            0.0
-        } else {
-            (writes * PAGE_SIZE as u64) as f64 / seconds
+        let lost: u64 = self.lost.iter().map(LostWrites::count).sum();
+        let rate = |writes: u64| match self.now_ns {
+            0 => 0.0,
+            _ => (writes * PAGE_SIZE as u64) as f64 / seconds,
+        };
+        let throttled = Throttled {
+            writes_lost: lost,
+            stall_s: self.slept_ns as f64 / 1e9,
         };
         Ok(GuestEnd {
             guest: Guest {
                 writes,
                 schedule_kept: 1.0,
-                achieved_rate: rate,
-                asked_rate: rate,
+                achieved_rate: rate(writes),
+                asked_rate: rate(writes + lost),
+                throttled: was_throttled(throttled),
                 ..Guest::default()
             },
             stream_time_ns: self.start_ns + self.now_ns,
             executed: self.executed,
+            lost: self.lost,
             at_source: None,
         })
     }
+}
+
+/// What a throttle took, if it took anything.
+fn was_throttled(throttled: Throttled) -> Option<Throttled> {
+    (throttled != Throttled::default()).then_some(throttled)
 }
 
 /// Wall-clock time, and vCPU threads that write when the stream says so.
@@ -216,6 +267,7 @@ impl LiveTimeline {
 
     /// The guest stays and its vCPUs run on: that is no longer part of the migration.
     fn attempt_is_over(&mut self) {
+        self.vcpus.throttle(None);
         if self.vcpus.mark_phase(Phase::After) {
             self.open_window(Window::After);
         }
@@ -245,6 +297,10 @@ impl Timeline for LiveTimeline {
 
     fn sending_ns(&self, bytes: u64) -> u64 {
         self.bandwidth.time_for_ns(bytes)
+    }
+
+    fn throttle(&mut self, cycle: Option<Cycle>) {
+        self.vcpus.throttle(cycle);
     }
 
     fn pause(&mut self) {
@@ -291,12 +347,17 @@ impl Timeline for LiveTimeline {
                 0.0
             }
         };
+        let lost: u64 = report.lost.iter().map(LostWrites::count).sum();
+        let throttled = Throttled {
+            writes_lost: lost,
+            stall_s: report.throttled_ns as f64 / 1e9,
+        };
         let schedule_kept = match report.asked_writes {
             0 => 1.0,
             asked => during.writes as f64 / asked as f64,
         };
         // The pause included, in which none could be made.
-        let asked = report.asked_writes + report.asked_in_pause;
+        let asked = report.asked_writes + report.asked_in_pause + lost;
         let stays = self.switched_over.is_none();
         Ok(GuestEnd {
             guest: Guest {
@@ -304,7 +365,7 @@ impl Timeline for LiveTimeline {
                 schedule_kept,
                 writes_verified: None,
                 achieved_rate: rate(during.writes),
-                asked_rate: rate(report.asked_writes),
+                asked_rate: rate(report.asked_writes + lost),
                 write_latency_ns: latency(&report.latency),
                 write_latency_before_ns: latency(report.window(Window::Before)),
                 write_latency_after_ns: latency(report.window(Window::After)),
@@ -313,11 +374,13 @@ impl Timeline for LiveTimeline {
                 work_before: Some(work(report.phase(Phase::Before))),
                 work_during: Some(work(during)),
                 work_after: stays.then(|| work(report.phase(Phase::After))),
+                throttled: was_throttled(throttled),
                 ..Guest::default()
             },
             at_source: Some(AtSource::new(&report, self.windows)),
             stream_time_ns: report.stream_time_ns,
             executed: report.executed,
+            lost: report.lost,
         })
     }
 }

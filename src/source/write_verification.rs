@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::guest::content;
+use crate::guest::vcpu::LostWrites;
 use crate::guest::write::{self, WriteExtent};
 use crate::host::HostSpec;
 use crate::machine::{RESERVE_BYTES, available_memory};
@@ -13,7 +14,7 @@ use crate::workload::{PageWrite, WriteStream};
 const BATCH: usize = 4096;
 
 /// Builds the guest's memory a second time, from its first content and the writes that each vCPU
-/// counts, and compares. The vCPUs have ended. `None` if that can't be told: see
+/// counts, without those that it lost, and compares. The vCPUs have ended. `None` if that can't be told: see
 /// [`crate::results::Guest::writes_verified`].
 ///
 /// # Errors
@@ -22,6 +23,7 @@ pub fn writes_verified(
     spec: &HostSpec,
     guest: &TrackedGuest,
     executed: &[u64],
+    lost: &[LostWrites],
 ) -> Result<Option<bool>> {
     let scenario = &spec.scenario;
     let size = scenario.guest.memory;
@@ -32,10 +34,12 @@ pub fn writes_verified(
     let again = GuestMemory::new(size, false)?;
     content::fill(&again, &scenario.guest.content, scenario.guest.seed);
     let mut batch: Vec<PageWrite> = Vec::with_capacity(BATCH);
-    for (vcpu, count) in (0..).zip(executed) {
+    for (vcpu, (count, lost)) in (0..).zip(executed.iter().zip(lost)) {
         let mut stream = WriteStream::new(&spec.stream_spec(), vcpu)?;
         stream.skip_to(spec.start_offset_ns);
-        let mut left = *count;
+        let mut numbers = 0..count + lost.count();
+        let mut is_lost = lost.test();
+        let mut left = count + lost.count();
         while left > 0 {
             batch.clear();
             stream.fill(&mut batch, left.min(BATCH as u64) as usize);
@@ -43,7 +47,10 @@ pub fn writes_verified(
                 // It counts more writes than its stream has.
                 return Ok(Some(false));
             }
-            for page_write in &batch {
+            for (page_write, number) in batch.iter().zip(&mut numbers) {
+                if is_lost(number) {
+                    continue;
+                }
                 write::execute(&again, page_write, guest.extent);
             }
             left -= batch.len() as u64;

@@ -15,3 +15,4 @@ mod migration;
 mod plumbing;
 mod secrets;
 mod slowdown;
+mod throttle;

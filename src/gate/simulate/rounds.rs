@@ -28,6 +28,8 @@ pub(super) fn rounds(memory_bytes: u64) -> Vec<Round> {
                 // The rounds before the last two left too much for the limit.
                 expected_downtime_s: (sent.get(index + 1))
                     .map(|pages| 0.002 + *pages as f64 * PAGE_SIZE as f64 / GIB),
+                downtime_limit_s: None,
+                throttle_share: None,
             }
         })
         .collect()

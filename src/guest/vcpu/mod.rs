@@ -24,7 +24,8 @@
 //!    at once, and record no latency for them, since the source has; then they go on as if nothing
 //!    had happened.
 //!
-//! So each write is executed once and its latency recorded once.
+//! So each write is executed once and its latency recorded once. Only those that fall due while a throttle
+//! has its vCPU asleep ([`Vcpus::throttle`]) are never executed; they are counted as lost.
 //!
 //! # Stalls
 //!
@@ -40,6 +41,7 @@ mod report;
 mod state;
 mod stream;
 mod thread;
+mod throttle;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -48,6 +50,7 @@ use std::time::Instant;
 
 pub use report::{FirstWrite, Phase, PhaseReport, STALL_NS, VcpuReport, Window, histogram};
 pub use stream::{PageWrites, StreamPosition, StreamStart};
+pub use throttle::LostWrites;
 
 use self::clock::{ThreadClock, monotonic_ns};
 use self::report::ThreadReport;
@@ -55,6 +58,7 @@ use self::state::{Mode, VcpuState};
 use super::write::WriteExtent;
 use crate::error::{Error, Result};
 use crate::memory::GuestMemory;
+use crate::precopy::Cycle;
 use crate::tracking::Tracker;
 
 /// The running vCPUs of a guest. One thread controls them; dropping them ends them.
@@ -239,6 +243,14 @@ impl Vcpus {
             self.running_since_ns = Some(monotonic_ns());
             self.state.set_mode(Mode::Run);
         }
+    }
+
+    /// Slows the vCPUs down from now on: in each cycle they run and then sleep, all at once. None lets them run
+    /// as before.
+    pub fn throttle(&mut self, cycle: Option<Cycle>) {
+        self.state.throttle.set(cycle, self.stream_time_ns());
+        // A vCPU that sleeps for a cycle that holds no longer looks again.
+        self.state.wake();
     }
 
     /// Whether they have been told to run.

@@ -2,6 +2,8 @@
 
 use hdrhistogram::Histogram;
 
+use super::throttle::LostWrites;
+
 /// Latencies are kept up to an hour, with three digits.
 const LONGEST_NS: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 3;
@@ -70,6 +72,10 @@ pub struct VcpuReport {
     pub stream_time_ns: u64,
     /// Per vCPU, how many writes it executed here, in all phases.
     pub executed: Vec<u64>,
+    /// Per vCPU, the writes that it lost to a throttle, which are in no other count.
+    pub lost: Vec<LostWrites>,
+    /// Time that vCPUs slept for a throttle in [`Phase::During`], summed over them, nanoseconds.
+    pub throttled_ns: u64,
     /// Stalls in [`Phase::During`], summed over vCPUs, nanoseconds: without the open ones. Of a stall
     /// over its border the part inside counts.
     pub stall_ns: u64,
@@ -138,6 +144,8 @@ pub(super) struct ThreadReport {
     pub(super) asked_writes: u64,
     pub(super) asked_in_pause: u64,
     pub(super) pending: u64,
+    pub(super) lost: LostWrites,
+    pub(super) throttled_ns: u64,
     pub(super) stall_ns: u64,
     pub(super) longest_stall_ns: u64,
     pub(super) stall_before_ns: u64,
@@ -154,6 +162,8 @@ impl Default for ThreadReport {
             asked_writes: 0,
             asked_in_pause: 0,
             pending: 0,
+            lost: LostWrites::default(),
+            throttled_ns: 0,
             stall_ns: 0,
             longest_stall_ns: 0,
             stall_before_ns: 0,
@@ -175,6 +185,8 @@ impl Default for VcpuReport {
             pending: 0,
             stream_time_ns: 0,
             executed: Vec::new(),
+            lost: Vec::new(),
+            throttled_ns: 0,
             stall_ns: 0,
             longest_stall_ns: 0,
             stall_before_ns: 0,
@@ -210,6 +222,8 @@ impl VcpuReport {
         }
         let executed = part.phases.iter().map(|count| count.writes).sum();
         self.executed.push(executed);
+        self.lost.push(part.lost.clone());
+        self.throttled_ns += part.throttled_ns;
         self.asked_writes += part.asked_writes;
         self.asked_in_pause += part.asked_in_pause;
         self.pending += part.pending;

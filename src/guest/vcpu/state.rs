@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::clock;
 use super::report::{Phase, WINDOWS, Window};
 use super::stream::StreamPosition;
+use super::throttle::ThrottleWord;
 use crate::guest::write::WriteExtent;
 use crate::memory::GuestMemory;
 use crate::tracking::Tracker;
@@ -78,6 +79,8 @@ pub(super) struct VcpuState {
     during: Bounds,
     /// By [`Window`]: in stream time, and `u64::MAX` while it was not opened.
     windows: [Bounds; WINDOWS],
+    /// When they sleep.
+    pub(super) throttle: ThrottleWord,
     /// Of each vCPU's thread, its name to the kernel.
     thread_ids: Box<[AtomicI32]>,
     stops: Mutex<Stops>,
@@ -103,6 +106,7 @@ impl VcpuState {
             phase: AtomicU8::new(Phase::Before as u8),
             during: Bounds::unknown(),
             windows: std::array::from_fn(|_| Bounds::unknown()),
+            throttle: ThrottleWord::default(),
             thread_ids: (0..vcpus).map(|_| AtomicI32::new(0)).collect(),
             stops: Mutex::new(Stops {
                 parked: 0,
@@ -204,6 +208,11 @@ impl VcpuState {
         self.mode.store(mode as u32, Release);
         self.go_on.notify_all();
         drop(stops);
+        clock::wake_all(&self.mode);
+    }
+
+    /// Ends every sleep of a vCPU, which looks again.
+    pub(super) fn wake(&self) {
         clock::wake_all(&self.mode);
     }
 

@@ -7,6 +7,7 @@ use super::clock::{Woken, exact_timers, monotonic_ns};
 use super::report::{FirstWrite, Phase, STALL_NS, ThreadReport, Window};
 use super::state::{Mode, VcpuState};
 use super::stream::{PageWrites, StreamReader, StreamStart};
+use super::throttle::ThrottledFrom;
 use crate::guest::write;
 
 struct VcpuThread<S> {
@@ -66,6 +67,13 @@ impl<S: PageWrites> VcpuThread<S> {
     fn execute(&mut self) {
         let mut now = self.stream_now();
         while self.state.is_running() {
+            let throttle = self.state.throttle.get();
+            if let Some(throttle) = throttle
+                && let Some(until) = throttle.asleep_until(now)
+            {
+                now = self.sleep_throttled(throttle, now, until);
+                continue;
+            }
             let Some(write) = self.stream.peek() else {
                 self.state.sleep(None);
                 continue;
@@ -77,6 +85,10 @@ impl<S: PageWrites> VcpuThread<S> {
                 };
                 continue;
             }
+            if throttle.is_some_and(|throttle| throttle.asleep_until(write.at_ns).is_some()) {
+                self.lose(write.at_ns, now);
+                continue;
+            }
             let begun = self.stream_now();
             write::execute(&self.state.memory, &write, self.state.extent);
             self.state.tracker.mark(write.page);
@@ -84,6 +96,46 @@ impl<S: PageWrites> VcpuThread<S> {
             self.stream.advance();
             self.done(write.at_ns, begun, now);
         }
+    }
+
+    /// Sleeps until a throttled vCPU wakes, or another mode or cycle; what fell due meanwhile is lost. Stream
+    /// time then.
+    fn sleep_throttled(&mut self, throttle: ThrottledFrom, from: u64, until: u64) -> u64 {
+        let now = match self.state.sleep(Some(until)) {
+            Woken::Due => until,
+            Woken::Early => self.stream_now(),
+        };
+        self.report.throttled_ns += self.state.during_within(from, now);
+        let mut stalled_since = None;
+        while let Some(write) = self.stream.peek()
+            && write.at_ns < now
+            && throttle.asleep_until(write.at_ns).is_some()
+        {
+            stalled_since.get_or_insert(write.at_ns.max(from).max(self.free_at_ns));
+            self.lose(write.at_ns, now);
+        }
+        if let Some(since) = stalled_since
+            && now.saturating_sub(since) > STALL_NS
+        {
+            let stall_ns = self.state.during_within(since, now);
+            self.report.stall_ns += stall_ns;
+            self.report.longest_stall_ns = self.report.longest_stall_ns.max(stall_ns);
+            // What is done next could not be begun before.
+            self.free_at_ns = now;
+        }
+        now
+    }
+
+    /// Goes on past the next write, which was intended at `at_ns` while its vCPU slept, until `now`.
+    fn lose(&mut self, at_ns: u64, now: u64) {
+        self.stream.advance();
+        let report = &mut self.report;
+        let executed: u64 = report.phases.iter().map(|count| count.writes).sum();
+        let number = executed + report.lost.count();
+        report.lost.push(number);
+        let latency_ns = now - at_ns;
+        report.latency.saturating_record(latency_ns);
+        self.record_in_windows(at_ns, latency_ns);
     }
 
     /// Counts a write that was intended at `at_ns`, begun at `begun` and is done at `now`.

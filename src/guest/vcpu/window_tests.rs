@@ -235,3 +235,33 @@ fn of_a_stall_over_a_border_the_part_inside_counts() {
         "{inside:?}"
     );
 }
+
+#[test]
+fn a_throttled_vcpu_loses_what_falls_due_while_it_sleeps_and_nothing_else() {
+    const STEP: u64 = MS / 10;
+    const COUNT: u64 = 3_000;
+    let streams = [writes(0, COUNT, 1, STEP), writes(1, COUNT, 1, STEP)];
+    let mut guest = guest(&streams, 0);
+    guest.vcpus.mark_phase(Phase::During);
+    // Set before the start, so that cycles begin with the stream.
+    guest.vcpus.throttle(Some(crate::precopy::Cycle {
+        awake_ns: 10 * MS,
+        asleep_ns: 15 * MS,
+    }));
+    guest.vcpus.start();
+    // Of each 250 writes 100 fall into the part in which vCPUs run.
+    guest.tracker.wait_for(2 * COUNT * 2 / 5);
+    wait_for_stream_time(&guest.vcpus, (COUNT + 1) * STEP + 25 * MS);
+    let report = guest.vcpus.stop();
+    assert_eq!(report.executed, [COUNT * 2 / 5; 2]);
+    assert_eq!(report.pending, 0);
+    for lost in &report.lost {
+        let mut is_lost = lost.test();
+        let wrong = (0..COUNT).find(|number| is_lost(*number) != (number % 250 >= 100));
+        assert_eq!(wrong, None);
+    }
+    assert!(report.throttled_ns > 0);
+    assert_eq!(report.latency.len(), 2 * COUNT);
+    // Some waited for nearly all of a sleep.
+    assert!(report.latency.max() >= 14 * MS);
+}

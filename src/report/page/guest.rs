@@ -2,6 +2,7 @@
 
 use super::tables::measured;
 use crate::figures::{self, Metric};
+use crate::precopy::OnStall;
 use crate::present::table::{Cell, Column, Table};
 use crate::present::text;
 use crate::report::cells;
@@ -47,6 +48,51 @@ pub fn latencies(results: &Results) -> Table {
     Table::new(
         "guest-table",
         "Guest write latency against the intended time, medians over migrations",
+        columns,
+        rows,
+    )
+}
+
+/// What the guest lost where it was slowed down, each arm beside the baseline.
+pub fn throttled(results: &Results) -> Table {
+    type Figure = fn(&Migration) -> Option<f64>;
+    const FIGURES: [(&str, &str, f64, Figure); 4] = [
+        ("writes lost", "%", 100.0, |m| {
+            Some(figures::writes_lost(m).unwrap_or(0.0))
+        }),
+        ("writes lost", "", 1.0, |m| {
+            Some(m.guest.throttled.map_or(0.0, |t| t.writes_lost as f64))
+        }),
+        ("vCPUs asleep", "ms", 1e3, |m| {
+            Some(m.guest.throttled.map_or(0.0, |t| t.stall_s))
+        }),
+        ("highest share asleep", "%", 100.0, |m| {
+            let shares = m.rounds.iter().filter_map(|round| round.throttle_share);
+            shares.max_by(f64::total_cmp)
+        }),
+    ];
+    let headings = FIGURES
+        .iter()
+        .map(|(name, unit, ..)| Column::figures(*name, *unit).defined("throttle"));
+    let columns = std::iter::once(Column::text("arm"))
+        .chain(headings)
+        .collect();
+    let may_slow = results.scenario.migration.on_stall == OnStall::Throttle;
+    let rows = measured(results)
+        .iter()
+        .filter(|_| may_slow)
+        .map(|arm| {
+            let figures = FIGURES.iter().map(|(_, _, scale, figure)| {
+                cells::median(arm.median(figure), |v| text::sig3(v * scale))
+            });
+            std::iter::once(Cell::arm(arm.arm()))
+                .chain(figures)
+                .collect()
+        })
+        .collect();
+    Table::new(
+        "throttle-table",
+        "What the guest lost by being slowed down so that the migration ends, medians over migrations",
         columns,
         rows,
     )

@@ -46,6 +46,7 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
                 tables::stages(results),
                 tables::downtimes(results),
                 guest::slowdown(results),
+                guest::throttled(results),
                 guest::latencies(results),
                 guest::counted(results),
             ] {
