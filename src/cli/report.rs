@@ -3,20 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::error::{ExitCode, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::files::folder_of;
 use crate::report;
 use crate::results::Results;
-use crate::run_folder;
+use crate::run_folder::{self, answers};
 
 /// Arguments of `migtax report`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct Args {
-    /// Run folders or their results.json; with several, the runs are put side by side
+    /// Run folders or their results.json; with several, the runs are put side by side. Files with saved
+    /// answers to QEMU's query-migrate are set beside them
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<PathBuf>,
     /// Folder for the report [default: the run's own; with several runs, a folder named after the
-    /// first and the last, beside the first]
+    /// first and the last, beside the first; with answers, imported/ in the first run's]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
@@ -29,8 +30,23 @@ pub struct Args {
 /// Nothing half-written stays behind.
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut runs = Vec::with_capacity(args.runs.len());
+    let mut answers = Vec::new();
     for path in &args.runs {
-        runs.push((run_folder::file_of(path), run_folder::read(path)?));
+        if answers::means_answers(path) {
+            answers.extend(answers::read(path)?);
+        } else {
+            runs.push((run_folder::file_of(path), run_folder::read(path)?));
+        }
+    }
+    if !answers.is_empty() {
+        let first = runs.first().ok_or_else(|| {
+            Error::Invalid("RUN: at least one run that the answers are set beside".to_owned())
+        })?;
+        let default = || folder_of(&first.0).join("imported");
+        let folder = args.out.unwrap_or_else(default);
+        let written = report::imported::write(&answers, &runs, &folder)?;
+        print_page(&written);
+        return Ok(ExitCode::Done);
     }
     let written = match runs.as_slice() {
         [(file, results)] => {
@@ -42,10 +58,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
             report::compare_runs(&runs, &folder)?
         }
     };
+    print_page(&written);
+    Ok(ExitCode::Done)
+}
+
+fn print_page(written: &[PathBuf]) {
     for path in written.iter().filter(|path| path.ends_with("index.html")) {
         println!("{}", path.display());
     }
-    Ok(ExitCode::Done)
 }
 
 /// Where several runs are put side by side: `compare-FIRST-LAST` beside the first.

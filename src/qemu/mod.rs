@@ -5,16 +5,21 @@
 //! page writes and their times, the limits, the blocks.
 
 pub mod credentials;
+mod exchange;
 pub mod guest;
 mod machine;
 mod memory;
-pub mod migration;
+mod migration;
+mod plan;
 pub mod program;
 pub mod qmp;
 mod rounds;
+mod setup;
 mod threads;
 pub mod tls;
 mod verify;
+mod writer;
 
-pub use migration::{Interrupted, Plan, Told, migrate};
+pub use migration::migrate;
+pub use plan::{Interrupted, Plan, Told};
 pub use threads::Used;

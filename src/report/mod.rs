@@ -16,6 +16,7 @@ pub mod cells;
 pub mod chart;
 pub mod console;
 pub mod csv;
+pub mod imported;
 pub mod markdown;
 pub mod page;
 mod remedy;

@@ -1,5 +1,6 @@
 //! A run's folder: its `results.json` written whole, and read with suspicion.
 
+pub mod answers;
 mod check;
 
 use std::path::{Path, PathBuf};
