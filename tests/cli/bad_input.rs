@@ -43,7 +43,14 @@ fn impossible_flags() {
             &["record", "16MiB", "10Mbit/s", "peer_timeout", "13.42 s"],
         ),
         (
-            &["--arms", "plain,qemu-tls", "--destination", "migtax"],
+            &[
+                "--arms",
+                "plain,qemu-tls",
+                "--destination",
+                "migtax",
+                "--connect",
+                "host2",
+            ],
             &["--destination", "qemu-tls", "this machine"],
         ),
         (

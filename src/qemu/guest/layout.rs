@@ -98,7 +98,7 @@ mod tests {
     fn nothing_stands_in_anothers_place_whatever_the_size() {
         assert!(PROGRAM + super::super::code::program().len() as u64 <= PARAMETERS);
         assert!(HISTOGRAM + 8 * BUCKETS as u64 <= PAGE_TABLES);
-        assert!(RING + RING_ENTRIES * ENTRY_LEN <= GUEST_MEMORY);
+        const { assert!(RING + RING_ENTRIES * ENTRY_LEN <= GUEST_MEMORY) };
         for memory in [
             1 << 20,
             3 << 30,
