@@ -43,7 +43,14 @@ fn impossible_flags() {
             &["record", "16MiB", "10Mbit/s", "peer_timeout", "13.42 s"],
         ),
         (
-            &["--arms", "plain,qemu-tls", "--destination", "migtax"],
+            &[
+                "--arms",
+                "plain,qemu-tls",
+                "--destination",
+                "migtax",
+                "--listen",
+                "127.0.0.1:0",
+            ],
             &["--destination", "qemu-tls", "this machine"],
         ),
         (
