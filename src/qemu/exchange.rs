@@ -190,8 +190,9 @@ impl<'a> Exchange<'a> {
             Ok(_) => {}
             Err(error) => {
                 let epitaph = self.destination.complaint("waiting", &error);
-                // Nothing was confirmed: the source, which is asked, tells what it makes of it.
-                if self.source_done {
+                // Nothing was confirmed: the source, which is asked, tells what it makes of it. One that
+                // has given up ends its destination so.
+                if self.source_done && self.given_up.is_none() {
                     return Err(Stop::Broken(epitaph));
                 }
                 self.lost_destination = Some(epitaph);

@@ -146,6 +146,8 @@ fn stayed(
     if writer.is_some() {
         let goes_on = || Ok(running::executed(memory)? > seen);
         wait_for(plan, source, goes_on, "go on")?;
+        running::halt(memory)?;
+        wait_for(plan, source, || running::has_halted(memory), "halt")?;
     }
     source.run("stop", json!({}))?;
     let executed = running::executed(memory)?;

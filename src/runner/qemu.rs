@@ -18,7 +18,7 @@ use crate::results::{
 use crate::runner::pair::{Made, NotMade, Task};
 use crate::runner::policy::{self, Rules};
 use crate::runner::process::{Mailbox, Message};
-use crate::scenario::{Accelerator, Scenario};
+use crate::scenario::{Accelerator, QemuCompression, Scenario};
 use crate::units::{Bandwidth, Rate, Size, Span};
 
 /// Guest memory of the migrations that are made to look at an arm's TLS.
@@ -214,6 +214,19 @@ pub fn migrate(
 /// The migration as it goes into the results: what QEMU does not tell is absent.
 fn migration(told: Told, task: &Task<'_>) -> Migration {
     let sum = |field: fn(&Round) -> u64| told.rounds.iter().map(field).sum();
+    let compression = task.scenario.qemu.compression;
+    let (payload, wire) = (sum(|r| r.payload_bytes), sum(|r| r.bytes_on_wire));
+    let is_counted_before = compression != QemuCompression::None && wire >= payload;
+    let uncounted = is_counted_before.then(|| Warning {
+        code: "uncompressed_bytes".to_owned(),
+        message: format!(
+            "{}: this QEMU counts bytes before {} compresses them",
+            task.arm,
+            compression.name()
+        ),
+        remedy: "read its times and CPU; its bytes on the wire are fewer than those shown"
+            .to_owned(),
+    });
     let mut outcome = told.outcome;
     if !task.sealed && task.arm.is_encrypted() && outcome.status == OutcomeStatus::Completed {
         outcome = Outcome::fell_back();
@@ -232,8 +245,8 @@ fn migration(told: Told, task: &Task<'_>) -> Migration {
         pages_sent: sum(|r| r.pages_sent),
         zero_pages: sum(|r| r.zero_pages),
         memory_bytes: task.scenario.guest.memory.0,
-        payload_bytes: sum(|r| r.payload_bytes),
-        bytes_on_wire: sum(|r| r.bytes_on_wire),
+        payload_bytes: payload,
+        bytes_on_wire: wire,
         rounds: told.rounds,
         device_state_bytes: None,
         records: 0,
@@ -259,6 +272,6 @@ fn migration(told: Told, task: &Task<'_>) -> Migration {
         source_counted: Default::default(),
         destination_counted: Default::default(),
         qemu: Some(Box::new(told.qemu)),
-        warnings: Vec::new(),
+        warnings: uncounted.into_iter().collect(),
     }
 }

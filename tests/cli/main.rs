@@ -13,6 +13,7 @@ mod lists;
 mod memory;
 mod migration;
 mod plumbing;
+mod qemu;
 mod secrets;
 mod slowdown;
 mod throttle;

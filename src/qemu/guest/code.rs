@@ -93,13 +93,17 @@ migtax_guest_program:
     movl ${status}, %ebp
     xorl %r12d, %r12d
     movq $1, 16(%rbp)
-    cmpq $0, 8(%rbx)
-    jne 21f
-20: hlt
+    jmp 21f
+
+    # For good, between two writes: interrupts are off.
+20: movq $2, 16(%rbp)
+    hlt
     jmp 20b
 
-    # r12: writes executed. Is there another, and is it due?
+    # r12: writes executed. Is the guest to halt, is there another write, and is it due?
 21: movq %r12, (%rbp)
+    cmpq $0, 8(%rbx)
+    je 20b
     movl $0, %edx
     cmpq (%rbx), %r12
     je 27f

@@ -26,7 +26,8 @@ const TIMER_PER_TICK: u64 = PARAMETERS + 32;
 // What it writes, after `STATUS`.
 const EXECUTED: u64 = STATUS;
 const LAST_WOKEN: u64 = STATUS + 8;
-const BOOTED: u64 = STATUS + 16;
+/// 0 before the program runs, 1 while it does, 2 once it has halted.
+const STATE: u64 = STATUS + 16;
 
 /// The program's shortest sleep: a write is at most so late for it, and the guest's timer wakes it at
 /// most 4,000 times a second.
@@ -58,12 +59,29 @@ pub fn lay(memory: &ProcessMemory, layout: Layout, busy: bool) -> Result<()> {
     word(TIMER_PER_TICK, 1 << 31)
 }
 
-/// Whether the program runs.
+/// Whether the program runs, or ran until it halted.
 ///
 /// # Errors
 /// If the memory can't be read.
 pub fn has_booted(memory: &ProcessMemory) -> Result<bool> {
-    Ok(memory.word(BOOTED)? == 1)
+    Ok(memory.word(STATE)? != 0)
+}
+
+/// Tells the program to halt between two writes: a machine that is stopped may be within one, which its
+/// count does not hold yet.
+///
+/// # Errors
+/// If the memory can't be written.
+pub fn halt(memory: &ProcessMemory) -> Result<()> {
+    memory.write(IS_BUSY, &0u64.to_le_bytes())
+}
+
+/// Whether the program has halted.
+///
+/// # Errors
+/// If the memory can't be read.
+pub fn has_halted(memory: &ProcessMemory) -> Result<bool> {
+    Ok(memory.word(STATE)? == 2)
 }
 
 /// Page writes executed so far.

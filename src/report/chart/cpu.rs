@@ -111,7 +111,10 @@ pub fn draw(results: &Results) -> Option<Picture> {
     };
     Chart {
         title: "CPU per GiB by stage",
-        note: "Segments: median of each stage. Figure: median total. Dots: one migration each; line: interval. Socket work mixes on loopback.",
+        note: match arms.iter().any(|arm| arm.arm().is_qemu()) {
+            false => "Segments: median of each stage. Figure: median total. Dots: one migration each; line: interval. Socket work mixes on loopback.",
+            true => "Segments: median of each stage; QEMU tells no stages, its bars are whole. Figure: median total. Dots: one migration each; line: interval.",
+        },
         legend: vec![
             (Ink::Stage(0), "prepare / apply (memory)"),
             (Ink::Arm(Arm::foremost()), "seal / open (cipher), in the arm's colour"),

@@ -80,9 +80,13 @@ fn bar(arm: &ArmView<'_>) -> Bar {
 /// The chart, or `None` if no migration completed.
 pub fn draw(results: &Results) -> Option<Picture> {
     let limit = results.scenario.migration.downtime_limit;
+    let has_qemu = results.arms.iter().any(|info| info.name.is_qemu());
     Chart {
         title: "Downtime by part",
-        note: "Segments: median of each part. Figure: median total, ms. Dots: one migration each; line: interval.",
+        note: match has_qemu {
+            false => "Segments: median of each part. Figure: median total, ms. Dots: one migration each; line: interval.",
+            true => "Segments: median of each part; QEMU tells no parts, its bars are whole. Figure: median total, ms. Dots: one migration each; line: interval.",
+        },
         legend: vec![
             (Ink::Stage(2), "pause"),
             (Ink::Stage(0), "harvest"),
