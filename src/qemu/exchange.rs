@@ -254,7 +254,7 @@ impl<'a> Exchange<'a> {
 
     /// Notes what QEMU states in the end.
     fn state(&self, answer: Value, told: &mut Told) {
-        let seconds = |field: &str| answer[field].as_u64().map_or(0.0, |ms| ms as f64 / 1e3);
+        let seconds = |field: &str| answer[field].as_u64().map(|ms| ms as f64 / 1e3);
         let end_s = self.completed_s.unwrap_or_else(|| now_s() - self.began);
         told.total_time_s = end_s;
         let completed = self.completed_s.is_some();

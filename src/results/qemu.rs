@@ -50,12 +50,16 @@ pub struct QemuMigration {
     pub channels: u32,
     /// The total time that QEMU states, seconds, in whole milliseconds. The migration's own
     /// `total_time_s` is seen from outside: from the command to the destination's word that it is complete.
-    pub stated_total_time_s: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_total_time_s: Option<f64>,
     /// The downtime that QEMU states, seconds. The migration's own is seen from outside: from the
     /// source's stop to the destination's word.
-    pub stated_downtime_s: f64,
-    /// The setup time that QEMU states, seconds; part of its total time.
-    pub stated_setup_time_s: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_downtime_s: Option<f64>,
+    /// The setup time that QEMU states, seconds; part of its total time. What an answer does not hold is
+    /// None here as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_setup_time_s: Option<f64>,
     /// Everything that QEMU migrates as memory, bytes: the guest's, that of the program which runs in it
     /// and firmware.
     pub ram_bytes: u64,

@@ -8,9 +8,11 @@ use crate::error::{Error, Result};
 use crate::files;
 
 /// Larger files are refused: an answer takes about 2 KB.
-const LARGEST_BYTES: u64 = 64 << 20;
+const LARGEST_BYTES: u64 = 16 << 20;
 /// Times are at most a year, milliseconds.
 const LONGEST_MS: u64 = 366 * 86_400 * 1000;
+/// A label is cut after this, a status may not be longer, bytes.
+const LONGEST_TEXT: usize = 200;
 /// Counts are what every reader of JSON holds exactly.
 const MOST: u64 = 1 << 53;
 /// What a file must hold.
@@ -46,11 +48,13 @@ pub fn means_answers(file: &Path) -> bool {
     let is_answer = |value: &Value| {
         value.is_array() || value.get("status").is_some() || value.get("return").is_some()
     };
-    file.is_file() && json(file).is_ok_and(|value| is_answer(&value))
+    // A longer file is no list of answers, and is read once, as a run.
+    let is_short = std::fs::metadata(file).is_ok_and(|m| m.is_file() && m.len() <= LARGEST_BYTES);
+    is_short && json(file).is_ok_and(|value| is_answer(&value))
 }
 
 fn json(file: &Path) -> Result<Value> {
-    let bytes = files::read(file, super::LARGEST_BYTES)?;
+    let bytes = files::read(file, LARGEST_BYTES)?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Error::Invalid(format!("{}: {error}", file.display())))
 }
@@ -61,10 +65,6 @@ fn json(file: &Path) -> Result<Value> {
 /// One line that names the file and the field.
 pub fn read(file: &Path) -> Result<Vec<Answer>> {
     let named = |text: String| Error::Invalid(format!("{}: {text}", file.display()));
-    let size = std::fs::metadata(file).map_or(0, |m| m.len());
-    if size > LARGEST_BYTES {
-        return Err(named(format!("{size} bytes: at most {LARGEST_BYTES}")));
-    }
     let name = file
         .file_stem()
         .map_or("answer".into(), |name| name.to_string_lossy());
@@ -109,11 +109,14 @@ fn parse(value: &Value, fallback: String) -> Result<Answer, String> {
         Ok(ms.map(|ms| ms as f64 / 1e3))
     };
     let ram = answer.get("ram").unwrap_or(&Value::Null);
+    if status.len() > LONGEST_TEXT {
+        return Err(format!("status: longer than {LONGEST_TEXT} bytes"));
+    }
     let label = [value, answer]
         .into_iter()
         .find_map(|of| of.get("label")?.as_str());
     Ok(Answer {
-        label: label.map_or(fallback, str::to_owned),
+        label: label.map_or(fallback, |label| label.chars().take(LONGEST_TEXT).collect()),
         status: status.to_owned(),
         total_time_s: seconds("total-time")?,
         downtime_s: seconds("downtime")?,

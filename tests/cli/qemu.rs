@@ -85,7 +85,7 @@ fn every_arm_moves_the_same_guest_and_tells_what_it_can() {
         assert_eq!(qemu.answer["status"], "completed");
         let close = |seen: f64, stated: f64| seen + 0.005 >= stated;
         assert!(
-            close(m.total_time_s, qemu.stated_total_time_s),
+            close(m.total_time_s, qemu.stated_total_time_s.unwrap()),
             "{context}: {qemu:?}"
         );
         assert!(m.total_time_s >= m.downtime.total_s);

@@ -22,7 +22,7 @@ pub fn section(results: &Results) -> Markup {
                 }
                 p class="note" {
                     "QEMU hands its TLS library one page at a time, so that each 4 KiB page becomes \
-                     a TLS record with a header, a tag and system calls of its own; TLS allows \
+                     a TLS record with a header, a tag and a system call of its own; TLS allows \
                      records of up to 16 KiB. The arms beside seal records of up to "
                     (results.scenario.migration.record.to_string())
                     ". Neither pays for the other's guest: taxes are over the arm's own baseline."
@@ -72,8 +72,8 @@ fn programs(results: &Results) -> Table {
 }
 
 /// The median of a figure that QEMU tells, over an arm's measured migrations.
-fn median(arm: &ArmView<'_>, value: impl Fn(&QemuMigration) -> f64) -> Cell {
-    let median = arm.median(|m| m.qemu.as_deref().map(&value));
+fn median(arm: &ArmView<'_>, value: impl Fn(&QemuMigration) -> Option<f64>) -> Cell {
+    let median = arm.median(|m| value(m.qemu.as_deref()?));
     median.map_or_else(Cell::none, |median| {
         Cell::figure(text::sig3(median.median), median.median)
     })
@@ -99,7 +99,7 @@ fn stated(results: &Results) -> Table {
         ]
         .map(|(name, unit)| Column::figures(name, unit)),
     );
-    let syncs = |q: &QemuMigration| q.answer["ram"]["dirty-sync-count"].as_f64().unwrap_or(0.0);
+    let syncs = |q: &QemuMigration| q.answer["ram"]["dirty-sync-count"].as_f64();
     let rows = arms(results).map(|arm| {
         let seen = |metric: Metric| {
             arm.metric(metric).map_or_else(Cell::none, |median| {
@@ -114,7 +114,10 @@ fn stated(results: &Results) -> Table {
             median(&arm, |q| q.stated_downtime_s),
             median(&arm, |q| q.stated_setup_time_s),
             median(&arm, syncs),
-            median(&arm, |q| q.lateness_ns.p99 as f64 / 1e6),
+            median(&arm, |q| {
+                let late = &q.lateness_ns;
+                (late.count > 0).then_some(late.p99 as f64 / 1e6)
+            }),
         ]
     });
     let caption = "As QEMU states it and as seen from outside, medians";
@@ -132,7 +135,7 @@ fn threads(results: &Results) -> Table {
             row.extend(KINDS.map(|kind| {
                 median(&arm, |q| {
                     let own = of(q).iter().filter(|t| t.threads == kind);
-                    own.map(|t| t.cpu_s).sum()
+                    Some(own.map(|t| t.cpu_s).sum())
                 })
             }));
             row
@@ -184,5 +187,5 @@ fn beside(results: &Results) -> Table {
     Table::new("qemu-beside-table", caption, columns, rows)
 }
 
-/// What QEMU hands its TLS library at a time while it sends pages one by one: a page and its header.
-const QEMU_RECORD: u64 = 4096 + 8;
+/// The most that QEMU hands its TLS library at a time while it sends pages: one of them.
+const QEMU_RECORD: u64 = 4096;

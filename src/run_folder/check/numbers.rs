@@ -96,6 +96,38 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// What QEMU tells belongs to its arms, and is of this world too.
+    fn qemu(&self) -> Result<()> {
+        let m = self.migration;
+        self.hold(
+            m.qemu.is_none() || m.arm.is_qemu(),
+            "qemu: of an arm that QEMU did not run",
+        )?;
+        let Some(qemu) = &m.qemu else { return Ok(()) };
+        let threads = qemu.source_threads.iter().chain(&qemu.destination_threads);
+        let times = [
+            ("qemu.stated_total_time_s", qemu.stated_total_time_s),
+            ("qemu.stated_downtime_s", qemu.stated_downtime_s),
+            ("qemu.stated_setup_time_s", qemu.stated_setup_time_s),
+        ];
+        let times = times
+            .into_iter()
+            .filter_map(|(field, value)| Some((field, value?)))
+            .chain(threads.map(|thread| ("qemu.*_threads[].cpu_s", thread.cpu_s)));
+        for (field, value) in times {
+            let fine = (0.0..=LONGEST_S).contains(&value);
+            self.require(fine, field, value, "0 to a year")?;
+        }
+        let allowed = format_args!("0 to {MOST}");
+        self.require(
+            qemu.ram_bytes <= MOST,
+            "qemu.ram_bytes",
+            qemu.ram_bytes,
+            allowed,
+        )?;
+        self.latency("qemu.lateness_ns", &qemu.lateness_ns)
+    }
+
     fn latency(&self, field: &str, latency: &Latency) -> Result<()> {
         let longest = (LONGEST_S * 1e9) as u64;
         let l = latency;
@@ -202,6 +234,7 @@ impl Checker<'_> {
             let allowed = format_args!("at most {MOST_ENERGY_J}");
             self.require(energy_j <= MOST_ENERGY_J, "energy_j", energy_j, allowed)?;
         }
+        self.qemu()?;
         let g = &m.guest;
         if let (Some(longest), Some(all)) = (g.longest_stall_s, g.stall_s) {
             let allowed = format_args!("at most guest.stall_s, {all}");
