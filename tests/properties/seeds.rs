@@ -168,6 +168,7 @@ fn spec() -> Vec<Vec<u8>> {
     // Nothing of the machine on which the seeds are written.
     let told = Capabilities {
         backend_version: "migtax 0.1.0".to_owned(),
+        boot_mark: Some("0123456789abcdef".repeat(2)),
         cpu_features: vec!["aes".to_owned()],
         thread_clock_read_ns: 400.0,
         versions: Default::default(),
