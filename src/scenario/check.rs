@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::platform::ANY_ROUNDS;
+use super::preset::ANY_ROUNDS;
 use super::spec::{
     ClockKind, GuestSpec, MeasureSpec, MigrationSpec, QemuCompression, Scenario, Workers,
 };

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::overrides::Overrides;
 use super::spec::Scenario;
-use super::{check, matrix, platform};
+use super::{check, matrix, preset};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::units::Rate;
@@ -110,7 +110,7 @@ pub fn load_points(name_or_path: Option<&str>, overrides: &Overrides) -> Result<
 fn resolved(points: Vec<(Scenario, BTreeSet<String>)>) -> Result<Vec<Scenario>> {
     let resolve = |(mut scenario, given): (Scenario, BTreeSet<String>)| {
         let memory = scenario.guest.memory;
-        platform::resolve(&mut scenario.migration, memory, |field| {
+        preset::resolve(&mut scenario.migration, memory, |field| {
             given.contains(field)
         });
         scenario.check()?;

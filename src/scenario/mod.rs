@@ -13,6 +13,7 @@ mod load;
 mod matrix;
 mod overrides;
 pub mod platform;
+mod preset;
 mod spec;
 
 pub use check::{MAX_RECORD, MAX_STREAMS};

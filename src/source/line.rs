@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::stream_thread::StreamContext;
+use super::context::StreamContext;
 use crate::record::{Draft, RecordError};
 use crate::transport::{Connection, Pace, Pacer};
 

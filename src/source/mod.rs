@@ -1,5 +1,6 @@
 //! The source host: the guest runs here, and its memory is sent from here.
 
+pub mod context;
 pub mod driver;
 mod line;
 pub mod order;
@@ -31,8 +32,9 @@ use crate::results::{
     least_expected_downtime,
 };
 use crate::scenario::{ClockKind, Sampling, Workers};
+use crate::source::context::StreamContext;
 use crate::source::driver::{Driver, End, Migrated};
-use crate::source::stream_thread::{PREPARE, SEAL, StreamContext, TRANSMIT};
+use crate::source::stream_thread::{PREPARE, SEAL, TRANSMIT};
 use crate::source::streams::Streams;
 use crate::source::timeline::{GuestEnd, LiveTimeline, Timeline, VirtualTimeline};
 use crate::source::tracked_guest::TrackedGuest;

@@ -9,19 +9,20 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
-use crate::crypto::{self, sequence::FlowDirection};
+use crate::crypto::sequence::FlowDirection;
 use crate::machine::clock::thread_cpu_ns;
-use crate::memory::{GuestMemory, PageRun};
+use crate::memory::PageRun;
 use crate::meter::{StageMeter, StageTimes};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
+use crate::source::context::StreamContext;
 use crate::source::line::Line;
 use crate::source::order::{Answer, Awaited, Done, Failed, Order};
 use crate::source::prepare::prepare;
 use crate::source::share::StreamShare;
 use crate::source::workers::Workers;
-use crate::transport::{Calls, Connection, Pacer, TransportError};
+use crate::transport::{Calls, Connection, TransportError};
 use crate::units::PAGE_SIZE;
-use crate::wire::{Bounds, RecordKind, Totals};
+use crate::wire::{RecordKind, Totals};
 
 /// Index of the prepare stage in a source stream's [`StageTimes`].
 pub const PREPARE: usize = 0;
@@ -43,38 +44,6 @@ pub struct StreamThread {
     context: Arc<StreamContext>,
     stream: u32,
     final_sent: bool,
-}
-
-/// What all stream threads of a source share.
-pub struct StreamContext {
-    /// The memory that is sent.
-    pub memory: Arc<GuestMemory>,
-    /// How many streams there are.
-    pub streams: u32,
-    /// What a record may hold.
-    pub bounds: Bounds,
-    /// The link, if it is limited.
-    pub pacer: Option<Pacer>,
-    /// Seal workers of all streams together, if more than one.
-    pub pool: Option<rayon::ThreadPool>,
-    /// Whether clocks are read around every socket call: [`StageMeter::new`].
-    pub time_all: bool,
-}
-
-impl StreamContext {
-    /// Seal workers: those of the pool, or one a stream, its own thread.
-    pub fn workers(&self) -> usize {
-        self.pool.as_ref().map_or(1, |p| p.current_num_threads())
-    }
-}
-
-impl Drop for StreamContext {
-    fn drop(&mut self) {
-        // A stream thread's own stack is scrubbed with its ciphers; the workers sealed with them too.
-        if let Some(pool) = &self.pool {
-            pool.broadcast(|_| crypto::scrub_stack());
-        }
-    }
 }
 
 impl StreamThread {

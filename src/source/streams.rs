@@ -11,8 +11,9 @@ use crate::crypto;
 use crate::memory::PageRun;
 use crate::meter::StageTimes;
 use crate::record::{Framing, RecordError};
+use crate::source::context::StreamContext;
 use crate::source::order::{Answer, Done, Failed, Order};
-use crate::source::stream_thread::{StreamContext, StreamThread};
+use crate::source::stream_thread::StreamThread;
 use crate::transport::{Calls, Connection};
 use crate::wire::{Preamble, Totals};
 
