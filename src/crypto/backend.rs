@@ -14,7 +14,9 @@ pub fn implementation(backend: Backend) -> &'static Implementation {
         Backend::Null => &null::NULL,
         Backend::RustcryptoSoft => &rustcrypto_soft::IMPLEMENTATION,
         Backend::Rustcrypto => &rustcrypto::IMPLEMENTATION,
-        Backend::AwsLc => &aws_lc::IMPLEMENTATION,
+        Backend::AwsLc => &aws_lc::AES_256,
+        Backend::AwsLc128 => &aws_lc::AES_128,
+        Backend::AwsLcChaCha20 => &aws_lc::chacha20::IMPLEMENTATION,
     }
 }
 
@@ -22,7 +24,7 @@ pub fn implementation(backend: Backend) -> &'static Implementation {
 /// commas, where the build holds several. What a crate carries with it tells its own.
 pub fn library_versions() -> BTreeMap<String, String> {
     let mut all = versions::of_data_path();
-    all.insert("aws-lc".to_owned(), aws_lc::version());
+    all.insert("aws-lc".to_owned(), aws_lc::library_version());
     all
 }
 
@@ -61,7 +63,7 @@ mod tests {
             let engaged = implementation.engaged();
             assert!(!engaged.implementation.is_empty());
             assert!(engaged.features.iter().all(|f| cpu::has(f)), "{engaged:?}");
-            assert_eq!(implementation.tag_len > 0, backend.has_cipher());
+            assert_eq!(implementation.tag_len() > 0, backend.has_cipher());
         }
         let version = |backend| implementation(backend).version();
         assert!(version(Backend::RustcryptoSoft).starts_with("aes-gcm 0.9."));

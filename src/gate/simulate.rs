@@ -119,7 +119,7 @@ impl Default for Simulation {
         Simulation {
             seed: 1,
             machine_seed: 1,
-            arms: Arm::own().collect(),
+            arms: Arm::by_default().collect(),
             blocks: 5,
             shape: Noise::Normal,
             noise: Scales::recorded(),
@@ -139,6 +139,7 @@ fn costs(arm: Arm) -> [f64; 6] {
         _ if arm.is_baseline() => [0.05, 0.0],
         Some((Rung::Software, 0)) => [2.90, 2.90],
         Some((Rung::Software, _)) => [6.40, 6.40],
+        Some((Rung::Alternative, _)) => [0.60, 0.60],
         Some((Rung::AesNi, _)) => [0.20, 0.19],
         Some((Rung::Full, 0)) | None => [0.08, 0.06],
         Some((Rung::Full, _)) => [0.31, 0.31],

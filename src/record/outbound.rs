@@ -39,7 +39,7 @@ impl Outbound {
             sequencer,
             sealer: DraftSealer::new(framing)?,
             preamble: framing.preamble.encode(),
-            tag_len: crate::crypto::implementation(framing.backend).tag_len,
+            tag_len: crate::crypto::implementation(framing.backend).tag_len(),
             sequence: 0,
         })
     }

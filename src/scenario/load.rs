@@ -45,6 +45,7 @@ pub const EMBEDDED: &[(&str, &str)] = embed![
     "memory-backing",
     "records-and-streams",
     "throttle",
+    "ciphers",
     "qemu",
     "qemu-busy",
 ];

@@ -354,7 +354,7 @@ impl MigrationSpec {
 impl Default for MeasureSpec {
     fn default() -> Self {
         MeasureSpec {
-            arms: Arm::own().collect(),
+            arms: Arm::by_default().collect(),
             repetitions: 5,
             warmup: 1,
             clock: ClockKind::Live,
