@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::cipher::Implementation;
 use super::{aws_lc, null, rustcrypto, rustcrypto_soft};
 use crate::arm::{Arm, Backend};
+use crate::compression::zstd_version;
 use crate::machine::{cpu, versions};
 
 /// The implementation behind a backend.
@@ -25,6 +26,7 @@ pub fn implementation(backend: Backend) -> &'static Implementation {
 pub fn library_versions() -> BTreeMap<String, String> {
     let mut all = versions::of_data_path();
     all.insert("aws-lc".to_owned(), aws_lc::library_version());
+    all.insert("libzstd".to_owned(), zstd_version().to_owned());
     all
 }
 

@@ -355,6 +355,7 @@ fn migration(
         zero_pages: 13_107,
         memory_bytes,
         payload_bytes,
+        compressed_bytes: None,
         bytes_on_wire: payload_bytes
             + payload_bytes / 1000
             + GuestSpec::default().device_state.0

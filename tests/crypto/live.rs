@@ -45,23 +45,27 @@ window = "100ms"
     )
 }
 
+fn encrypted() -> impl Iterator<Item = Arm> {
+    Arm::own().filter(|arm| arm.is_encrypted())
+}
+
 #[test]
 fn one_seal_worker() {
-    look_into_all(1);
+    for arm in encrypted() {
+        look_into(arm, 1);
+    }
 }
 
+/// The first arm of each backend: a mask makes no difference to where workers keep their keys.
 #[test]
 fn two_seal_workers() {
-    look_into_all(2);
-}
-
-/// Every encrypted arm, all at once: a migration mostly waits for its link.
-fn look_into_all(workers: u32) {
-    std::thread::scope(|scope| {
-        for arm in Arm::own().filter(|arm| arm.is_encrypted()) {
-            scope.spawn(move || look_into(arm, workers));
+    let mut seen = Vec::new();
+    for arm in encrypted() {
+        if !seen.contains(&arm.backend()) {
+            seen.push(arm.backend());
+            look_into(arm, 2);
         }
-    });
+    }
 }
 
 fn look_into(arm: Arm, workers: u32) {
