@@ -16,7 +16,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a scenario may say of compression.
-pub const ALLOWED: &str = "\"none\", \"lz4\", \"zstd\" (level 3) or { zstd = LEVEL } with a level from 1 to 22";
+pub const ALLOWED: &str =
+    "\"none\", \"lz4\", \"zstd\" (level 3) or { zstd = LEVEL } with a level from 1 to 22";
 
 /// The level of zstd where none is given: the library's own default.
 const ZSTD_LEVEL: i32 = 3;
@@ -79,7 +80,9 @@ impl FromStr for Compression {
             ("lz4", _) => Ok(Compression::Lz4),
             ("zstd", _) => Ok(Compression::Zstd { level: ZSTD_LEVEL }),
             (_, Some(Ok(level))) => zstd(level),
-            _ => Err("none, lz4, zstd (level 3) or zstd:LEVEL with a level from 1 to 22".to_owned()),
+            _ => {
+                Err("none, lz4, zstd (level 3) or zstd:LEVEL with a level from 1 to 22".to_owned())
+            }
         }
     }
 }
@@ -159,10 +162,8 @@ impl Compressor {
     pub fn pack(&mut self, content: &[u8], packed: &mut [u8]) -> std::io::Result<Option<usize>> {
         let len = match &mut self.0 {
             Packer::None => return Ok(None),
-            Packer::Lz4(table) => {
-                lz4_flex::block::compress_into_with_table(content, packed, table)
-                    .map_err(std::io::Error::other)?
-            }
+            Packer::Lz4(table) => lz4_flex::block::compress_into_with_table(content, packed, table)
+                .map_err(std::io::Error::other)?,
             Packer::Zstd(zstd) => zstd.compress_to_buffer(content, packed)?,
         };
         Ok(Some(len).filter(|len| *len < content.len()))
@@ -232,13 +233,17 @@ mod tests {
     ];
 
     fn text(len: usize) -> Vec<u8> {
-        (0..len).map(|at| b"a page of text. "[at * at % 16]).collect()
+        (0..len)
+            .map(|at| b"a page of text. "[at * at % 16])
+            .collect()
     }
 
     fn noise(len: usize) -> Vec<u8> {
         let mut state = 1u64;
         let byte = |_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(99);
             (state >> 56) as u8
         };
         (0..len).map(byte).collect()
@@ -270,7 +275,10 @@ mod tests {
         for compression in ALL {
             let mut packed = room(compression, 1 << 20);
             let mut packer = Compressor::new(compression).unwrap();
-            let size = packer.pack(&vec![7; 1 << 20], &mut packed).unwrap().unwrap();
+            let size = packer
+                .pack(&vec![7; 1 << 20], &mut packed)
+                .unwrap()
+                .unwrap();
             let mut unpacker = Decompressor::new(compression).unwrap();
             // What lies behind the content stays as it is.
             let mut memory = vec![0x55; (1 << 20) + 8192];
@@ -284,7 +292,9 @@ mod tests {
                 let refused = unpacker.unpack(&packed[..cut], &mut memory[..1 << 20]);
                 assert_eq!(refused, Err(BadContent), "{compression} {cut}");
             }
-            unpacker.unpack(&packed[..size], &mut memory[..1 << 20]).unwrap();
+            unpacker
+                .unpack(&packed[..size], &mut memory[..1 << 20])
+                .unwrap();
         }
         let mut none = Decompressor::new(Compression::None).unwrap();
         assert_eq!(none.unpack(&[], &mut []), Err(BadContent));
@@ -295,9 +305,19 @@ mod tests {
         for compression in [&[Compression::None], &ALL[..]].concat() {
             assert_eq!(compression.to_string().parse(), Ok(compression));
             let json = serde_json::to_string(&compression).unwrap();
-            assert_eq!(serde_json::from_str::<Compression>(&json).unwrap(), compression);
+            assert_eq!(
+                serde_json::from_str::<Compression>(&json).unwrap(),
+                compression
+            );
         }
-        for bad in ["\"gzip\"", "\"zstd:3\"", "{\"zstd\":0}", "{\"zstd\":23}", "{\"lz4\":1}", "3"] {
+        for bad in [
+            "\"gzip\"",
+            "\"zstd:3\"",
+            "{\"zstd\":0}",
+            "{\"zstd\":23}",
+            "{\"lz4\":1}",
+            "3",
+        ] {
             assert!(serde_json::from_str::<Compression>(bad).is_err(), "{bad}");
         }
         for bad in ["gzip", "zstd:0", "zstd:23", "zstd:x", "lz4:1", ""] {

@@ -44,7 +44,11 @@ pub(super) const AES_256: Implementation = Implementation {
     engaged: engaged::aes_gcm,
     algorithm: Some(Algorithm::Aes256Gcm),
     // SAFETY: returns a pointer to a constant.
-    cipher: |key| Ok(Box::new(AwsLc::new(key, unsafe { ffi::EVP_aes_256_gcm() })?)),
+    cipher: |key| {
+        Ok(Box::new(AwsLc::new(key, unsafe {
+            ffi::EVP_aes_256_gcm()
+        })?))
+    },
 };
 
 /// Its key is the first half of what every cipher is given: the first 16 bytes that HKDF expands.
@@ -53,7 +57,11 @@ pub(super) const AES_128: Implementation = Implementation {
     engaged: engaged::aes_gcm,
     algorithm: Some(Algorithm::Aes128Gcm),
     // SAFETY: returns a pointer to a constant.
-    cipher: |key| Ok(Box::new(AwsLc::new(key, unsafe { ffi::EVP_aes_128_gcm() })?)),
+    cipher: |key| {
+        Ok(Box::new(AwsLc::new(key, unsafe {
+            ffi::EVP_aes_128_gcm()
+        })?))
+    },
 };
 
 /// The library with its version, and the crate that binds it.

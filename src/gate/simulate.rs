@@ -287,6 +287,7 @@ fn migration(
             total_s: prepare_s + seal_s + transmit_s + other_s,
             vcpu_s: 0.05,
             stages: Some(SourceStages {
+                compress_s: None,
                 prepare_s,
                 seal_s,
                 transmit_s,
@@ -302,6 +303,7 @@ fn migration(
         DestinationCpu {
             total_s: receive_s + open_s + apply_s + other_s,
             stages: Some(DestinationStages {
+                decompress_s: None,
                 receive_s,
                 open_s,
                 apply_s,

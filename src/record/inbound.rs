@@ -233,7 +233,11 @@ impl Inbound {
         let packed = &self.buffer[start..start + self.content];
         let content = &mut self.unpacked[..head.payload as usize];
         let unpacked = self.decompressor.unpack(packed, content);
-        unpacked.map_err(|_| self.wire(WireError::Malformed("content that does not unpack to its pages")))
+        unpacked.map_err(|_| {
+            self.wire(WireError::Malformed(
+                "content that does not unpack to its pages",
+            ))
+        })
     }
 
     /// The payload of an opened record that is not a plain page record; of one that came packed, after

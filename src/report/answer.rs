@@ -278,7 +278,10 @@ fn pieces_of(base: Arm, answers: &[Answer]) -> Vec<Piece> {
             Some(Rung::Alternative) if has_software => " on the same host",
             _ => "",
         };
-        pieces.push(Piece::Figure(format!("with {}{where_it_runs}:", answer.name)));
+        pieces.push(Piece::Figure(format!(
+            "with {}{where_it_runs}:",
+            answer.name
+        )));
         pieces.extend(answer.pieces());
         if answer.parts.is_empty() || answer.parts.iter().any(|part| part.tax.bound.is_some()) {
             pieces.push(Piece::Doubt(format!(

@@ -75,14 +75,22 @@ pub struct DestinationStages {
 impl SourceStages {
     /// All of them.
     pub fn sum_s(&self) -> f64 {
-        self.prepare_s + self.compress_s.unwrap_or(0.0) + self.seal_s + self.transmit_s + self.other_s
+        self.prepare_s
+            + self.compress_s.unwrap_or(0.0)
+            + self.seal_s
+            + self.transmit_s
+            + self.other_s
     }
 }
 
 impl DestinationStages {
     /// All of them.
     pub fn sum_s(&self) -> f64 {
-        self.receive_s + self.open_s + self.decompress_s.unwrap_or(0.0) + self.apply_s + self.other_s
+        self.receive_s
+            + self.open_s
+            + self.decompress_s.unwrap_or(0.0)
+            + self.apply_s
+            + self.other_s
     }
 }
 

@@ -46,6 +46,7 @@ pub const EMBEDDED: &[(&str, &str)] = embed![
     "records-and-streams",
     "throttle",
     "ciphers",
+    "compression",
     "qemu",
     "qemu-busy",
 ];

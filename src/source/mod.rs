@@ -121,7 +121,11 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let (bytes_on_wire, records) = (streams.wire_bytes(), streams.records());
     let seal_workers = context.workers() as u32;
     let (times, calls) = streams.close();
-    let cpu = cpu(&migrated, &times, !spec.scenario.migration.compression.is_none());
+    let cpu = cpu(
+        &migrated,
+        &times,
+        !spec.scenario.migration.compression.is_none(),
+    );
     // The migration has ended, and its key with it.
     drop((context, framing));
     let hash = match settled.outcome.status {

@@ -45,7 +45,13 @@ impl Workers {
         let seal = |worker: &mut Worker, drafts: &mut [Draft]| {
             worker.work(drafts, timed, |worker, draft| worker.sealer.seal(draft));
         };
-        self.share_while(pool, drafts, |worker| worker.sealer.seals(), seal, meanwhile)
+        self.share_while(
+            pool,
+            drafts,
+            |worker| worker.sealer.seals(),
+            seal,
+            meanwhile,
+        )
     }
 
     /// As [`Workers::seal_while`], for compressing.
@@ -59,7 +65,13 @@ impl Workers {
         let pack = |worker: &mut Worker, drafts: &mut [Draft]| {
             worker.work(drafts, timed, |worker, draft| worker.packer.pack(draft));
         };
-        self.share_while(pool, drafts, |worker| worker.packer.packs(), pack, meanwhile)
+        self.share_while(
+            pool,
+            drafts,
+            |worker| worker.packer.packs(),
+            pack,
+            meanwhile,
+        )
     }
 
     /// Has each worker do something to its share of the drafts, if it has anything to do.

@@ -110,8 +110,8 @@ impl Head {
         if bytes[1] > 1 || bytes[2..4] != [0; 2] {
             return Err(WireError::Malformed("reserved bytes"));
         }
-        if head.is_packed && head.kind != RecordKind::Pages {
-            return Err(WireError::Malformed("packed content of a control record"));
+        if head.is_packed && (head.kind != RecordKind::Pages || head.payload == 0) {
+            return Err(WireError::Malformed("packed without content of pages"));
         }
         if head.data_runs as usize > bounds.data_runs()
             || head.zero_runs as usize > bounds.zero_runs()

@@ -10,7 +10,8 @@ use std::process::Command;
 
 use migtax::arm::Arm;
 use migtax::crypto::{
-    self, FlowDirection, KeyLimits, MigrationSecret, OpenSequence, Opener, SealSequence, Sealer, TAG_LEN,
+    self, FlowDirection, KeyLimits, MigrationSecret, OpenSequence, Opener, SealSequence, Sealer,
+    TAG_LEN,
 };
 
 use crate::child::Holder;
