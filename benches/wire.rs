@@ -24,6 +24,7 @@ fn main() {
             .collect();
         let head = Head {
             kind: RecordKind::Pages,
+            is_packed: false,
             round: 1,
             sequence: 9,
             data_runs: count as u32,

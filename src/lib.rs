@@ -30,6 +30,7 @@
 //! | [`meter`] | CPU time by stage of a thread |
 //! | [`arm`] | the table of data paths under comparison |
 //! | [`memory`] | guest memory, runs of its pages, segments of it |
+//! | [`compression`] | page content compressed, each record by itself |
 //! | [`wire`], [`transport`] | what bytes mean on a stream; what carries them, at the link's pace |
 //! | [`crypto`] | ciphers behind one interface, keys, sequences, locked memory |
 //! | [`record`] | records: framed, sealed, sent; received, opened, checked |
@@ -64,6 +65,7 @@
 
 pub mod arm;
 pub mod cli;
+pub mod compression;
 pub mod crypto;
 pub mod destination;
 pub mod error;

@@ -186,6 +186,10 @@ pub struct Migration {
     pub memory_bytes: u64,
     /// Page content sent: `pages_sent` times the page size.
     pub payload_bytes: u64,
+    /// What that took on the wire, compressed where that shrank it; the rest was saved. None where nothing is
+    /// compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compressed_bytes: Option<u64>,
     /// Everything written to the sockets by the source, framing and control included.
     pub bytes_on_wire: u64,
     /// Device state sent, part of `bytes_on_wire`; 0 of a migration that ended before. Of one that broke
@@ -234,6 +238,13 @@ pub struct Migration {
     /// What its hosts say against it; the run's warnings repeat it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
+}
+
+impl Migration {
+    /// Bytes of page content as it was sent: compressed where it was.
+    pub fn content_bytes(&self) -> u64 {
+        self.compressed_bytes.unwrap_or(self.payload_bytes)
+    }
 }
 
 /// Downtime on the source's clock, from the pause request to the authenticated switchover
@@ -295,6 +306,9 @@ pub struct Round {
     pub zero_pages: u64,
     /// Page content sent.
     pub payload_bytes: u64,
+    /// What that took on the wire, compressed where that shrank it. None where nothing is compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compressed_bytes: Option<u64>,
     /// Everything sent in it.
     pub bytes_on_wire: u64,
     /// Pages found dirty at its end. 0 for the last round.

@@ -22,6 +22,7 @@ static ROWS: [Row; 1] = [Row {
     told_apart_by: None,
     baselines: &["plain", "copy"],
     headline: Some((Rung::AesNi, 1)),
+    by_default: false,
     colour: (0x12, 0x34, 0x56),
 }];
 

@@ -222,6 +222,22 @@ fn impossible_values_are_refused_by_field_value_and_range() {
             &["migration.link = 0Gbit/s", "unlimited"],
         ),
         (
+            "[migration]\ncompression = \"gzip\"",
+            &["migration.compression = gzip", "lz4", "1 to 22"],
+        ),
+        (
+            "[migration]\ncompression = { zstd = 23 }",
+            &["migration.compression", "23", "1 to 22"],
+        ),
+        (
+            "[migration]\ncompression = \"lz4\"\n[measure]\narms = [\"plain\", \"qemu-plain\"]",
+            &[
+                "migration.compression = lz4",
+                "qemu-* arms",
+                "qemu.compression",
+            ],
+        ),
+        (
             "[migration]\ndowntime_limit = \"0ms\"",
             &["migration.downtime_limit = 0ns"],
         ),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migtax::arm::{Arm, Backend};
+use migtax::compression::Compression;
 use migtax::crypto::{KeyLimits, MigrationSecret, supported};
 use migtax::destination::stream_thread::{Step, StreamThread as Destination};
 use migtax::destination::switchover::Switchover;
@@ -49,6 +50,7 @@ fn send(arm: Arm, record: usize, streams: u32, workers: usize, content: &Content
         backend,
         secret: (backend != Backend::None)
             .then(|| Arc::new(MigrationSecret::generate().expect("a key"))),
+        compression: Compression::None,
         limits: KeyLimits::for_streams(streams),
         bounds: Bounds {
             guest_pages: memories[0].pages(),

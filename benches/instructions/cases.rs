@@ -270,6 +270,7 @@ impl Heads {
         Heads {
             head: Head {
                 kind: RecordKind::Pages,
+                is_packed: false,
                 round: 1,
                 sequence: 9,
                 data_runs: runs as u32,

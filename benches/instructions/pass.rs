@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migtax::arm::{Arm, Backend};
+use migtax::compression::Compression;
 use migtax::crypto::{KeyLimits, MigrationSecret};
 use migtax::destination::stream_thread::{Step, StreamThread as Destination};
 use migtax::destination::switchover::Switchover;
@@ -68,6 +69,7 @@ impl Pass {
             backend,
             secret: (backend != Backend::None)
                 .then(|| Arc::new(MigrationSecret::generate().expect("a key"))),
+            compression: Compression::None,
             limits: KeyLimits::for_streams(1),
             bounds: Bounds {
                 guest_pages: memories[0].pages(),

@@ -95,6 +95,9 @@ def plan(seed, index, arms, allowed):
     least = 2 * streams * (record + 128 * KIB) // KIB
     device_state = r.choice([64, 256, 1024]) * KIB
     granularity = r.choice(["4KiB", "4KiB", "2MiB"])
+    # Faults stand at offsets of what is sent, which compressing makes fewer. QEMU compresses by itself.
+    packs = kind is None and not any(arm.startswith("qemu-") for arm in arms)
+    compression = r.choice(['"none"', '"lz4"', '"zstd"', "{ zstd = 1 }"]) if packs else '"none"'
     toml = f"""name = "soak {seed}/{index}"
 [guest]
 memory = "{memory // KIB}KiB"
@@ -112,6 +115,7 @@ write = "{r.choice(["word", "page"])}"
 [migration]
 streams = {streams}
 record = "{record // KIB}KiB"
+compression = {compression}
 destination_memory = "{r.choice(["faulted-in", "on-demand"])}"
 tracker = "{r.choice(["auto", "bitmap", "userfaultfd"])}"
 link = "{link}"

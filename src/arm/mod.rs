@@ -40,35 +40,53 @@ fn rows() -> impl Iterator<Item = &'static Row> {
 
 impl Arm {
     /// The baseline of every tax: no encryption, straight from guest memory to the socket.
-    pub const PLAIN: Arm = Arm(0);
+    pub const PLAIN: Arm = Arm::named("plain");
     /// The encrypted arms' framing and buffers with a null cipher: the other baseline.
-    pub const COPY: Arm = Arm(1);
+    pub const COPY: Arm = Arm::named("copy");
 
     // The others have names for tests and benches alone, which need one that is known to be slow,
     // fast or masked.
     /// Portable software.
-    pub const RUSTCRYPTO_SOFT: Arm = Arm(2);
+    pub const RUSTCRYPTO_SOFT: Arm = Arm::named("rustcrypto-soft");
     /// RustCrypto with instructions.
-    pub const RUSTCRYPTO: Arm = Arm(3);
+    pub const RUSTCRYPTO: Arm = Arm::named("rustcrypto");
     /// aws-lc, masked down to software.
-    pub const AWS_LC_SOFT: Arm = Arm(4);
+    pub const AWS_LC_SOFT: Arm = Arm::named("aws-lc-soft");
     /// aws-lc, masked down to AES-NI.
-    pub const AWS_LC_AESNI: Arm = Arm(5);
+    pub const AWS_LC_AESNI: Arm = Arm::named("aws-lc-aesni");
     /// aws-lc, not masked.
-    pub const AWS_LC: Arm = Arm(6);
+    pub const AWS_LC: Arm = Arm::named("aws-lc");
+    /// ChaCha20-Poly1305, not masked.
+    pub const CHACHA20: Arm = Arm::named("chacha20");
+    /// ChaCha20-Poly1305, masked down to what every CPU has.
+    pub const CHACHA20_SOFT: Arm = Arm::named("chacha20-soft");
     /// QEMU without encryption: the baseline of the arms that QEMU runs.
-    pub const QEMU_PLAIN: Arm = Arm(7);
+    pub const QEMU_PLAIN: Arm = Arm::named("qemu-plain");
     /// QEMU's TLS, masked down to software.
-    pub const QEMU_TLS_SOFT: Arm = Arm(8);
+    pub const QEMU_TLS_SOFT: Arm = Arm::named("qemu-tls-soft");
     /// QEMU's TLS, not masked.
-    pub const QEMU_TLS: Arm = Arm(9);
+    pub const QEMU_TLS: Arm = Arm::named("qemu-tls");
+
+    /// The arm of a name, while this is compiled; without one it does not compile.
+    const fn named(name: &str) -> Arm {
+        let mut at = 0;
+        while !is_same(ROWS[at].name, name) {
+            at += 1;
+        }
+        Arm(at as u8)
+    }
 
     /// Every arm, in the order in which tables show them.
     pub fn all() -> impl Iterator<Item = Arm> {
         (0u8..).zip(rows()).map(|(index, _)| Arm(index))
     }
 
-    /// The arms that this program's own hosts run: a scenario's, unless it names others.
+    /// The arms of a scenario that names none.
+    pub fn by_default() -> impl Iterator<Item = Arm> {
+        Arm::all().filter(|arm| arm.row().by_default)
+    }
+
+    /// The arms that this program's own hosts run.
     pub fn own() -> impl Iterator<Item = Arm> {
         Arm::all().filter(|arm| !arm.is_qemu())
     }
@@ -136,9 +154,9 @@ impl Arm {
         !self.is_encrypted()
     }
 
-    /// Whether the arm measures a host without AES instructions.
+    /// Whether the arm measures AES on a host without AES instructions.
     pub fn is_software(self) -> bool {
-        self.is_encrypted() && !self.row().required_features.contains(&"aes")
+        matches!(self.row().headline, Some((Rung::Software, _)))
     }
 
     /// Every variable that masks something for any arm, with this arm's value. `None` means that it
@@ -176,6 +194,18 @@ impl Arm {
             .iter()
             .map(|name| name.parse().expect("a baseline is an arm of the table"))
     }
+}
+
+/// Whether two names are equal, while this is compiled.
+const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut same = one.len() == other.len();
+    let mut at = 0;
+    while same && at < one.len() {
+        same = one[at] == other[at];
+        at += 1;
+    }
+    same
 }
 
 impl fmt::Debug for Arm {
@@ -226,19 +256,7 @@ mod tests {
             let alike = Arm::all().filter(|other| other.row().colour == arm.row().colour);
             assert_eq!(alike.count(), 1, "{arm}");
         }
-        let named = [
-            (Arm::PLAIN, "plain"),
-            (Arm::COPY, "copy"),
-            (Arm::RUSTCRYPTO_SOFT, "rustcrypto-soft"),
-            (Arm::RUSTCRYPTO, "rustcrypto"),
-            (Arm::AWS_LC_SOFT, "aws-lc-soft"),
-            (Arm::AWS_LC_AESNI, "aws-lc-aesni"),
-            (Arm::AWS_LC, "aws-lc"),
-            (Arm::QEMU_PLAIN, "qemu-plain"),
-            (Arm::QEMU_TLS_SOFT, "qemu-tls-soft"),
-            (Arm::QEMU_TLS, "qemu-tls"),
-        ];
-        assert!(named.iter().all(|(arm, name)| arm.name() == *name));
+        assert_eq!(Arm::AWS_LC.name(), "aws-lc");
         let unknown = "aes".parse::<Arm>().unwrap_err().to_string();
         assert!(
             unknown.contains("\"aes\"") && unknown.contains("aws-lc-aesni"),

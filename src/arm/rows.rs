@@ -21,6 +21,12 @@ pub enum Backend {
     /// aws-lc through its C interface.
     #[strum(serialize = "aws-lc")]
     AwsLc,
+    /// The same with AES-128-GCM.
+    #[strum(serialize = "aws-lc")]
+    AwsLc128,
+    /// The same with ChaCha20-Poly1305.
+    #[strum(serialize = "aws-lc")]
+    AwsLcChaCha20,
 }
 
 impl Backend {
@@ -57,6 +63,8 @@ pub enum Rung {
     AesNi,
     /// A host without AES instructions.
     Software,
+    /// The same host with a cipher that needs none of them.
+    Alternative,
 }
 
 /// Everything that is said of an arm.
@@ -83,6 +91,8 @@ pub struct Row {
     /// The rung of the headline's ladder that it stands on, and its place among those of its baseline that
     /// do: the lowest that a run has speaks for the rung.
     pub headline: Option<(Rung, u8)>,
+    /// Whether it runs where a scenario names no arms.
+    pub by_default: bool,
     /// Its colour in every chart: red, green, blue.
     pub colour: (u8, u8, u8),
 }
@@ -92,7 +102,7 @@ pub(super) const AWS_LC_MASK: &str = "OPENSSL_ia32cap";
 
 const AES: &[&str] = &["aes", "pclmulqdq"];
 
-/// What most arms say: nothing is masked or needed, and the tax is over `plain`.
+/// What most arms say: nothing is masked or needed, the tax is over `plain`, and they run by default.
 const BASE: Row = Row {
     name: "",
     summary: "",
@@ -103,6 +113,7 @@ const BASE: Row = Row {
     told_apart_by: None,
     baselines: &["plain", "copy"],
     headline: None,
+    by_default: true,
     colour: (0, 0, 0),
 };
 
@@ -115,7 +126,9 @@ const BASE: Row = Row {
 /// Masks are as in `OPENSSL_ia32cap(3)`: the first word is CPUID.1 EDX and ECX (33 PCLMULQDQ, 57
 /// AES), the second CPUID.7 EBX and ECX (41 VAES, 42 VPCLMULQDQ). `aws-lc-soft` masks both words:
 /// aws-lc picks its AVX-512 GHASH by VAES and VPCLMULQDQ alone, so masking only the first word
-/// would leave vectorised carry-less multiplication in the software arm.
+/// would leave vectorised carry-less multiplication in the software arm. `chacha20-soft` masks SSSE3
+/// (41) and SSE4.1 (51) in the first word and AVX2 (5) in the second, all that aws-lc's
+/// ChaCha20-Poly1305 asks for; SSE2, which every x86-64 CPU has, can't be masked.
 pub(super) const ROWS: &[Row] = &[
     Row {
         name: "plain",
@@ -185,11 +198,45 @@ pub(super) const ROWS: &[Row] = &[
         ..BASE
     },
     Row {
+        name: "aws-lc-128",
+        summary: "aws-lc, AES-128-GCM with all that it can use of the CPU: what the longer key costs",
+        short: "all instructions, aws-lc, AES-128",
+        engine: Engine::Migtax(Backend::AwsLc128),
+        required_features: AES,
+        by_default: false,
+        colour: (0x33, 0x22, 0x88),
+        ..BASE
+    },
+    Row {
+        name: "chacha20",
+        summary: "aws-lc, ChaCha20-Poly1305 with the vector instructions it finds: no AES instructions needed",
+        short: "ChaCha20-Poly1305, aws-lc",
+        engine: Engine::Migtax(Backend::AwsLcChaCha20),
+        told_apart_by: Some((&["ssse3"], "chacha20-soft")),
+        headline: Some((Rung::Alternative, 0)),
+        by_default: false,
+        colour: (0x8c, 0x6d, 0x1f),
+        ..BASE
+    },
+    Row {
+        name: "chacha20-soft",
+        summary: "aws-lc, ChaCha20-Poly1305 with SSSE3, SSE4.1 and AVX2 masked: scalar ChaCha20, and Poly1305 with \
+                  the SSE2 that every x86-64 CPU has",
+        short: "ChaCha20-Poly1305 without vector instructions, aws-lc",
+        engine: Engine::Migtax(Backend::AwsLcChaCha20),
+        environment: &[(AWS_LC_MASK, "~0x8020000000000:~0x20")],
+        headline: Some((Rung::Alternative, 1)),
+        by_default: false,
+        colour: (0xd2, 0xb4, 0x6c),
+        ..BASE
+    },
+    Row {
         name: "qemu-plain",
         summary: "QEMU's migration without encryption, of a guest that runs under KVM",
         short: "QEMU, no encryption",
         engine: Engine::Qemu { tls: false },
         baselines: &[],
+        by_default: false,
         colour: (0x50, 0x50, 0x50),
         ..BASE
     },
@@ -204,6 +251,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         baselines: &["qemu-plain"],
         headline: Some((Rung::Software, 0)),
+        by_default: false,
         colour: (0x8c, 0x2d, 0x04),
         ..BASE
     },
@@ -215,6 +263,7 @@ pub(super) const ROWS: &[Row] = &[
         required_features: AES,
         baselines: &["qemu-plain"],
         headline: Some((Rung::Full, 0)),
+        by_default: false,
         colour: (0x4d, 0x00, 0x4b),
         ..BASE
     },

@@ -67,6 +67,8 @@ struct ArmEntry {
     rung: Option<Rung>,
     /// Whether it is the one that stands for all where one must.
     foremost: bool,
+    /// Whether it runs where a scenario names no arms.
+    by_default: bool,
     environment: BTreeMap<&'static str, Option<&'static str>>,
     required_features: &'static [&'static str],
     engaged_features: Vec<String>,
@@ -164,6 +166,7 @@ fn arms() -> Result<Vec<ArmEntry>> {
             baselines: arm.baselines().collect(),
             rung: row.headline.map(|(rung, _)| rung),
             foremost: arm == Arm::foremost(),
+            by_default: row.by_default,
             environment: arm.environment(),
             required_features: row.required_features,
             engaged_features: told.engaged_features,

@@ -1,6 +1,7 @@
-//! aws-lc through its C interface, sealing out of place, longer runs of pages straight from guest memory.
+//! aws-lc through its C interface: AES-GCM here, sealing out of place, longer runs of pages straight from
+//! guest memory; ChaCha20-Poly1305 in [`chacha20`].
 //!
-//! `EVP_CIPHER` rather than `EVP_AEAD`: it takes a record in pieces, so a head and runs of pages need
+//! For AES-GCM `EVP_CIPHER` rather than `EVP_AEAD`: it takes a record in pieces, so a head and runs of pages need
 //! no gather copy, and its context, set up once for a key, is all that holds key
 //! material (`EVP_AEAD` copies the hash key to the stack for each record and leaves it there).
 //! Measured on a Zen 3 core, GB/s of thread CPU time, cold input, head of 64 bytes:
@@ -20,13 +21,16 @@
 //! A head that is no multiple of 16 bytes, which shifts the pages off the cipher's blocks, costs up
 //! to 5%.
 
+pub(super) mod chacha20;
+mod engaged;
+
 use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 
 use aws_lc_sys as ffi;
 
 use super::cipher::{
-    Cipher, Engaged, IV_LEN, Implementation, KEY_LEN, Refused, SealError, TAG_LEN,
+    Algorithm, Cipher, IV_LEN, Implementation, KEY_LEN, Refused, SealError, TAG_LEN,
 };
 use super::ending::{forget, keep};
 use super::locked::protect;
@@ -35,15 +39,36 @@ use crate::machine::versions;
 use crate::memory::Segment;
 use crate::units::PAGE_SIZE;
 
-pub(super) const IMPLEMENTATION: Implementation = Implementation {
-    version: || {
-        let binding = versions::of("aws-lc-sys").join(", ");
-        format!("{} (aws-lc-sys {binding})", version())
+pub(super) const AES_256: Implementation = Implementation {
+    version,
+    engaged: engaged::aes_gcm,
+    algorithm: Some(Algorithm::Aes256Gcm),
+    // SAFETY: returns a pointer to a constant.
+    cipher: |key| {
+        Ok(Box::new(AwsLc::new(key, unsafe {
+            ffi::EVP_aes_256_gcm()
+        })?))
     },
-    engaged,
-    tag_len: TAG_LEN,
-    cipher: |key| Ok(Box::new(AwsLc::new(key)?)),
 };
+
+/// Its key is the first half of what every cipher is given: the first 16 bytes that HKDF expands.
+pub(super) const AES_128: Implementation = Implementation {
+    version,
+    engaged: engaged::aes_gcm,
+    algorithm: Some(Algorithm::Aes128Gcm),
+    // SAFETY: returns a pointer to a constant.
+    cipher: |key| {
+        Ok(Box::new(AwsLc::new(key, unsafe {
+            ffi::EVP_aes_128_gcm()
+        })?))
+    },
+};
+
+/// The library with its version, and the crate that binds it.
+fn version() -> String {
+    let binding = versions::of("aws-lc-sys").join(", ");
+    format!("{} (aws-lc-sys {binding})", library_version())
+}
 
 /// At least what aws-lc allocates for an AES-GCM context: hash key table, key schedule and the
 /// state of a record. Only the pages that hold it are affected.
@@ -80,7 +105,8 @@ impl Failed {
 }
 
 impl AwsLc {
-    fn new(key: &[u8; KEY_LEN]) -> Result<Self> {
+    /// A context for one of the library's AES-GCM ciphers, whose key is at most as long as this.
+    fn new(key: &[u8; KEY_LEN], gcm: *const ffi::EVP_CIPHER) -> Result<Self> {
         let failed = |Failed(call)| Error::CannotRun(format!("{call} failed"));
         // SAFETY: allocates a context or returns null.
         let context = NonNull::new(unsafe { ffi::EVP_CIPHER_CTX_new() })
@@ -88,8 +114,8 @@ impl AwsLc {
             .map_err(failed)?;
         let this = AwsLc(context);
         let set_up = |key: *const u8, cipher| {
-            // SAFETY: `context` is valid; `key` is null or 32 readable bytes, as AES-256 takes; no
-            // IV is given yet. Choosing the cipher allocates its data, setting the key fills it.
+            // SAFETY: `context` is valid; `key` is null or 32 readable bytes, more than which no AES
+            // takes; no IV is given yet. Choosing the cipher allocates its data, setting the key fills it.
             Failed::unless(
                 unsafe {
                     ffi::EVP_CipherInit_ex(
@@ -105,8 +131,7 @@ impl AwsLc {
             )
         };
         // In two steps, so that the memory is locked before the key is in it.
-        // SAFETY: returns a pointer to a constant.
-        set_up(ptr::null(), unsafe { ffi::EVP_aes_256_gcm() }).map_err(failed)?;
+        set_up(ptr::null(), gcm).map_err(failed)?;
         // SAFETY: the context was initialised above, and nobody writes it now.
         protect(
             unsafe { (*context.as_ptr()).cipher_data }.cast(),
@@ -269,7 +294,7 @@ impl Cipher for AwsLc {
 unsafe fn wipe_context(context: *mut u8, _: usize) {
     let context = context.cast::<ffi::EVP_CIPHER_CTX>();
     // SAFETY: the caller's promise: a context that `AwsLc::new` made and that was not freed, used by
-    // nobody; its cipher takes 32 bytes of key.
+    // nobody; its cipher takes 32 bytes of key at most.
     unsafe {
         ffi::EVP_CipherInit_ex(
             context,
@@ -292,90 +317,10 @@ impl Drop for AwsLc {
 }
 
 /// The library's own name and version, such as `AWS-LC 5.12.0`.
-pub(super) fn version() -> String {
+pub(super) fn library_version() -> String {
     // SAFETY: returns a pointer to a constant string.
     let version = unsafe { std::ffi::CStr::from_ptr(awslc_version_string()) };
     version.to_string_lossy().into_owned()
-}
-
-#[cfg(target_arch = "x86_64")]
-mod inside {
-    use std::ffi::c_int;
-
-    unsafe extern "C" {
-        /// Whether GCM uses VAES and VPCLMULQDQ, which it does only together with AVX-512.
-        #[link_name = "aws_lc_0_47_0_crypto_gcm_avx512_enabled"]
-        pub(super) fn gcm_avx512_enabled() -> c_int;
-        /// Whether GHASH uses PCLMULQDQ.
-        #[link_name = "aws_lc_0_47_0_crypto_gcm_clmul_enabled"]
-        pub(super) fn gcm_clmul_enabled() -> c_int;
-        /// CPUID.1 EDX and ECX, CPUID.7 EBX and ECX, less what the environment masked.
-        #[link_name = "aws_lc_0_47_0_OPENSSL_ia32cap_P"]
-        pub(super) static CAPABILITIES: [u32; 4];
-    }
-}
-
-/// What AES-GCM uses in this process, as the library itself decides it (`CRYPTO_ghash_init` and
-/// `aes_ctr_set_key` of the release that the build pins), after the mask in the environment.
-#[cfg(target_arch = "x86_64")]
-fn engaged() -> Engaged {
-    // SAFETY: fills the capabilities, once; later calls do nothing.
-    unsafe { ffi::CRYPTO_library_init() };
-    // SAFETY: the array is written only by the initialisation above; the functions only read it.
-    let (cpuid1, avx512, clmul) = unsafe {
-        (
-            inside::CAPABILITIES[1],
-            inside::gcm_avx512_enabled() == 1,
-            inside::gcm_clmul_enabled() == 1,
-        )
-    };
-    let has = |bit: u32| cpuid1 & (1 << bit) != 0;
-    let (ssse3, movbe, aes, avx) = (has(9), has(22), has(25), has(28));
-    let stitched = clmul && avx && movbe;
-    let mut features = vec![];
-    let cipher = match (aes, ssse3) {
-        (true, _) => {
-            features.push("aes");
-            "AES-NI CTR"
-        }
-        (false, true) => {
-            features.push("ssse3");
-            "vector-permutation AES CTR"
-        }
-        (false, false) => "portable AES CTR",
-    };
-    let hash: &[&str] = if avx512 {
-        &["vpclmulqdq", "avx512f", "avx512bw", "avx512dq", "avx512vl"]
-    } else if stitched {
-        &["pclmulqdq", "avx", "movbe"]
-    } else if clmul {
-        &["pclmulqdq"]
-    } else if ssse3 && aes {
-        &["ssse3"]
-    } else {
-        &[]
-    };
-    features.extend(hash);
-    let implementation = match (aes, avx512, stitched) {
-        (true, true, _) => {
-            features.push("vaes");
-            "VAES and VPCLMULQDQ, AVX-512, one pass"
-        }
-        (true, false, true) => "AES-NI and PCLMULQDQ, AVX, one pass",
-        _ => cipher,
-    };
-    Engaged {
-        implementation,
-        features,
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn engaged() -> Engaged {
-    Engaged {
-        implementation: "not examined on this architecture",
-        features: Vec::new(),
-    }
 }
 
 unsafe extern "C" {

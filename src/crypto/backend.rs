@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::cipher::Implementation;
 use super::{aws_lc, null, rustcrypto, rustcrypto_soft};
 use crate::arm::{Arm, Backend};
+use crate::compression::zstd_version;
 use crate::machine::{cpu, versions};
 
 /// The implementation behind a backend.
@@ -14,7 +15,9 @@ pub fn implementation(backend: Backend) -> &'static Implementation {
         Backend::Null => &null::NULL,
         Backend::RustcryptoSoft => &rustcrypto_soft::IMPLEMENTATION,
         Backend::Rustcrypto => &rustcrypto::IMPLEMENTATION,
-        Backend::AwsLc => &aws_lc::IMPLEMENTATION,
+        Backend::AwsLc => &aws_lc::AES_256,
+        Backend::AwsLc128 => &aws_lc::AES_128,
+        Backend::AwsLcChaCha20 => &aws_lc::chacha20::IMPLEMENTATION,
     }
 }
 
@@ -22,7 +25,8 @@ pub fn implementation(backend: Backend) -> &'static Implementation {
 /// commas, where the build holds several. What a crate carries with it tells its own.
 pub fn library_versions() -> BTreeMap<String, String> {
     let mut all = versions::of_data_path();
-    all.insert("aws-lc".to_owned(), aws_lc::version());
+    all.insert("aws-lc".to_owned(), aws_lc::library_version());
+    all.insert("libzstd".to_owned(), zstd_version().to_owned());
     all
 }
 
@@ -61,7 +65,7 @@ mod tests {
             let engaged = implementation.engaged();
             assert!(!engaged.implementation.is_empty());
             assert!(engaged.features.iter().all(|f| cpu::has(f)), "{engaged:?}");
-            assert_eq!(implementation.tag_len > 0, backend.has_cipher());
+            assert_eq!(implementation.tag_len() > 0, backend.has_cipher());
         }
         let version = |backend| implementation(backend).version();
         assert!(version(Backend::RustcryptoSoft).starts_with("aes-gcm 0.9."));

@@ -72,15 +72,26 @@ pub(super) trait Cipher: Send {
     fn open(&mut self, iv: &[u8; IV_LEN], aad: &[u8], buffer: &mut [u8]) -> Result<(), Refused>;
 }
 
+/// What a library seals with. Each takes a key of [`KEY_LEN`] bytes, of which AES-128 uses the first half,
+/// an IV of [`IV_LEN`] and makes a tag of [`TAG_LEN`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Algorithm {
+    /// NIST SP 800-38D with AES-256.
+    Aes256Gcm,
+    /// NIST SP 800-38D with AES-128.
+    Aes128Gcm,
+    /// RFC 8439.
+    ChaCha20Poly1305,
+}
+
 /// A library as this build has it. There is one for each [`Backend`](crate::arm::Backend).
 pub struct Implementation {
     /// Its name and version.
     pub(super) version: fn() -> String,
     /// What it uses in this process.
     pub(super) engaged: fn() -> Engaged,
-    /// Bytes that a sealed record is longer than its plaintext: [`TAG_LEN`], or 0 for the null
-    /// cipher.
-    pub tag_len: usize,
+    /// What it seals with; none of the null cipher.
+    pub(super) algorithm: Option<Algorithm>,
     /// A cipher with a key. The null cipher ignores it.
     pub(super) cipher: fn(&[u8; KEY_LEN]) -> Result<Box<dyn Cipher>>,
 }
@@ -99,6 +110,12 @@ impl Implementation {
     /// file of this build.
     pub fn version(&self) -> String {
         (self.version)()
+    }
+
+    /// Bytes that a sealed record is longer than its plaintext: [`TAG_LEN`], or 0 for the null
+    /// cipher.
+    pub fn tag_len(&self) -> usize {
+        self.algorithm.map_or(0, |_| TAG_LEN)
     }
 
     /// What it uses in this process.

@@ -27,7 +27,7 @@ impl EpochCipher {
         let cipher = Self::keyed(backend, &secret, 0)?;
         Ok(EpochCipher {
             backend,
-            tag_len: implementation(backend).tag_len,
+            tag_len: implementation(backend).tag_len(),
             secret,
             epoch: 0,
             cipher,

@@ -11,7 +11,7 @@ pub(super) const NULL: Implementation = Implementation {
         implementation: "copy",
         features: Vec::new(),
     },
-    tag_len: 0,
+    algorithm: None,
     cipher: |_| Ok(Box::new(Null)),
 };
 
@@ -21,7 +21,7 @@ pub(super) const NONE: Implementation = Implementation {
         implementation: "no cipher",
         features: Vec::new(),
     },
-    tag_len: 0,
+    algorithm: None,
     cipher: |_| {
         Err(Error::CannotRun(
             "the plain data path has no cipher".to_owned(),

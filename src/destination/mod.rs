@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::crypto::{self, MigrationSecret};
 use crate::destination::arrivals::Arrivals;
-use crate::destination::stream_thread::{APPLY, OPEN, RECEIVE, StreamError, StreamThread};
+use crate::destination::stream_thread::{
+    APPLY, DECOMPRESS, OPEN, RECEIVE, STAGES, StreamError, StreamThread,
+};
 use crate::destination::switchover::Switchover;
 use crate::error::{Error, Result};
 use crate::guest::vcpu::{Phase, StreamStart, Vcpus, Window};
@@ -78,7 +80,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     // The migration has ended, and its key with it.
     drop(framing);
     let resident = process::resident_beyond(&guest_memory);
-    let cpu = cpu(&ended, switchover.decided_cpu_ns(), cpu_began);
+    let decompresses = !spec.scenario.migration.compression.is_none();
+    let cpu = cpu(&ended, switchover.decided_cpu_ns(), cpu_began, decompresses);
     let mut report = DestinationReport {
         switched_over: switchover.is_switched_over(),
         warnings: process::unlocked_keys("destination", spec.sealed)
@@ -179,7 +182,7 @@ fn late_record(error: StreamError) -> Warning {
 fn receive(
     threads: Vec<StreamThread>,
 ) -> (
-    Vec<(StageTimes<3>, Calls)>,
+    Vec<(StageTimes<STAGES>, Calls)>,
     Option<String>,
     Option<StreamError>,
 ) {
@@ -277,7 +280,13 @@ fn run_on(
     )))
 }
 
-fn cpu(ended: &[StageTimes<3>], decided_ns: Option<u64>, began_ns: u64) -> DestinationCpu {
+/// CPU by stage; with a decompress stage where there is one.
+fn cpu(
+    ended: &[StageTimes<STAGES>],
+    decided_ns: Option<u64>,
+    began_ns: u64,
+    decompresses: bool,
+) -> DestinationCpu {
     let end_ns = decided_ns.unwrap_or_else(process_cpu_ns);
     let error_s = |stage| StageTimes::error_s(ended, stage);
     let mut cpu = DestinationCpu {
@@ -288,16 +297,20 @@ fn cpu(ended: &[StageTimes<3>], decided_ns: Option<u64>, began_ns: u64) -> Desti
             clock_s: ended.iter().map(|times| times.clock.as_secs_f64()).sum(),
             receive_se_s: error_s(RECEIVE),
             open_se_s: error_s(OPEN),
+            decompress_se_s: decompresses.then(|| error_s(DECOMPRESS)),
             apply_se_s: error_s(APPLY),
         }),
         ..DestinationCpu::default()
     };
     let mut stages = DestinationStages::default();
+    let mut decompress_s = 0.0;
     for times in ended {
         stages.receive_s += times.stages[RECEIVE].as_secs_f64();
         stages.open_s += times.stages[OPEN].as_secs_f64();
+        decompress_s += times.stages[DECOMPRESS].as_secs_f64();
         stages.apply_s += times.stages[APPLY].as_secs_f64();
     }
+    stages.decompress_s = decompresses.then_some(decompress_s);
     let known = stages.sum_s();
     // The stream threads read their clocks microseconds after the decision's.
     cpu.total_s = cpu.total_s.max(known);

@@ -17,8 +17,12 @@ use crate::wire::{Head, RecordKind, Totals};
 pub const RECEIVE: usize = 0;
 /// Index of the open stage.
 pub const OPEN: usize = 1;
+/// Index of the decompress stage.
+pub const DECOMPRESS: usize = 2;
 /// Index of the apply stage.
-pub const APPLY: usize = 2;
+pub const APPLY: usize = 3;
+/// Stages of a destination stream.
+pub const STAGES: usize = 4;
 
 /// Why a stream thread ended without the guest.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +63,7 @@ pub struct StreamThread {
     inbound: Inbound,
     outbound: Outbound,
     reply: Draft,
-    meter: StageMeter<3>,
+    meter: StageMeter<STAGES>,
     slowdown: Slowdown,
     memory: Arc<GuestMemory>,
     switchover: Arc<Switchover>,
@@ -132,7 +136,7 @@ impl StreamThread {
     /// Receives until the guest has been switched over, given up, or the stream breaks; tells of a
     /// failure, and whether the guest's fate had been decided before, before it wakes the other
     /// streams, so that theirs come after it. Its CPU time by stage, and its calls on the socket.
-    pub fn run(mut self, tell: impl FnOnce(StreamError, bool)) -> (StageTimes<3>, Calls) {
+    pub fn run(mut self, tell: impl FnOnce(StreamError, bool)) -> (StageTimes<STAGES>, Calls) {
         let outcome = self.receive_all();
         self.meter.leave();
         let mut failed = false;
@@ -170,6 +174,10 @@ impl StreamThread {
                         .map_err(|what| self.refused(what))?;
                 }
                 self.check_room(&head)?;
+                if head.is_packed {
+                    self.inbound.unpack(&head)?;
+                    self.meter.lap(DECOMPRESS);
+                }
                 let applied = self.apply(&head)?;
                 self.applied += applied;
                 self.meter.done(u64::from(head.payload));

@@ -14,7 +14,13 @@ pub struct Definition {
 pub(super) const STAGES: Definition = Definition {
     anchor: "stages",
     term: "stages",
-    text: "Source: prepare (harvest, zero test, building records), seal (the cipher; for copy its copy), transmit (socket writes). Destination: receive (socket reads), open (the cipher), apply (writing guest memory). other is what the stages don't explain. Clocks are read around a sample of the records; results.json has the standard error that this leaves in each stage. Every stage's median is its own, so they need not add up to the median total.",
+    text: "Source: prepare (harvest, zero test, building records), compress (where content is), seal (the cipher; for copy its copy), transmit (socket writes). Destination: receive (socket reads), open (the cipher), decompress (where content is), apply (writing guest memory). other is what the stages don't explain. Clocks are read around a sample of the records; results.json has the standard error that this leaves in each stage. Every stage's median is its own, so they need not add up to the median total.",
+};
+
+pub(super) const COMPRESSION: Definition = Definition {
+    anchor: "compression",
+    term: "compression",
+    text: "Where migration.compression is not none, each record's pages are copied out of guest memory and the copy is compressed before it is sealed (compress), and unpacked behind the cipher at the destination (decompress). A record that does not shrink is sent as it is. Compressed to: bytes of page content as they were sent, over page payload. All figures per GiB stay per GiB of page payload, before compression. plain gives up its path from guest memory to the socket without a copy then.",
 };
 
 pub(super) const CPU_PER_GIB: Definition = Definition {

@@ -31,9 +31,14 @@ pub(super) fn cores_per_10_gbit(cpu_s: f64, payload_bytes: u64) -> Option<f64> {
 /// Bytes on the wire that are neither page payload nor device state, over page payload: framing, tags,
 /// control and zero pages. `None` where the device state's bytes were not recorded.
 pub(super) fn wire_overhead(m: &Migration) -> Option<f64> {
-    let content = m.payload_bytes.saturating_add(m.device_state_bytes?);
+    let content = m.content_bytes().saturating_add(m.device_state_bytes?);
     let framing = m.bytes_on_wire.checked_sub(content)?;
     over(framing as f64, m.payload_bytes as f64)
+}
+
+/// Page content as it was sent over page content, where it was compressed.
+pub(super) fn compressed_share(m: &Migration) -> Option<f64> {
+    over(m.compressed_bytes? as f64, m.payload_bytes as f64)
 }
 
 /// Rounds before the pause.

@@ -1,11 +1,13 @@
 //! The table of metrics: one row each.
 
 use super::definition::{
-    BLACKOUT, CORES, CPU_PER_GIB, DOWNTIME, EXPECTED_DOWNTIME, GUEST, ROUND, STAGES, STALL,
-    THROTTLE, THROUGHPUT, TOTAL_TIME, WIRE_OVERHEAD, WRITE_LATENCY,
+    BLACKOUT, COMPRESSION, CORES, CPU_PER_GIB, DOWNTIME, EXPECTED_DOWNTIME, GUEST, ROUND, STAGES,
+    STALL, THROTTLE, THROUGHPUT, TOTAL_TIME, WIRE_OVERHEAD, WRITE_LATENCY,
 };
 use super::guest::{blackout, cpu_per_write_during, protection_faults, writes_lost};
-use super::rates::{cores_per_10_gbit, per_gib, pre_copy_rounds, throughput, wire_overhead};
+use super::rates::{
+    compressed_share, cores_per_10_gbit, per_gib, pre_copy_rounds, throughput, wire_overhead,
+};
 use super::row::{Direction, Format, Over, Row, Unfinished};
 use crate::arm::Arm;
 use crate::results::least_expected_downtime;
@@ -351,6 +353,35 @@ pub(super) const ROWS: &[Row] = &[
         shown_unit: "%",
         shown_scale: 100.0,
         value: wire_overhead,
+        ..COST
+    },
+    Row {
+        name: "compress_cpu_per_gib",
+        column: "source_compress_s_per_gib",
+        label: "compress CPU",
+        per: " per GiB",
+        definition: &COMPRESSION,
+        value: |m| per_gib(m.cpu.source.stages?.compress_s?, m.payload_bytes),
+        ..COST
+    },
+    Row {
+        name: "decompress_cpu_per_gib",
+        column: "destination_decompress_s_per_gib",
+        label: "decompress CPU",
+        per: " per GiB",
+        definition: &COMPRESSION,
+        value: |m| per_gib(m.cpu.destination.stages?.decompress_s?, m.payload_bytes),
+        ..COST
+    },
+    Row {
+        name: "compressed_share",
+        column: "compressed_percent",
+        label: "compressed to",
+        definition: &COMPRESSION,
+        unit: "share",
+        shown_unit: "%",
+        shown_scale: 100.0,
+        value: compressed_share,
         ..COST
     },
 ];

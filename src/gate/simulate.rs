@@ -119,7 +119,7 @@ impl Default for Simulation {
         Simulation {
             seed: 1,
             machine_seed: 1,
-            arms: Arm::own().collect(),
+            arms: Arm::by_default().collect(),
             blocks: 5,
             shape: Noise::Normal,
             noise: Scales::recorded(),
@@ -139,6 +139,7 @@ fn costs(arm: Arm) -> [f64; 6] {
         _ if arm.is_baseline() => [0.05, 0.0],
         Some((Rung::Software, 0)) => [2.90, 2.90],
         Some((Rung::Software, _)) => [6.40, 6.40],
+        Some((Rung::Alternative, _)) => [0.60, 0.60],
         Some((Rung::AesNi, _)) => [0.20, 0.19],
         Some((Rung::Full, 0)) | None => [0.08, 0.06],
         Some((Rung::Full, _)) => [0.31, 0.31],
@@ -286,6 +287,7 @@ fn migration(
             total_s: prepare_s + seal_s + transmit_s + other_s,
             vcpu_s: 0.05,
             stages: Some(SourceStages {
+                compress_s: None,
                 prepare_s,
                 seal_s,
                 transmit_s,
@@ -301,6 +303,7 @@ fn migration(
         DestinationCpu {
             total_s: receive_s + open_s + apply_s + other_s,
             stages: Some(DestinationStages {
+                decompress_s: None,
                 receive_s,
                 open_s,
                 apply_s,
@@ -354,6 +357,7 @@ fn migration(
         zero_pages: 13_107,
         memory_bytes,
         payload_bytes,
+        compressed_bytes: None,
         bytes_on_wire: payload_bytes
             + payload_bytes / 1000
             + GuestSpec::default().device_state.0

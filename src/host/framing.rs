@@ -36,6 +36,7 @@ pub fn framing(spec: &HostSpec, secret: Option<MigrationSecret>) -> Result<Frami
     Ok(Framing {
         backend,
         secret: secret.map(Arc::new),
+        compression: migration.compression,
         limits: KeyLimits {
             bytes: migration.rekey_bytes.0,
             records: migration.rekey_records,

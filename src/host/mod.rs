@@ -37,7 +37,7 @@ use crate::scenario::{ClockKind, Scenario};
 use crate::workload::StreamSpec;
 
 /// Version of this protocol; both sides must have the same.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// See [`HostSpec::silence_between_records`].
 const VIRTUAL_SILENCE: Duration = Duration::from_secs(600);

@@ -19,12 +19,16 @@ const DATA_PATH: &[&str] = &[
     "hdrhistogram",
     "hkdf",
     "libc",
+    "lz4_flex",
     "polyval",
     "rayon",
     "rustix",
     "sha2",
     "universal-hash",
     "zeroize",
+    "zstd",
+    "zstd-safe",
+    "zstd-sys",
 ];
 
 /// Versions of a crate in the lock file, in its order.

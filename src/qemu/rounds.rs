@@ -75,6 +75,7 @@ pub fn rounds(syncs: &[Snapshot], stopped_s: Option<f64>, end: &Snapshot) -> Vec
             pages_sent,
             zero_pages: after.duplicate.saturating_sub(before.duplicate),
             payload_bytes: pages_sent * PAGE_SIZE as u64,
+            compressed_bytes: None,
             bytes_on_wire: after.transferred.saturating_sub(before.transferred),
             pages_dirtied: after.remaining / PAGE_SIZE as u64,
             expected_downtime_s: after.expected_downtime_ms.map(|ms| ms as f64 / 1e3),

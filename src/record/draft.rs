@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use super::framing::{Framing, RecordError};
+use crate::compression::{self, Compressor};
 use crate::crypto::Sealer;
 use crate::crypto::sequence::SealSlot;
 use crate::machine::slowdown::{Slowdown, Slowed};
-use crate::memory::{GuestMemory, PageRun, Segment, touched};
+use crate::memory::{GuestMemory, PageRun, Segment, gather, touched};
 use crate::transport::{Connection, TransportError};
+use crate::units::PAGE_SIZE;
 use crate::wire::{AAD_LEN, PREAMBLE_LEN, PREFIX_LEN};
 
 /// A record in the making. Reused from record to record; nothing is allocated once it has grown.
 pub struct Draft {
-    /// Whether the record goes from guest memory to the socket (`plain`), without a buffer.
+    /// Whether the record goes to the socket as it is (`plain`): from guest memory, or where content is
+    /// compressed from the draft's own.
     is_direct: bool,
     /// Runs of pages whose content is sent.
     pub data: Vec<PageRun>,
@@ -21,12 +24,17 @@ pub struct Draft {
     pub(super) control: Vec<u8>,
     pub(super) aad: [u8; AAD_LEN],
     pub(super) head: Vec<u8>,
-    /// Of `memory`, or of `control`. Nobody keeps them longer than the draft.
+    /// Of `memory`, of `control`, or of what was copied and compressed. Nobody keeps them longer than the draft.
     pub(super) segments: Vec<Segment>,
     /// Guest memory that the segments lie in: it stays mapped for as long as they are here.
     pub(super) memory: Option<Arc<GuestMemory>>,
     pub(super) slot: Option<SealSlot>,
     pub(super) payload: usize,
+    /// The copy of its pages' content that is compressed, and what it is compressed to; empty where nothing is.
+    gathered: Vec<u8>,
+    packed: Vec<u8>,
+    /// Bytes of `packed`, if that is what is sent.
+    pub(super) packed_len: Option<usize>,
     sealed: Vec<u8>,
     sealed_len: usize,
 }
@@ -58,9 +66,39 @@ impl Draft {
             memory: None,
             slot: None,
             payload: 0,
+            gathered: match framing.compression.is_none() {
+                true => Vec::new(),
+                false => touched(framing.bounds.record),
+            },
+            packed: match framing.compression.is_none() {
+                true => Vec::new(),
+                false => compression::room(framing.compression, framing.bounds.record),
+            },
+            packed_len: None,
             sealed,
             sealed_len: 0,
         }
+    }
+
+    /// Takes the pages of its runs to be sent, and keeps the guest memory mapped from then on.
+    ///
+    /// # Panics
+    /// If a run does not lie in guest memory.
+    pub fn take_pages(&mut self, memory: &Arc<GuestMemory>) {
+        self.segments.clear();
+        // Once for a draft: it is about one guest.
+        if !matches!(&self.memory, Some(kept) if Arc::ptr_eq(kept, memory)) {
+            self.memory = Some(memory.clone());
+        }
+        let mut pages = 0;
+        for run in &self.data {
+            pages += run.pages as usize;
+            // SAFETY: the draft holds the guest memory for as long as the segments, which it gives out
+            // for no longer.
+            self.segments.push(unsafe { memory.segment(*run) });
+        }
+        self.payload = pages * PAGE_SIZE;
+        self.packed_len = None;
     }
 
     /// Bytes of page content or control payload.
@@ -68,10 +106,15 @@ impl Draft {
         self.payload
     }
 
+    /// Bytes of that as they are sent: fewer where it was compressed.
+    pub fn content_len(&self) -> usize {
+        self.packed_len.unwrap_or(self.payload)
+    }
+
     /// Bytes that the record takes on the wire.
     pub fn wire_len(&self) -> usize {
         match self.is_direct {
-            true => PREFIX_LEN + self.head.len() + self.payload,
+            true => PREFIX_LEN + self.head.len() + self.content_len(),
             false => self.sealed_len,
         }
     }
@@ -152,6 +195,54 @@ impl DraftSealer {
             .slowdown
             .around(|| sealer.seal(slot, &draft.aad, &draft.head, &draft.segments, body))?;
         draft.sealed_len = PREFIX_LEN + len;
+        Ok(())
+    }
+}
+
+/// Compresses drafts, on one thread, each between being given its pages and being framed.
+pub struct DraftPacker {
+    compressor: Compressor,
+}
+
+impl DraftPacker {
+    /// A packer for one migration.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn new(framing: &Framing) -> Result<DraftPacker, RecordError> {
+        let compressor = Compressor::new(framing.compression).map_err(RecordError::Compress)?;
+        Ok(DraftPacker { compressor })
+    }
+
+    /// Whether there is anything to do.
+    pub fn packs(&self) -> bool {
+        self.compressor.compresses()
+    }
+
+    /// The compress stage: copies a draft's pages out of guest memory, where vCPUs may write to them, and
+    /// compresses the copy. From then on the draft holds what is sent, compressed or not. Nothing to do
+    /// where nothing is compressed.
+    ///
+    /// # Errors
+    /// What the library says.
+    pub fn pack(&mut self, draft: &mut Draft) -> Result<(), RecordError> {
+        if !self.packs() || draft.payload == 0 {
+            return Ok(());
+        }
+        let content = &mut draft.gathered[..draft.payload];
+        gather(&[], &draft.segments, content);
+        draft.packed_len = self
+            .compressor
+            .pack(content, &mut draft.packed)
+            .map_err(RecordError::Compress)?;
+        let content = match draft.packed_len {
+            Some(len) => &draft.packed[..len],
+            None => &*content,
+        };
+        draft.segments.clear();
+        // SAFETY: neither buffer is touched again before the record has been sent.
+        let segment = unsafe { Segment::new(content.as_ptr(), content.len()) };
+        draft.segments.push(segment);
         Ok(())
     }
 }

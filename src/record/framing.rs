@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::arm::Backend;
+use crate::compression::Compression;
 use crate::crypto::key::MigrationSecret;
 use crate::crypto::sequence::{KeyLimits, SequenceError};
 use crate::crypto::{SealError, TAG_LEN};
@@ -21,6 +22,8 @@ pub struct Framing {
     pub secret: Option<Arc<MigrationSecret>>,
     /// How much one key may protect.
     pub limits: KeyLimits,
+    /// How page content is compressed.
+    pub compression: Compression,
     /// How long a record's parts may be.
     pub bounds: Bounds,
     /// Binds records to this migration and stream.
@@ -39,6 +42,9 @@ pub enum RecordError {
     /// The cipher refused to seal.
     #[error("sealing: {0}")]
     Seal(#[from] SealError),
+    /// The compressor failed.
+    #[error("compressing: {0}")]
+    Compress(std::io::Error),
     /// The cipher could not be set up.
     #[error("setting up the cipher: {0}")]
     Cipher(#[from] crate::error::Error),

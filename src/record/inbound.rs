@@ -1,9 +1,10 @@
 //! Records that arrive: received, opened, checked.
 
 use super::framing::{Framing, RecordError};
+use crate::compression::Decompressor;
 use crate::crypto::Opener;
 use crate::crypto::sequence::{FlowDirection, OpenSequence};
-use crate::memory::{GuestMemory, Segment};
+use crate::memory::{GuestMemory, Segment, touched};
 use crate::transport::Connection;
 use crate::wire::{
     AAD_LEN, Bounds, Head, PREAMBLE_LEN, PREFIX_LEN, Prefix, RecordKind, WireError, verify_checksum,
@@ -41,10 +42,15 @@ pub struct Inbound {
     /// Bytes of the present record in the buffer, to be dropped before the next; 0 before it is
     /// complete.
     done: usize,
+    /// Bytes of the present record behind its head, once it was opened, without its tag.
+    content: usize,
     /// The most that is received beyond what is needed.
     ahead: usize,
     sequence: u64,
     segments: Vec<Segment>,
+    decompressor: Decompressor,
+    /// Content of the present record, if it came packed; empty where nothing is compressed.
+    unpacked: Vec<u8>,
 }
 
 impl Inbound {
@@ -77,9 +83,15 @@ impl Inbound {
             start: START,
             end: START,
             done: 0,
+            content: 0,
             ahead,
             sequence: 0,
             segments: Vec::with_capacity(bounds.data_runs()),
+            decompressor: Decompressor::new(framing.compression).map_err(RecordError::Compress)?,
+            unpacked: match framing.compression.is_none() {
+                true => Vec::new(),
+                false => touched(bounds.record),
+            },
         })
     }
 
@@ -184,9 +196,15 @@ impl Inbound {
         };
         verify_checksum(&self.aad, bytes, control).map_err(|e| self.wire(e))?;
         let head = Head::decode(bytes, &self.bounds).map_err(|e| self.wire(e))?;
-        if head.payload as usize != body - head_len {
+        let (payload, here) = (head.payload as usize, body - head_len);
+        let fits = match head.is_packed {
+            true => here < payload && payload <= self.unpacked.len(),
+            false => here == payload,
+        };
+        if !fits {
             return Err(self.wire(WireError::Malformed("payload does not match its record")));
         }
+        self.content = here;
         if head.sequence != self.sequence {
             return Err(self.wire(WireError::Sequence {
                 found: head.sequence,
@@ -202,15 +220,39 @@ impl Inbound {
         &self.body()[..self.prefix.head as usize]
     }
 
-    /// The payload of an opened record that is not a plain page record.
+    /// The decompress stage of an opened page record: unpacks its content into a buffer of this end's own,
+    /// which is as long as its pages take. Nothing to do if it came as it is.
+    ///
+    /// # Errors
+    /// If it unpacks to more or less than that, or is no compressed content.
+    pub fn unpack(&mut self, head: &Head) -> Result<(), RecordError> {
+        if !head.is_packed {
+            return Ok(());
+        }
+        let start = self.start + PREFIX_LEN + self.prefix.head as usize;
+        let packed = &self.buffer[start..start + self.content];
+        let content = &mut self.unpacked[..head.payload as usize];
+        let unpacked = self.decompressor.unpack(packed, content);
+        unpacked.map_err(|_| {
+            self.wire(WireError::Malformed(
+                "content that does not unpack to its pages",
+            ))
+        })
+    }
+
+    /// The payload of an opened record that is not a plain page record; of one that came packed, after
+    /// [`Inbound::unpack`].
     pub fn payload(&self, head: &Head) -> &[u8] {
+        if head.is_packed {
+            return &self.unpacked[..head.payload as usize];
+        }
         let start = self.prefix.head as usize;
         &self.body()[start..start + head.payload as usize]
     }
 
-    /// Whether page content is still in the socket (`plain`).
+    /// Whether page content is still in the socket (`plain`, unless it is compressed).
     pub fn is_direct(&self) -> bool {
-        self.opener.is_none()
+        self.opener.is_none() && self.unpacked.is_empty()
     }
 
     /// Copies to guest memory what of a plain page record's content came along with its head;

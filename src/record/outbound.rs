@@ -1,13 +1,10 @@
 //! Records that leave: framed, numbered, given their key and IV.
 
-use std::sync::Arc;
-
 use super::draft::{Draft, DraftSealer};
 use super::framing::{Framing, RecordError};
 use crate::crypto::sequence::{FlowDirection, SealSequence};
-use crate::memory::{GuestMemory, Segment};
+use crate::memory::Segment;
 use crate::transport::Connection;
-use crate::units::PAGE_SIZE;
 use crate::wire::{Head, PREAMBLE_LEN, Prefix, RecordKind, write_checksum};
 
 /// The sending end of one direction of a stream.
@@ -39,7 +36,7 @@ impl Outbound {
             sequencer,
             sealer: DraftSealer::new(framing)?,
             preamble: framing.preamble.encode(),
-            tag_len: crate::crypto::implementation(framing.backend).tag_len,
+            tag_len: crate::crypto::implementation(framing.backend).tag_len(),
             sequence: 0,
         })
     }
@@ -49,32 +46,11 @@ impl Outbound {
         self.sequence
     }
 
-    /// Makes a page record of the runs in `draft`, which keeps the guest memory mapped from then on.
+    /// Makes a page record of the content that `draft` was given.
     ///
     /// # Errors
     /// If the key is used up.
-    ///
-    /// # Panics
-    /// If a run does not lie in guest memory.
-    pub fn frame_pages(
-        &mut self,
-        draft: &mut Draft,
-        round: u32,
-        memory: &Arc<GuestMemory>,
-    ) -> Result<(), RecordError> {
-        draft.segments.clear();
-        // Once for a draft: it is about one guest.
-        if !matches!(&draft.memory, Some(kept) if Arc::ptr_eq(kept, memory)) {
-            draft.memory = Some(memory.clone());
-        }
-        let mut pages = 0;
-        for run in &draft.data {
-            pages += run.pages as usize;
-            // SAFETY: the draft holds the guest memory for as long as the segments, which it gives out
-            // for no longer.
-            draft.segments.push(unsafe { memory.segment(*run) });
-        }
-        draft.payload = pages * PAGE_SIZE;
+    pub fn frame_pages(&mut self, draft: &mut Draft, round: u32) -> Result<(), RecordError> {
         self.frame(draft, RecordKind::Pages, round)
     }
 
@@ -94,6 +70,7 @@ impl Outbound {
         draft.control.clear();
         draft.control.extend_from_slice(payload);
         draft.payload = payload.len();
+        draft.packed_len = None;
         draft.segments.clear();
         if !payload.is_empty() {
             // SAFETY: `control` is not touched again before the record has been sent.
@@ -112,6 +89,7 @@ impl Outbound {
     ) -> Result<(), RecordError> {
         let head = Head {
             kind,
+            is_packed: draft.packed_len.is_some(),
             round,
             sequence: self.sequence,
             data_runs: draft.data.len() as u32,
@@ -119,7 +97,7 @@ impl Outbound {
             payload: draft.payload as u32,
         };
         head.encode(&draft.data, &draft.zero, &mut draft.head);
-        let plaintext = draft.head.len() + draft.payload;
+        let plaintext = draft.head.len() + draft.content_len();
         let prefix = Prefix {
             body: (plaintext + self.tag_len) as u32,
             head: draft.head.len() as u32,

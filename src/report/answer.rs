@@ -234,7 +234,8 @@ fn of_group(answers: &[Answer], base: Arm) -> Vec<Answer> {
     of.cloned().collect()
 }
 
-/// The one-line answer: what the foremost arm adds and, in the same sentence, what software AES does.
+/// The one-line answer: what the foremost arm adds and, in the same sentence, what software AES and a
+/// cipher that needs no AES instructions do.
 pub fn headline(results: &Results) -> String {
     sentence(&pieces(results))
 }
@@ -261,17 +262,26 @@ fn pieces_of(base: Arm, answers: &[Answer]) -> Vec<Piece> {
         let text = format!("Encrypted with {}: {}", best.arm, best.outcome);
         return vec![Piece::Figure(text)];
     }
-    let on = |answer: &&Answer| answer.arm.row().headline.map(|(rung, _)| rung);
-    let software = answers
-        .iter()
-        .filter(|answer| on(answer) == Some(Rung::Software) && answer.arm != best.arm);
+    let on = |answer: &Answer| answer.arm.row().headline.map(|(rung, _)| rung);
+    let without_aes = |answer: &&Answer| {
+        matches!(on(answer), Some(Rung::Software | Rung::Alternative)) && answer.arm != best.arm
+    };
+    let software = answers.iter().filter(without_aes);
     let told: Vec<&Answer> = std::iter::once(best).chain(software).collect();
+    let has_software = told.iter().any(|answer| on(answer) == Some(Rung::Software));
     let mut pieces = vec![Piece::Figure(opening(base).to_owned())];
     for (index, answer) in told.iter().enumerate() {
         if index > 0 {
             pieces.push(Piece::Figure(";".to_owned()));
         }
-        pieces.push(Piece::Figure(format!("with {}:", answer.name)));
+        let where_it_runs = match on(answer) {
+            Some(Rung::Alternative) if has_software => " on the same host",
+            _ => "",
+        };
+        pieces.push(Piece::Figure(format!(
+            "with {}{where_it_runs}:",
+            answer.name
+        )));
         pieces.extend(answer.pieces());
         if answer.parts.is_empty() || answer.parts.iter().any(|part| part.tax.bound.is_some()) {
             pieces.push(Piece::Doubt(format!(

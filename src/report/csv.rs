@@ -176,6 +176,10 @@ const LISTED: &[Column] = &[
     Recorded("zero_pages", |m| ran(m, m.zero_pages)),
     Recorded("memory_bytes", |m| ran(m, m.memory_bytes)),
     Recorded("payload_bytes", |m| ran(m, m.payload_bytes)),
+    Recorded("compressed_bytes", |m| {
+        m.compressed_bytes
+            .map_or(String::new(), |bytes| ran(m, bytes))
+    }),
     Recorded("bytes_on_wire", |m| ran(m, m.bytes_on_wire)),
     Recorded("device_state_bytes", |m| {
         m.device_state_bytes
@@ -198,6 +202,9 @@ const LISTED: &[Column] = &[
     Derived(Metric::THROUGHPUT),
     Recorded("source_cpu_s", |m| ran(m, m.cpu.source.total_s)),
     Recorded("source_prepare_s", |m| source_stage(m, |s| s.prepare_s)),
+    Recorded("source_compress_s", |m| {
+        told_s(m.cpu.source.stages.and_then(|s| s.compress_s))
+    }),
     Recorded("source_seal_s", |m| source_stage(m, |s| s.seal_s)),
     Recorded("source_transmit_s", |m| source_stage(m, |s| s.transmit_s)),
     Recorded("source_other_s", |m| source_stage(m, |s| s.other_s)),
@@ -214,6 +221,9 @@ const LISTED: &[Column] = &[
     Recorded("source_prepare_se_s", |m| {
         told_s(m.cpu.source.sampling.map(|s| s.prepare_se_s))
     }),
+    Recorded("source_compress_se_s", |m| {
+        told_s(m.cpu.source.sampling.and_then(|s| s.compress_se_s))
+    }),
     Recorded("source_seal_se_s", |m| {
         told_s(m.cpu.source.sampling.map(|s| s.seal_se_s))
     }),
@@ -226,6 +236,9 @@ const LISTED: &[Column] = &[
         destination_stage(m, |s| s.receive_s)
     }),
     Recorded("destination_open_s", |m| destination_stage(m, |s| s.open_s)),
+    Recorded("destination_decompress_s", |m| {
+        told_s(m.cpu.destination.stages.and_then(|s| s.decompress_s))
+    }),
     Recorded("destination_apply_s", |m| {
         destination_stage(m, |s| s.apply_s)
     }),
@@ -246,6 +259,9 @@ const LISTED: &[Column] = &[
     }),
     Recorded("destination_open_se_s", |m| {
         told_s(m.cpu.destination.sampling.map(|s| s.open_se_s))
+    }),
+    Recorded("destination_decompress_se_s", |m| {
+        told_s(m.cpu.destination.sampling.and_then(|s| s.decompress_se_s))
     }),
     Recorded("destination_apply_se_s", |m| {
         told_s(m.cpu.destination.sampling.map(|s| s.apply_se_s))

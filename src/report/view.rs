@@ -202,7 +202,7 @@ pub fn is_tax(comparison: &Comparison) -> bool {
 }
 
 /// The arms that the answer is given for, of each group of arms: aws-lc's ladder where it ran (all instructions, AES-NI
-/// only, software), with the other library standing in for a missing rung; else every encrypted arm.
+/// only, software, another cipher), with the other library standing in for a missing rung; else every encrypted arm.
 pub fn headline_arms(results: &Results) -> Vec<Arm> {
     let asked: Vec<Arm> = results.arms.iter().map(|info| info.name).collect();
     let on = |base: Arm, rung: Rung| {
@@ -213,7 +213,7 @@ pub fn headline_arms(results: &Results) -> Vec<Arm> {
             .filter(|arm| arm.base() == base && place(arm).is_some())
             .min_by_key(place)
     };
-    let rungs = [Rung::Full, Rung::AesNi, Rung::Software];
+    let rungs = [Rung::Full, Rung::AesNi, Rung::Software, Rung::Alternative];
     let mut found = Vec::new();
     for base in bases(results) {
         found.extend(rungs.into_iter().filter_map(|rung| on(base, rung)));

@@ -32,6 +32,9 @@ pub struct SourceStages {
     /// Harvest, zero test, building records (the copy of an arm that copies before it seals
     /// in place belongs to its seal).
     pub prepare_s: f64,
+    /// Copying content out of guest memory and compressing the copy. None where nothing is compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress_s: Option<f64>,
     /// Cipher (or, for `copy`, its copy).
     pub seal_s: f64,
     /// Socket writes.
@@ -60,6 +63,9 @@ pub struct DestinationStages {
     pub receive_s: f64,
     /// Cipher.
     pub open_s: f64,
+    /// Decompressing content. None where nothing is compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decompress_s: Option<f64>,
     /// Writing pages to guest memory.
     pub apply_s: f64,
     /// What the stages don't explain.
@@ -69,14 +75,22 @@ pub struct DestinationStages {
 impl SourceStages {
     /// All of them.
     pub fn sum_s(&self) -> f64 {
-        self.prepare_s + self.seal_s + self.transmit_s + self.other_s
+        self.prepare_s
+            + self.compress_s.unwrap_or(0.0)
+            + self.seal_s
+            + self.transmit_s
+            + self.other_s
     }
 }
 
 impl DestinationStages {
     /// All of them.
     pub fn sum_s(&self) -> f64 {
-        self.receive_s + self.open_s + self.apply_s + self.other_s
+        self.receive_s
+            + self.open_s
+            + self.decompress_s.unwrap_or(0.0)
+            + self.apply_s
+            + self.other_s
     }
 }
 
@@ -93,6 +107,9 @@ pub struct SourceSampling {
     pub clock_s: f64,
     /// Standard error of `prepare_s`; the harvests in it are exact.
     pub prepare_se_s: f64,
+    /// Standard error of `compress_s`, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress_se_s: Option<f64>,
     /// Standard error of `seal_s`.
     pub seal_se_s: f64,
     /// Standard error of `transmit_s`, which is what the other stages leave.
@@ -112,6 +129,9 @@ pub struct DestinationSampling {
     pub receive_se_s: f64,
     /// Standard error of `open_s`.
     pub open_se_s: f64,
+    /// Standard error of `decompress_s`, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decompress_se_s: Option<f64>,
     /// Standard error of `apply_s`.
     pub apply_se_s: f64,
 }

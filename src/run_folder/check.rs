@@ -234,6 +234,11 @@ impl Checker<'_> {
                 round.pages_sent.saturating_mul(page),
                 "pages_sent x 4096",
             )?;
+            if let Some(bytes) = round.compressed_bytes {
+                let most = round.payload_bytes;
+                let allowed = format_args!("at most payload_bytes, {most}");
+                self.require(bytes <= most, "rounds[].compressed_bytes", bytes, allowed)?;
+            }
         }
         let table = [
             ("pages_sent", m.pages_sent, sum(|r| r.pages_sent)),
@@ -243,13 +248,25 @@ impl Checker<'_> {
         for (field, value, rounds) in table {
             self.equal(field, value, rounds, "the sum over rounds")?;
         }
+        let rounds: Option<u64> = m.rounds.iter().map(|r| r.compressed_bytes).sum();
+        if let Some(bytes) = m.compressed_bytes.or(rounds.filter(|bytes| *bytes > 0)) {
+            self.equal(
+                "compressed_bytes",
+                m.compressed_bytes.unwrap_or(0),
+                rounds.unwrap_or(0),
+                "the sum over rounds",
+            )?;
+            let most = m.payload_bytes;
+            let allowed = format_args!("at most payload_bytes, {most}");
+            self.require(bytes <= most, "compressed_bytes", bytes, allowed)?;
+        }
         // Handshake and closing messages belong to no round.
         let in_rounds = sum(|r| r.bytes_on_wire);
         for (least, what) in [
             (in_rounds, "the sum over rounds"),
             (
-                (m.payload_bytes).saturating_add(m.device_state_bytes.unwrap_or(0)),
-                "payload_bytes and device_state_bytes",
+                (m.content_bytes()).saturating_add(m.device_state_bytes.unwrap_or(0)),
+                "payload_bytes (or compressed_bytes) and device_state_bytes",
             ),
         ] {
             self.require(

@@ -65,6 +65,7 @@ impl Told {
             zero_pages: sum(|r| r.zero_pages),
             memory_bytes,
             payload_bytes: sum(|r| r.payload_bytes),
+            compressed_bytes: source.rounds.iter().map(|r| r.compressed_bytes).sum(),
             rounds: source.rounds,
             bytes_on_wire: source.bytes_on_wire,
             device_state_bytes: Some(source.device_state_bytes),

@@ -246,6 +246,7 @@ fn migration(told: Told, task: &Task<'_>) -> Migration {
         zero_pages: sum(|r| r.zero_pages),
         memory_bytes: task.scenario.guest.memory.0,
         payload_bytes: payload,
+        compressed_bytes: None,
         bytes_on_wire: wire,
         rounds: told.rounds,
         device_state_bytes: None,

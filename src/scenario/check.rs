@@ -8,6 +8,7 @@ use super::preset::ANY_ROUNDS;
 use super::spec::{
     ClockKind, GuestSpec, MeasureSpec, MigrationSpec, QemuCompression, Scenario, Workers,
 };
+use crate::compression;
 use crate::error::{Error, Result};
 use crate::guest::content::ContentSpec;
 use crate::precopy::{DowntimeGrowth, OnStall, Throttle};
@@ -43,6 +44,8 @@ const ALLOWED: &[(&str, &str)] = &[
         "migration.record",
         "a whole number of 4KiB pages, from 4KiB to 16MiB",
     ),
+    ("migration.compression", compression::ALLOWED),
+    ("migration.compression.zstd", "1 to 22"),
     (
         "migration.destination_memory",
         "\"faulted-in\" or \"on-demand\"",
@@ -285,6 +288,9 @@ impl MigrationSpec {
 impl MigrationSpec {
     /// What QEMU itself can't do when it runs the migration.
     fn check_for_qemu(&self) -> Result<()> {
+        let allowed = "none with qemu-* arms, whose compression is qemu.compression";
+        let none = self.compression.is_none();
+        Error::unless(none, "migration.compression", self.compression, allowed)?;
         let allowed = "none with qemu-* arms, whose migrations are QEMU's own";
         let growth = self.downtime_growth.is_none();
         Error::unless(growth, "migration.downtime_growth", "given", allowed)?;

@@ -45,6 +45,8 @@ pub const EMBEDDED: &[(&str, &str)] = embed![
     "memory-backing",
     "records-and-streams",
     "throttle",
+    "ciphers",
+    "compression",
     "qemu",
     "qemu-busy",
 ];

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::spec::{ClockKind, Policy, Scenario};
 use crate::arm::Arm;
+use crate::compression::Compression;
 use crate::memory::{Pages, Presence};
 use crate::tracking::TrackerSpec;
 use crate::units::{Bandwidth, Rate, Size, Span};
@@ -70,6 +71,10 @@ pub struct MigrationOverrides {
     /// Page content in one record at most, 4KiB to 16MiB [migration.record]
     #[arg(long, value_name = "SIZE")]
     pub record: Option<Size>,
+    /// How page content is compressed before it is sealed: none, lz4, zstd or zstd:LEVEL
+    /// [migration.compression]
+    #[arg(long, value_name = "C")]
+    pub compression: Option<Compression>,
     /// How dirty pages are found [migration.tracker]
     #[arg(long, value_name = "T")]
     pub tracker: Option<TrackerSpec>,
@@ -141,6 +146,7 @@ impl Scenario {
         replace!(migration.destination_memory => migration.destination_memory);
         replace!(migration.streams => migration.streams);
         replace!(migration.record => migration.record);
+        replace!(migration.compression => migration.compression);
         replace!(migration.tracker => migration.tracker);
         replace!(migration.clock => measure.clock);
         replace!(migration.link => migration.link);

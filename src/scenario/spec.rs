@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::platform::Platform;
 use crate::arm::Arm;
+use crate::compression::Compression;
 use crate::guest::content::ContentSpec;
 use crate::guest::write::WriteExtent;
 use crate::memory::{Pages, Presence};
@@ -211,6 +212,8 @@ pub struct MigrationSpec {
     pub streams: u32,
     /// Page content in one record at most, one page to 16 MiB.
     pub record: Size,
+    /// How page content is compressed before it is sealed, each record by itself.
+    pub compression: Compression,
     /// When the destination's guest memory is made; the source's is there before.
     pub destination_memory: Presence,
     /// How dirty pages are found.
@@ -318,6 +321,7 @@ impl Default for MigrationSpec {
             platform: None,
             streams: 1,
             record: Size(256 << 10),
+            compression: Compression::None,
             destination_memory: Presence::FaultedIn,
             tracker: TrackerSpec::Auto,
             link: Bandwidth::Unlimited,
@@ -354,7 +358,7 @@ impl MigrationSpec {
 impl Default for MeasureSpec {
     fn default() -> Self {
         MeasureSpec {
-            arms: Arm::own().collect(),
+            arms: Arm::by_default().collect(),
             repetitions: 5,
             warmup: 1,
             clock: ClockKind::Live,

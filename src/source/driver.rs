@@ -73,6 +73,10 @@ pub struct Driver<'a> {
     device_state_bytes: u64,
     /// Of it, what was sent, bytes.
     device_state_sent: u64,
+    /// Whether page content is compressed.
+    compresses: bool,
+    /// Bytes that page content took so far, and its own.
+    content: (u64, u64),
 }
 
 impl From<Failed> for End {
@@ -94,7 +98,7 @@ impl From<crate::error::Error> for End {
 }
 
 impl<'a> Driver<'a> {
-    /// A driver over opened streams, for a guest with so many bytes of device state.
+    /// A driver over opened streams, which may compress, for a guest with so many bytes of device state.
     pub fn new(
         guest: &'a TrackedGuest,
         streams: &'a mut Streams,
@@ -102,6 +106,7 @@ impl<'a> Driver<'a> {
         limits: Limits,
         throttle: Option<Throttle>,
         device_state_bytes: u64,
+        compresses: bool,
     ) -> Self {
         Driver {
             guest,
@@ -117,6 +122,8 @@ impl<'a> Driver<'a> {
             harvested_ns: 0,
             device_state_bytes,
             device_state_sent: 0,
+            compresses,
+            content: (0, 0),
         }
     }
 
@@ -229,9 +236,17 @@ impl<'a> Driver<'a> {
     fn expected_downtime_ns(&self, dirty: u64, over_ns: u64) -> u64 {
         let until_harvested_ns = self.fixed.harvest_ns + self.fixed.hand_over_ns;
         let pages = dirty + late_pages(dirty, over_ns, until_harvested_ns);
-        let bytes = pages * PAGE_SIZE as u64 + self.device_state_bytes;
+        let bytes = self.as_sent(pages * PAGE_SIZE as u64) + self.device_state_bytes;
         let sending_ns = self.timeline.sending_ns(bytes);
         sending_ns.saturating_add(self.fixed.total_ns())
+    }
+
+    /// What so much page content takes when it is sent, by what all of it so far took.
+    fn as_sent(&self, bytes: u64) -> u64 {
+        match self.content {
+            (_, 0) => bytes,
+            (sent, of) => (u128::from(bytes) * u128::from(sent) / u128::from(of)) as u64,
+        }
     }
 
     /// When a round last left less dirty than every one before, nanoseconds.
@@ -269,6 +284,7 @@ impl<'a> Driver<'a> {
         let send_ns = self.timeline.now_ns();
         let RoundDone {
             totals,
+            content_bytes,
             wire_bytes,
             taken,
             sent,
@@ -285,7 +301,9 @@ impl<'a> Driver<'a> {
         // to nothing, of which an idle guest has many, would pass for a slow link.
         let shortest_ns = self.fixed.acknowledgement_ns.unwrap_or(0);
         let sending_ns = (at_ns.saturating_sub(taken_ns)).saturating_sub(shortest_ns);
-        self.timeline.sent(payload_bytes, wire_bytes, sending_ns);
+        self.timeline.sent(content_bytes, wire_bytes, sending_ns);
+        self.content.0 += content_bytes;
+        self.content.1 += payload_bytes;
         let ended_ns = self.timeline.instant_ns(at);
         self.rounds.push(Round {
             kind,
@@ -294,6 +312,7 @@ impl<'a> Driver<'a> {
             pages_sent: totals.pages,
             zero_pages: totals.zero_pages,
             payload_bytes,
+            compressed_bytes: self.compresses.then_some(content_bytes),
             bytes_on_wire: wire_bytes,
             pages_dirtied: 0,
             expected_downtime_s: None,

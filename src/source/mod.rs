@@ -34,7 +34,7 @@ use crate::results::{
 use crate::scenario::{ClockKind, Sampling, Workers};
 use crate::source::context::StreamContext;
 use crate::source::driver::{Driver, End, Migrated};
-use crate::source::stream_thread::{PREPARE, SEAL, TRANSMIT};
+use crate::source::stream_thread::{COMPRESS, PREPARE, SEAL, STAGES, TRANSMIT};
 use crate::source::streams::Streams;
 use crate::source::timeline::{GuestEnd, LiveTimeline, Timeline, VirtualTimeline};
 use crate::source::tracked_guest::TrackedGuest;
@@ -107,6 +107,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         spec.scenario.migration.limits(),
         spec.scenario.migration.throttle,
         device_state.len() as u64,
+        !spec.scenario.migration.compression.is_none(),
     )
     .run(|timeline| {
         let state = Arc::make_mut(&mut device_state);
@@ -122,7 +123,11 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let (bytes_on_wire, records) = (streams.wire_bytes(), streams.records());
     let seal_workers = context.workers() as u32;
     let (times, calls) = streams.close();
-    let cpu = cpu(&migrated, &times);
+    let cpu = cpu(
+        &migrated,
+        &times,
+        !spec.scenario.migration.compression.is_none(),
+    );
     // The migration has ended, and its key with it.
     drop((context, framing));
     let hash = match settled.outcome.status {
@@ -322,7 +327,8 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Settled 
     }
 }
 
-fn cpu(migrated: &Migrated, threads: &[StageTimes<3>]) -> SourceCpu {
+/// CPU by stage; with a compress stage where there is one.
+fn cpu(migrated: &Migrated, threads: &[StageTimes<STAGES>], compresses: bool) -> SourceCpu {
     let error_s = |stage| StageTimes::error_s(threads, stage);
     let mut cpu = SourceCpu {
         total_s: migrated.total_cpu_s,
@@ -332,6 +338,7 @@ fn cpu(migrated: &Migrated, threads: &[StageTimes<3>]) -> SourceCpu {
             samples: threads.iter().map(|times| times.samples).sum(),
             clock_s: threads.iter().map(|times| times.clock.as_secs_f64()).sum(),
             prepare_se_s: error_s(PREPARE),
+            compress_se_s: compresses.then(|| error_s(COMPRESS)),
             seal_se_s: error_s(SEAL),
             transmit_se_s: error_s(TRANSMIT),
         }),
@@ -341,15 +348,20 @@ fn cpu(migrated: &Migrated, threads: &[StageTimes<3>]) -> SourceCpu {
         prepare_s: migrated.harvest_s,
         ..SourceStages::default()
     };
+    let mut compress_s = 0.0;
     for times in threads {
+        compress_s += times.stages[COMPRESS].as_secs_f64();
         stages.prepare_s += times.stages[PREPARE].as_secs_f64();
         stages.seal_s += times.stages[SEAL].as_secs_f64();
         stages.transmit_s += times.stages[TRANSMIT].as_secs_f64();
     }
-    // Workers' seal time is estimated from a sample, the total is exact: the estimate can't be more
+    // What workers spent is estimated from a sample, the total is exact: the estimate can't be more
     // than what the other stages leave of it.
     let left_s = cpu.total_s - stages.prepare_s - stages.transmit_s;
-    stages.seal_s = stages.seal_s.min(left_s.max(0.0));
+    let left_s = left_s.max(0.0);
+    let compress_s = compress_s.min(left_s);
+    stages.compress_s = compresses.then_some(compress_s);
+    stages.seal_s = stages.seal_s.min(left_s - compress_s);
     let known = stages.sum_s();
     // The process clock was read microseconds before the vCPUs' clocks.
     cpu.total_s = cpu.total_s.max(known);

@@ -51,6 +51,8 @@ pub struct Answer {
 pub struct Done {
     /// Sent in this order's round.
     pub totals: Totals,
+    /// Bytes that the content of those pages took.
+    pub content_bytes: u64,
     /// When the order was taken up.
     pub taken: Instant,
     /// When all that it asks for had been handed to the socket.
@@ -65,8 +67,9 @@ pub struct Awaited {
     pub(super) kind: RecordKind,
     pub(super) round: u32,
     pub(super) what: &'static str,
-    /// Sent in this order's round.
+    /// Sent in this order's round, and the bytes that its content took.
     pub(super) totals: Totals,
+    pub(super) content_bytes: u64,
 }
 
 impl Awaited {
@@ -76,6 +79,7 @@ impl Awaited {
             round,
             what,
             totals: Totals::default(),
+            content_bytes: 0,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::crypto::sequence::FlowDirection;
 use crate::machine::clock::thread_cpu_ns;
 use crate::memory::PageRun;
 use crate::meter::{StageMeter, StageTimes};
-use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
+use crate::record::{Draft, DraftPacker, Framing, Inbound, Outbound, RecordError};
 use crate::source::context::StreamContext;
 use crate::source::line::Line;
 use crate::source::order::{Answer, Awaited, Done, Failed, Order};
@@ -26,20 +26,25 @@ use crate::wire::{RecordKind, Totals};
 
 /// Index of the prepare stage in a source stream's [`StageTimes`].
 pub const PREPARE: usize = 0;
+/// Index of the compress stage.
+pub const COMPRESS: usize = 1;
 /// Index of the seal stage.
-pub const SEAL: usize = 1;
+pub const SEAL: usize = 2;
 /// Index of the transmit stage.
-pub const TRANSMIT: usize = 2;
+pub const TRANSMIT: usize = 3;
+/// Stages of a source stream.
+pub const STAGES: usize = 4;
 
 /// One stream of the source.
 pub struct StreamThread {
     line: Line,
     outbound: Outbound,
     inbound: Inbound,
-    meter: StageMeter<3>,
+    meter: StageMeter<STAGES>,
     /// The records that are prepared, and with a pool those that are sent meanwhile.
     batches: [Vec<Draft>; 2],
     control: Draft,
+    packer: DraftPacker,
     workers: Workers,
     context: Arc<StreamContext>,
     stream: u32,
@@ -74,6 +79,7 @@ impl StreamThread {
             meter: StageMeter::new(TRANSMIT, context.time_all),
             batches,
             control: Draft::new(framing),
+            packer: DraftPacker::new(framing)?,
             workers: Workers::new(framing, workers)?,
             stream: framing.preamble.stream,
             context,
@@ -119,7 +125,7 @@ impl StreamThread {
         mut self,
         orders: &Receiver<Order>,
         answers: &Sender<Answer>,
-    ) -> (StageTimes<3>, Calls) {
+    ) -> (StageTimes<STAGES>, Calls) {
         for order in orders {
             let done = self.carry_out(order).map_err(|error| Failed {
                 error,
@@ -159,10 +165,11 @@ impl StreamThread {
                 let sent = self.send_pages(round, &runs);
                 self.meter.leave();
                 self.meter.settle();
-                let totals = sent?;
+                let (totals, content_bytes) = sent?;
                 self.control(RecordKind::RoundEnd, round, &totals.encode())?;
                 Awaited {
                     totals,
+                    content_bytes,
                     ..Awaited::of(RecordKind::RoundAck, round, "the round's acknowledgement")
                 }
             }
@@ -219,6 +226,7 @@ impl StreamThread {
         }
         Ok(Done {
             totals: awaited.totals,
+            content_bytes: awaited.content_bytes,
             taken: sent,
             sent,
             at: Instant::now(),
@@ -234,13 +242,19 @@ impl StreamThread {
 
     /// Prepares and seals the records of one or more socket calls, then makes the calls: fewer,
     /// larger calls wake the destination less often, which is dear on the sender's side. With a
-    /// pool, one batch is sealed there while the one before it is sent; the calls are the same.
-    fn send_pages(&mut self, round: u32, runs: &[PageRun]) -> Result<Totals, RecordError> {
+    /// pool, one batch is sealed there while the one before it is sent; the calls are the same. Where content
+    /// is compressed, which takes longer, the batch is compressed meanwhile, and sealed afterwards: a record
+    /// has its place in the stream once its length is known.
+    ///
+    /// What was sent: its pages, and the bytes that their content took.
+    fn send_pages(&mut self, round: u32, runs: &[PageRun]) -> Result<(Totals, u64), RecordError> {
         let context = self.context.clone();
         let StreamContext { memory, bounds, .. } = &*context;
         let record_pages = (bounds.record / PAGE_SIZE) as u64;
         let mut share = StreamShare::new(runs, self.stream, context.streams, record_pages);
         let mut totals = Totals::default();
+        let mut content_bytes = 0;
+        let packs = self.packer.packs();
         let [next, previous] = &mut self.batches;
         // Records of `previous` that are yet to be sent.
         let mut sealed = 0;
@@ -251,31 +265,50 @@ impl StreamThread {
                 if !prepare(memory, bounds, &mut share, draft, &mut totals) {
                     break;
                 }
-                self.outbound.frame_pages(draft, round, memory)?;
+                draft.take_pages(memory);
                 ready += 1;
                 payload += draft.payload() as u64;
             }
-            self.meter.lap(PREPARE);
-            if ready + sealed == 0 {
-                self.meter.cancel();
-                return Ok(totals);
+            let ready = &mut next[..ready];
+            if !packs {
+                content_bytes += frame(&mut self.outbound, ready, round)?;
             }
+            self.meter.lap(PREPARE);
+            if ready.len() + sealed == 0 {
+                self.meter.cancel();
+                return Ok((totals, content_bytes));
+            }
+            let timed = self.meter.is_sampling();
             if let Some(pool) = &context.pool {
                 let (line, previous) = (&mut self.line, &previous[..sealed]);
-                let sent = self.workers.seal_while(
-                    pool,
-                    &mut next[..ready],
-                    self.meter.is_sampling(),
-                    || line.transmit(previous),
-                );
-                sent?;
+                let mut transmit = || line.transmit(previous);
+                if packs {
+                    self.workers.pack_while(pool, ready, timed, &mut transmit)?;
+                    for ns in self.workers.take_times()? {
+                        self.meter.add_elsewhere(COMPRESS, ns);
+                    }
+                    self.meter.lap(TRANSMIT);
+                    content_bytes += frame(&mut self.outbound, ready, round)?;
+                    self.meter.lap(PREPARE);
+                }
+                match packs {
+                    true => self.workers.seal_while(pool, ready, timed, || Ok(())),
+                    false => self.workers.seal_while(pool, ready, timed, transmit),
+                }?;
                 for ns in self.workers.take_times()? {
                     self.meter.add_elsewhere(SEAL, ns);
                 }
                 self.meter.lap(TRANSMIT);
-                sealed = ready;
+                sealed = ready.len();
             } else {
-                let ready = &mut next[..ready];
+                if packs {
+                    ready
+                        .iter_mut()
+                        .try_for_each(|draft| self.packer.pack(draft))?;
+                    self.meter.lap(COMPRESS);
+                    content_bytes += frame(&mut self.outbound, ready, round)?;
+                    self.meter.lap(PREPARE);
+                }
                 ready
                     .iter_mut()
                     .try_for_each(|draft| self.outbound.seal(draft))?;
@@ -283,7 +316,7 @@ impl StreamThread {
                 self.line.transmit(ready)?;
                 self.meter.lap(TRANSMIT);
             }
-            match ready {
+            match ready.len() {
                 // Only what was left of the last batch was sent.
                 0 => self.meter.cancel(),
                 _ => self.meter.done(payload),
@@ -293,6 +326,16 @@ impl StreamThread {
             }
         }
     }
+}
+
+/// Makes records of drafts, in order; the bytes that their content takes.
+fn frame(outbound: &mut Outbound, drafts: &mut [Draft], round: u32) -> Result<u64, RecordError> {
+    let mut bytes = 0;
+    for draft in drafts {
+        outbound.frame_pages(draft, round)?;
+        bytes += draft.content_len() as u64;
+    }
+    Ok(bytes)
 }
 
 /// CPU time of one closure on this thread, nanoseconds, and its value.

@@ -13,7 +13,7 @@ use crate::meter::StageTimes;
 use crate::record::{Framing, RecordError};
 use crate::source::context::StreamContext;
 use crate::source::order::{Answer, Done, Failed, Order};
-use crate::source::stream_thread::StreamThread;
+use crate::source::stream_thread::{STAGES, StreamThread};
 use crate::transport::{Calls, Connection};
 use crate::wire::{Preamble, Totals};
 
@@ -21,7 +21,7 @@ use crate::wire::{Preamble, Totals};
 pub struct Streams {
     orders: Vec<Sender<Order>>,
     answers: Receiver<Answer>,
-    threads: Vec<JoinHandle<(StageTimes<3>, Calls)>>,
+    threads: Vec<JoinHandle<(StageTimes<STAGES>, Calls)>>,
     sockets: Vec<TcpStream>,
     /// Bytes and records sent so far, by stream.
     sent: Vec<(u64, u64)>,
@@ -34,6 +34,8 @@ pub struct Streams {
 pub struct RoundDone {
     /// Page records, pages and zero pages of all streams.
     pub totals: Totals,
+    /// Bytes that the pages' content took: fewer than its own where it was compressed.
+    pub content_bytes: u64,
     /// Bytes on the wire, control records included.
     pub wire_bytes: u64,
     /// When the first stream took up its order.
@@ -122,15 +124,18 @@ impl Streams {
             });
         }
         let mut totals = Totals::default();
+        let mut content_bytes = 0;
         let (mut taken, mut sent) = (None::<Instant>, None);
         let at = self.wait_for(self.orders.len(), |stream, done, all| {
             all[stream] += done.totals;
             totals += done.totals;
+            content_bytes += done.content_bytes;
             taken = Some(taken.map_or(done.taken, |first| first.min(done.taken)));
             sent = sent.max(Some(done.sent));
         })?;
         Ok(RoundDone {
             totals,
+            content_bytes,
             wire_bytes: self.wire_bytes() - before,
             taken: taken.unwrap_or(at),
             sent: sent.unwrap_or(at),
@@ -175,7 +180,7 @@ impl Streams {
     }
 
     /// Ends the streams; their CPU time by stage, and the calls on their sockets together.
-    pub fn close(self) -> (Vec<StageTimes<3>>, Calls) {
+    pub fn close(self) -> (Vec<StageTimes<STAGES>>, Calls) {
         drop(self.orders);
         let ended = self.threads.into_iter().filter_map(|t| t.join().ok());
         let (times, calls): (Vec<_>, Vec<Calls>) = ended.unzip();

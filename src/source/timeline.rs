@@ -37,9 +37,9 @@ pub trait Timeline {
     fn now_ns(&self) -> u64;
     /// A moment on this clock, nanoseconds since the migration began. Under the virtual clock: now.
     fn instant_ns(&self, at: Instant) -> u64;
-    /// A round's pages were sent and acknowledged; `sending_ns` is the time of it that grows with the
+    /// A round's pages were sent and acknowledged, their content in so many bytes; `sending_ns` is the time of it that grows with the
     /// bytes.
-    fn sent(&mut self, payload_bytes: u64, wire_bytes: u64, sending_ns: u64);
+    fn sent(&mut self, content_bytes: u64, wire_bytes: u64, sending_ns: u64);
     /// How long sending so many bytes would take, nanoseconds.
     fn sending_ns(&self, bytes: u64) -> u64;
     /// The vCPUs keep this cycle from now on; none lets them run. It ends with the migration.
@@ -129,8 +129,8 @@ impl Timeline for VirtualTimeline<'_> {
         self.now_ns
     }
 
-    fn sent(&mut self, payload_bytes: u64, _wire_bytes: u64, _sending_ns: u64) {
-        self.now_ns += link_time_ns(payload_bytes, self.bits_per_second);
+    fn sent(&mut self, content_bytes: u64, _wire_bytes: u64, _sending_ns: u64) {
+        self.now_ns += link_time_ns(content_bytes, self.bits_per_second);
         if self.paused {
             return;
         }
@@ -290,7 +290,7 @@ impl Timeline for LiveTimeline {
         at.saturating_duration_since(self.began).as_nanos() as u64
     }
 
-    fn sent(&mut self, _payload_bytes: u64, wire_bytes: u64, sending_ns: u64) {
+    fn sent(&mut self, _content_bytes: u64, wire_bytes: u64, sending_ns: u64) {
         self.bandwidth
             .add(wire_bytes, Duration::from_nanos(sending_ns));
     }

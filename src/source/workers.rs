@@ -1,12 +1,13 @@
-//! Seal workers: what one stream has on the pool.
+//! Seal workers: what one stream has on the pool, which compresses as well.
 
 use crate::machine::clock::thread_cpu_ns;
-use crate::record::{Draft, DraftSealer, Framing, RecordError};
+use crate::record::{Draft, DraftPacker, DraftSealer, Framing, RecordError};
 
 /// A stream's sealers, one a worker of the pool that all streams share.
 pub(super) struct Workers(Vec<Worker>);
 
 struct Worker {
+    packer: DraftPacker,
     sealer: DraftSealer,
     /// CPU nanoseconds of the last share, if it was timed.
     outcome: Result<Option<u64>, RecordError>,
@@ -20,6 +21,7 @@ impl Workers {
     pub(super) fn new(framing: &Framing, count: usize) -> Result<Workers, RecordError> {
         let worker = |_| {
             Ok(Worker {
+                packer: DraftPacker::new(framing)?,
                 sealer: DraftSealer::new(framing)?,
                 outcome: Ok(None),
             })
@@ -40,12 +42,53 @@ impl Workers {
         timed: bool,
         meanwhile: impl FnOnce() -> T,
     ) -> T {
+        let seal = |worker: &mut Worker, drafts: &mut [Draft]| {
+            worker.work(drafts, timed, |worker, draft| worker.sealer.seal(draft));
+        };
+        self.share_while(
+            pool,
+            drafts,
+            |worker| worker.sealer.seals(),
+            seal,
+            meanwhile,
+        )
+    }
+
+    /// As [`Workers::seal_while`], for compressing.
+    pub(super) fn pack_while<T>(
+        &mut self,
+        pool: &rayon::ThreadPool,
+        drafts: &mut [Draft],
+        timed: bool,
+        meanwhile: impl FnOnce() -> T,
+    ) -> T {
+        let pack = |worker: &mut Worker, drafts: &mut [Draft]| {
+            worker.work(drafts, timed, |worker, draft| worker.packer.pack(draft));
+        };
+        self.share_while(
+            pool,
+            drafts,
+            |worker| worker.packer.packs(),
+            pack,
+            meanwhile,
+        )
+    }
+
+    /// Has each worker do something to its share of the drafts, if it has anything to do.
+    fn share_while<T>(
+        &mut self,
+        pool: &rayon::ThreadPool,
+        drafts: &mut [Draft],
+        works: fn(&Worker) -> bool,
+        work: impl Fn(&mut Worker, &mut [Draft]) + Sync,
+        meanwhile: impl FnOnce() -> T,
+    ) -> T {
         let share = drafts.len().div_ceil(self.0.len()).max(1);
-        let mut done = None;
+        let (work, mut done) = (&work, None);
         pool.in_place_scope(|scope| {
             for (worker, drafts) in self.0.iter_mut().zip(drafts.chunks_mut(share)) {
-                if worker.sealer.seals() {
-                    scope.spawn(move |_| worker.seal(drafts, timed));
+                if works(worker) {
+                    scope.spawn(move |_| work(worker, drafts));
                 }
             }
             done = Some(meanwhile());
@@ -67,11 +110,14 @@ impl Workers {
 }
 
 impl Worker {
-    fn seal(&mut self, drafts: &mut [Draft], timed: bool) {
+    fn work(
+        &mut self,
+        drafts: &mut [Draft],
+        timed: bool,
+        mut one: impl FnMut(&mut Worker, &mut Draft) -> Result<(), RecordError>,
+    ) {
         let start = timed.then(thread_cpu_ns);
-        let sealed = drafts
-            .iter_mut()
-            .try_for_each(|draft| self.sealer.seal(draft));
-        self.outcome = sealed.map(|()| start.map(|start| thread_cpu_ns() - start));
+        let done = drafts.iter_mut().try_for_each(|draft| one(self, draft));
+        self.outcome = done.map(|()| start.map(|start| thread_cpu_ns() - start));
     }
 }

@@ -9,7 +9,7 @@ pub const PREFIX_LEN: usize = 8;
 /// Bytes of a record's associated data: preamble and prefix.
 pub const AAD_LEN: usize = PREAMBLE_LEN + PREFIX_LEN;
 /// Version of this format.
-pub const WIRE_VERSION: u16 = 1;
+pub const WIRE_VERSION: u16 = 2;
 
 const MAGIC: [u8; 8] = *b"MIGTAX\r\n";
 

@@ -57,6 +57,8 @@ impl RecordKind {
 pub struct Head {
     /// What the record is.
     pub kind: RecordKind,
+    /// Whether its pages' content is compressed, as the migration's spec says how.
+    pub is_packed: bool,
     /// The round it belongs to, from 0.
     pub round: u32,
     /// Its number on its stream and direction, from 0, never restarting.
@@ -65,7 +67,7 @@ pub struct Head {
     pub data_runs: u32,
     /// Runs of pages that are zero.
     pub zero_runs: u32,
-    /// Bytes that follow the head.
+    /// Bytes that follow the head; of packed content, what it unpacks to.
     pub payload: u32,
 }
 
@@ -74,7 +76,7 @@ impl Head {
     /// checksum, which [`write_checksum`] fills in.
     pub fn encode(&self, data: &[PageRun], zero: &[PageRun], out: &mut Vec<u8>) {
         out.clear();
-        out.extend_from_slice(&[self.kind as u8, 0, 0, 0]);
+        out.extend_from_slice(&[self.kind as u8, u8::from(self.is_packed), 0, 0]);
         out.extend_from_slice(&self.round.to_le_bytes());
         out.extend_from_slice(&self.sequence.to_le_bytes());
         out.extend_from_slice(&self.data_runs.to_le_bytes());
@@ -98,14 +100,18 @@ impl Head {
         }
         let head = Head {
             kind: RecordKind::decode(bytes[0])?,
+            is_packed: bytes[1] == 1,
             round: u32::from_le_bytes(array(&bytes[4..8])),
             sequence: u64::from_le_bytes(array(&bytes[8..16])),
             data_runs: u32::from_le_bytes(array(&bytes[16..20])),
             zero_runs: u32::from_le_bytes(array(&bytes[20..24])),
             payload: u32::from_le_bytes(array(&bytes[24..28])),
         };
-        if bytes[1..4] != [0; 3] {
+        if bytes[1] > 1 || bytes[2..4] != [0; 2] {
             return Err(WireError::Malformed("reserved bytes"));
+        }
+        if head.is_packed && (head.kind != RecordKind::Pages || head.payload == 0) {
+            return Err(WireError::Malformed("packed without content of pages"));
         }
         if head.data_runs as usize > bounds.data_runs()
             || head.zero_runs as usize > bounds.zero_runs()

@@ -24,10 +24,11 @@
 //! A record is `prefix ‖ body`. The prefix (two little-endian 32-bit lengths) is all that is in
 //! the clear; the body is `head ‖ payload`, sealed as one AEAD message with the stream's preamble
 //! and the prefix as associated data. In `plain` and `copy` the body stands as it is, and the
-//! head's checksum, which covers preamble, prefix and head, notices damage.
+//! head's checksum, which covers preamble, prefix and head, notices damage. Where the migration compresses,
+//! a head says of its record whether the payload is packed; the prefix then tells how much that takes.
 //!
 //! ```text
-//! head   0 kind u8 │ 1 zero │ 4 round u32 │ 8 sequence u64 │ 16 data runs u32 │ 20 zero runs u32
+//! head   0 kind u8 │ 1 packed u8 │ 2 zero │ 4 round u32 │ 8 sequence u64 │ 16 data runs u32 │ 20 zero runs u32
 //!       24 payload bytes u32 │ 28 CRC-32 u32 │ 32 runs: first page << 24 | pages, u64 each, and
 //!       zero padding to a multiple of 16, so that page content starts at a whole cipher block
 //! ```

@@ -4,6 +4,7 @@ mod bad_input;
 mod blocks;
 mod clock;
 mod command;
+mod compression;
 mod downtime;
 mod guest;
 mod hostile;

@@ -49,6 +49,9 @@ impl Holder {
             format!("aes-gcm 0.9 state of epoch {last}"),
             format!("aes-gcm 0.11 state of epoch {last}"),
             format!("aws-lc state of epoch {last}"),
+            format!("aws-lc AES-128 state of epoch {last}"),
+            // ChaCha20 has no other state.
+            format!("key of epoch {last}"),
         ] {
             assert!(
                 found.iter().any(|hit| hit.what == what),

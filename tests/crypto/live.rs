@@ -45,27 +45,26 @@ window = "100ms"
     )
 }
 
+fn encrypted() -> impl Iterator<Item = Arm> {
+    Arm::own().filter(|arm| arm.is_encrypted())
+}
+
 #[test]
 fn one_seal_worker() {
-    for arm in [
-        Arm::AWS_LC,
-        Arm::RUSTCRYPTO,
-        Arm::RUSTCRYPTO_SOFT,
-        Arm::AWS_LC_SOFT,
-    ] {
+    for arm in encrypted() {
         look_into(arm, 1);
     }
 }
 
+/// The first arm of each backend: a mask makes no difference to where workers keep their keys.
 #[test]
 fn two_seal_workers() {
-    for arm in [
-        Arm::AWS_LC,
-        Arm::RUSTCRYPTO,
-        Arm::RUSTCRYPTO_SOFT,
-        Arm::AWS_LC_SOFT,
-    ] {
-        look_into(arm, 2);
+    let mut seen = Vec::new();
+    for arm in encrypted() {
+        if !seen.contains(&arm.backend()) {
+            seen.push(arm.backend());
+            look_into(arm, 2);
+        }
     }
 }
 
@@ -103,10 +102,11 @@ fn look_into(arm: Arm, workers: u32) {
                 is_there(process),
                 "{context}: the host ended before it was seen at work"
             );
+            // aws-lc's AES without instructions has a schedule of its own form; ChaCha20 has none.
             let wanted = if arm == Arm::AWS_LC_SOFT {
                 "migration key"
             } else {
-                " state of "
+                " of epoch "
             };
             found
                 .iter()

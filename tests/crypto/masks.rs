@@ -11,6 +11,14 @@ use crate::backends;
 /// Names the file to which a child writes what it engaged.
 const REPORT: &str = "MIGTAX_TEST_ENGAGED";
 
+/// Of which backends it reports, a line each.
+const REPORTED: [Backend; 4] = [
+    Backend::AwsLc,
+    Backend::Rustcrypto,
+    Backend::AwsLc128,
+    Backend::AwsLcChaCha20,
+];
+
 /// In a child, reports what aws-lc engaged. In any process, what is engaged is something that the
 /// CPU has, and what a library engages does not change while it runs.
 #[test]
@@ -28,7 +36,7 @@ fn what_is_engaged_is_there() {
     let soft = crypto::implementation(Backend::RustcryptoSoft).engaged();
     assert!(soft.features.is_empty());
     if let Some(path) = std::env::var_os(REPORT) {
-        let lines = [Backend::AwsLc, Backend::Rustcrypto].map(|backend| {
+        let lines = REPORTED.map(|backend| {
             let engaged = crypto::implementation(backend).engaged();
             format!("{} {}", engaged.implementation, engaged.features.join(" "))
         });
@@ -36,8 +44,8 @@ fn what_is_engaged_is_there() {
     }
 }
 
-/// What aws-lc and RustCrypto engage in a process that starts as the arm's host process does.
-fn engaged_in_child(arm: Arm) -> [Vec<String>; 2] {
+/// What the reported backends engage in a process that starts as the arm's host process does.
+fn engaged_in_child(arm: Arm) -> [Vec<String>; 4] {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("engaged");
     let mut child = Command::new(std::env::current_exe().unwrap());
@@ -55,7 +63,7 @@ fn engaged_in_child(arm: Arm) -> [Vec<String>; 2] {
     let mut lines = text
         .lines()
         .map(|line| line.split_whitespace().map(str::to_owned).collect());
-    [lines.next().unwrap(), lines.next().unwrap()]
+    REPORTED.map(|_| lines.next().unwrap())
 }
 
 #[test]
@@ -65,9 +73,9 @@ fn every_mask_takes_effect_and_the_arms_differ_where_they_must() {
         assert!(crypto::supported(Arm::AWS_LC_AESNI).is_err());
         return;
     }
-    let [soft, rustcrypto_under_soft] = engaged_in_child(Arm::AWS_LC_SOFT);
-    let [aesni, _] = engaged_in_child(Arm::AWS_LC_AESNI);
-    let [all, rustcrypto] = engaged_in_child(Arm::AWS_LC);
+    let [soft, rustcrypto_under_soft, ..] = engaged_in_child(Arm::AWS_LC_SOFT);
+    let [aesni, ..] = engaged_in_child(Arm::AWS_LC_AESNI);
+    let [all, rustcrypto, shorter_key, _] = engaged_in_child(Arm::AWS_LC);
     let has = |engaged: &[String], feature: &str| engaged.iter().any(|engaged| engaged == feature);
 
     for feature in ["aes", "pclmulqdq", "vaes", "vpclmulqdq", "avx512f"] {
@@ -78,6 +86,7 @@ fn every_mask_takes_effect_and_the_arms_differ_where_they_must() {
         assert!(!has(&aesni, feature), "aesni: {aesni:?}");
     }
     assert!(has(&all, "aes"), "{all:?}");
+    assert_eq!(shorter_key, all, "another key length, the same code");
     assert_ne!(soft, aesni);
     assert_ne!(soft, all);
 
@@ -102,4 +111,26 @@ fn every_mask_takes_effect_and_the_arms_differ_where_they_must() {
     // The mask is aws-lc's alone.
     assert_eq!(rustcrypto_under_soft, rustcrypto);
     assert!(has(&rustcrypto, "aes") && has(&rustcrypto, "pclmulqdq"));
+}
+
+#[test]
+fn the_mask_of_chacha20_leaves_what_every_cpu_has() {
+    if crypto::supported(Arm::CHACHA20_SOFT).is_err() {
+        eprintln!("skipped: masks are for x86-64");
+        return;
+    }
+    let [.., soft] = engaged_in_child(Arm::CHACHA20_SOFT);
+    let [.., all] = engaged_in_child(Arm::CHACHA20);
+    // A host without AES instructions has the others.
+    let [.., without_aes] = engaged_in_child(Arm::AWS_LC_SOFT);
+    assert_eq!(without_aes, all);
+    let has = |engaged: &[String], feature: &str| engaged.iter().any(|engaged| engaged == feature);
+    for feature in ["ssse3", "sse4_1", "avx2", "bmi2"] {
+        assert!(!has(&soft, feature), "soft: {soft:?}");
+    }
+    assert!(has(&soft, "sse2") && has(&soft, "scalar"), "{soft:?}");
+    let wide = ["sse4_1", "avx2", "bmi2"];
+    let is_wide = wide.iter().all(|feature| cpu::has(feature));
+    assert_eq!(wide.iter().all(|f| has(&all, f)), is_wide, "{all:?}");
+    assert_eq!(all != soft, cpu::has("ssse3"), "{all:?} and {soft:?}");
 }

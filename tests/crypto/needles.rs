@@ -53,21 +53,26 @@ impl Needles {
             needles.add(&state("aes-gcm 0.9"), &memory_of(&soft));
             let hardware: aes_gcm::Aes256Gcm = aes_gcm::KeyInit::new(&key.into());
             needles.add(&state("aes-gcm 0.11"), &memory_of(&hardware));
-            // SAFETY: a context is made, given the 32-byte key, looked at and freed. The cipher's
+            // SAFETY: a context is made, given the 32-byte key, or its first half, looked at and freed. The cipher's
             // data starts with the hash key's table and the schedule, over 512 bytes.
             unsafe {
-                let context = ffi::EVP_CIPHER_CTX_new();
-                let null = std::ptr::null_mut();
-                let cipher = ffi::EVP_aes_256_gcm();
-                assert_eq!(
-                    ffi::EVP_CipherInit_ex(context, cipher, null, key.as_ptr(), null.cast(), 1),
-                    1
-                );
-                let data = (*context).cipher_data.cast::<[u8; 512]>();
-                needles.add(&state("aws-lc"), &*data);
-                ffi::EVP_CIPHER_CTX_free(context);
+                for (library, cipher) in [
+                    ("aws-lc", ffi::EVP_aes_256_gcm()),
+                    ("aws-lc AES-128", ffi::EVP_aes_128_gcm()),
+                ] {
+                    let context = ffi::EVP_CIPHER_CTX_new();
+                    let null = std::ptr::null_mut();
+                    assert_eq!(
+                        ffi::EVP_CipherInit_ex(context, cipher, null, key.as_ptr(), null.cast(), 1),
+                        1
+                    );
+                    let data = (*context).cipher_data.cast::<[u8; 512]>();
+                    needles.add(&state(library), &*data);
+                    ffi::EVP_CIPHER_CTX_free(context);
+                }
             }
-            // Its schedule begins with it, so this is found in a library's state as well.
+            // A schedule begins with it, and ChaCha20 has no other, so this is found in a library's
+            // state as well.
             needles.add(&format!("key of epoch {epoch}"), &key);
         }
         needles

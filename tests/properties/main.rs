@@ -3,6 +3,7 @@
 //! The fuzz targets under `fuzz/` check the same properties with feedback and for as long as one
 //! likes; here a fixed seed makes a few thousand inputs per decoder, the same on each run.
 
+mod content;
 mod criterion;
 mod exact;
 mod gate_policy;
@@ -119,6 +120,7 @@ mod of {
         hostile: 60,
         exact: 4_000,
         criterion: 4_000,
+        content: 2_000,
     }
 }
 

@@ -30,6 +30,7 @@ fn a_head_has_one_form() {
     let mut bytes = Vec::new();
     let head = Head {
         kind: RecordKind::Pages,
+        is_packed: false,
         round: 0,
         sequence: 0,
         data_runs: 0,
@@ -39,7 +40,8 @@ fn a_head_has_one_form() {
     head.encode(&[], &[PageRun { first: 2, pages: 3 }], &mut bytes);
     assert_eq!(Head::decode(&bytes, &bounds), Ok(head));
     for (at, what) in [
-        (1, "reserved bytes"),
+        (1, "packed without content of pages"),
+        (2, "reserved bytes"),
         (3, "reserved bytes"),
         (40, "padding"),
         (47, "padding"),
@@ -81,6 +83,7 @@ fn the_runs_of_a_record_name_each_page_once_and_not_too_many() {
         let pages: u64 = data.iter().map(|run| run.pages).sum();
         let head = Head {
             kind: RecordKind::Pages,
+            is_packed: false,
             round: 0,
             sequence: 0,
             data_runs: data.len() as u32,

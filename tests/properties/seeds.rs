@@ -20,13 +20,13 @@ use migtax::units::{Bandwidth, PAGE_SIZE, Span};
 use migtax::wire::{Head, Preamble, Prefix, RecordKind, Totals};
 use migtax::workload::trace::TraceWriter;
 
-use crate::stream;
+use crate::{content, stream};
 
 /// Makes the seeds of a target.
 type Maker = fn() -> Vec<Vec<u8>>;
 
 /// The targets that have seeds, and what makes them.
-const MAKERS: [(&str, Maker); 11] = [
+const MAKERS: [(&str, Maker); 12] = [
     ("record", record),
     ("stream", streams),
     ("spec", spec),
@@ -38,6 +38,7 @@ const MAKERS: [(&str, Maker); 11] = [
     ("gate_policy", gate_policy),
     ("exact", exact),
     ("criterion", criterion),
+    ("content", content::samples),
 ];
 
 /// The seeds of a target as the formats are now.
@@ -80,6 +81,7 @@ fn record() -> Vec<Vec<u8>> {
         let mut bytes = Vec::new();
         let head = Head {
             kind,
+            is_packed: false,
             round: 3,
             sequence: 9,
             data_runs: data.len() as u32,

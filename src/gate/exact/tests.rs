@@ -22,7 +22,7 @@ fn equal_counts_pass_and_any_other_regresses() {
         judge(
             &counts(&base),
             &counts(cand),
-            &Arm::own().collect::<Vec<_>>(),
+            &Arm::by_default().collect::<Vec<_>>(),
         )
         .into_iter()
         .map(|r| r.verdict)

@@ -23,6 +23,7 @@ pub(super) fn rounds(memory_bytes: u64) -> Vec<Round> {
                 pages_sent,
                 zero_pages: if index == 0 { zero } else { 0 },
                 payload_bytes,
+                compressed_bytes: None,
                 bytes_on_wire: payload_bytes + payload_bytes / 1000,
                 pages_dirtied: sent.get(index + 1).copied().unwrap_or(0),
                 // The rounds before the last two left too much for the limit.

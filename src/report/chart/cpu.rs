@@ -13,17 +13,19 @@ use crate::results::{Migration, Results};
 pub type Stage = (&'static str, fn(&Migration) -> Option<f64>);
 
 /// The source's stages in the order of the data path.
-pub const SOURCE: [Stage; 4] = [
+pub const SOURCE: [Stage; 5] = [
     ("prepare", |m| m.cpu.source.stages.map(|s| s.prepare_s)),
+    ("compress", |m| m.cpu.source.stages?.compress_s),
     ("seal", |m| m.cpu.source.stages.map(|s| s.seal_s)),
     ("transmit", |m| m.cpu.source.stages.map(|s| s.transmit_s)),
     ("other", |m| m.cpu.source.stages.map(|s| s.other_s)),
 ];
 
 /// The destination's stages in the order of the data path.
-pub const DESTINATION: [Stage; 4] = [
+pub const DESTINATION: [Stage; 5] = [
     ("receive", |m| m.cpu.destination.stages.map(|s| s.receive_s)),
     ("open", |m| m.cpu.destination.stages.map(|s| s.open_s)),
+    ("decompress", |m| m.cpu.destination.stages?.decompress_s),
     ("apply", |m| m.cpu.destination.stages.map(|s| s.apply_s)),
     ("other", |m| m.cpu.destination.stages.map(|s| s.other_s)),
 ];
@@ -33,6 +35,7 @@ fn ink(stage: &str, arm: Arm) -> Ink {
     match stage {
         "seal" | "open" => Ink::Arm(arm),
         "prepare" | "apply" => Ink::Stage(0),
+        "compress" | "decompress" => Ink::Stage(3),
         "transmit" | "receive" => Ink::Stage(1),
         _ => Ink::Stage(2),
     }
@@ -48,14 +51,24 @@ pub fn per_gib(migration: &Migration, stage: Stage) -> Option<f64> {
 pub fn sampling_error(migration: &Migration) -> Option<f64> {
     let (source, destination) = (&migration.cpu.source, &migration.cpu.destination);
     let (s, d) = (source.sampling?, destination.sampling?);
-    let share = |errors: [f64; 3], total_s: f64| errors.map(|error_s| error_s / total_s);
+    let share = |errors: [f64; 4], total_s: f64| errors.map(|error_s| error_s / total_s);
     let shares = [
         share(
-            [s.prepare_se_s, s.seal_se_s, s.transmit_se_s],
+            [
+                s.prepare_se_s,
+                s.compress_se_s.unwrap_or(0.0),
+                s.seal_se_s,
+                s.transmit_se_s,
+            ],
             source.total_s,
         ),
         share(
-            [d.receive_se_s, d.open_se_s, d.apply_se_s],
+            [
+                d.receive_se_s,
+                d.open_se_s,
+                d.decompress_se_s.unwrap_or(0.0),
+                d.apply_se_s,
+            ],
             destination.total_s,
         ),
     ];
@@ -63,7 +76,7 @@ pub fn sampling_error(migration: &Migration) -> Option<f64> {
     most.is_finite().then_some(most)
 }
 
-fn bar(arm: &ArmView<'_>, stages: &[Stage; 4], total: Metric) -> Bar {
+fn bar(arm: &ArmView<'_>, stages: &[Stage], total: Metric) -> Bar {
     let parts: Vec<_> = stages
         .iter()
         .filter_map(|stage| {
@@ -103,24 +116,29 @@ fn bar(arm: &ArmView<'_>, stages: &[Stage; 4], total: Metric) -> Bar {
 /// The chart, or `None` if no migration sent anything.
 pub fn draw(results: &Results) -> Option<Picture> {
     let arms = view::arms(results);
-    let panel = |title, stages: &[Stage; 4], total| Panel {
+    let panel = |title, stages: &[Stage], total| Panel {
         title,
         axis: "CPU seconds per GiB of page payload",
         bars: arms.iter().map(|arm| bar(arm, stages, total)).collect(),
         limit: None,
     };
+    let compresses = !results.scenario.migration.compression.is_none();
+    let compression = compresses.then_some((Ink::Stage(3), "compress / decompress"));
     Chart {
         title: "CPU per GiB by stage",
         note: match arms.iter().any(|arm| arm.arm().is_qemu()) {
             false => "Segments: median of each stage. Figure: median total. Dots: one migration each; line: interval. Socket work mixes on loopback.",
             true => "Segments: median of each stage; QEMU tells no stages, its bars are whole. Figure: median total. Dots: one migration each; line: interval.",
         },
-        legend: vec![
-            (Ink::Stage(0), "prepare / apply (memory)"),
+        legend: [(Ink::Stage(0), "prepare / apply (memory)")]
+            .into_iter()
+            .chain(compression)
+            .chain([
             (Ink::Arm(Arm::foremost()), "seal / open (cipher), in the arm's colour"),
             (Ink::Stage(1), "transmit / receive (socket)"),
             (Ink::Stage(2), "other"),
-        ],
+            ])
+            .collect(),
         panels: vec![
             panel("source", &SOURCE, Metric::SOURCE_CPU_PER_GIB),
             panel("destination", &DESTINATION, Metric::DESTINATION_CPU_PER_GIB),

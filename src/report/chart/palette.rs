@@ -14,7 +14,7 @@ pub enum Ink {
     Grid,
     /// The paper.
     Paper,
-    /// A stage that is not the cipher: dark, medium or light grey (0 to 2).
+    /// A stage that is not the cipher: dark, medium or light grey (0 to 2), or compression (3).
     Stage(u8),
     /// An arm.
     Arm(Arm),
@@ -22,7 +22,7 @@ pub enum Ink {
 
 impl Ink {
     /// The inks that follow the page's theme, with the name of their CSS variable.
-    pub const THEMED: [(Ink, &'static str); 7] = [
+    pub const THEMED: [(Ink, &'static str); 8] = [
         (Ink::Text, "ink"),
         (Ink::Muted, "muted"),
         (Ink::Grid, "grid"),
@@ -30,6 +30,7 @@ impl Ink {
         (Ink::Stage(0), "stage0"),
         (Ink::Stage(1), "stage1"),
         (Ink::Stage(2), "stage2"),
+        (Ink::Stage(3), "stage3"),
     ];
 
     /// The colour on white paper. No themed ink has an arm's colour.
@@ -41,7 +42,8 @@ impl Ink {
             Ink::Paper => (0xff, 0xff, 0xff),
             Ink::Stage(0) => (0x6f, 0x76, 0x7e),
             Ink::Stage(1) => (0xa3, 0xa9, 0xb0),
-            Ink::Stage(_) => (0xcf, 0xd4, 0xd9),
+            Ink::Stage(2) => (0xcf, 0xd4, 0xd9),
+            Ink::Stage(_) => (0x3d, 0x43, 0x4a),
             Ink::Arm(arm) => arm.row().colour,
         }
     }

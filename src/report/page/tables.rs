@@ -117,6 +117,7 @@ pub fn stages(results: &Results) -> Table {
         .iter()
         .map(|stage| ("source", *stage))
         .chain(cpu::DESTINATION.iter().map(|stage| ("destination", *stage)))
+        .filter(|(_, stage)| results.migrations.iter().any(|m| stage.1(m).is_some()))
         .collect();
     let mut columns = vec![Column::text("arm")];
     columns.extend(stages.iter().map(|(side, stage)| {
@@ -207,6 +208,14 @@ impl Recording {
         }
     }
 
+    /// Whether a migration's record has it; a metric may have no value for other reasons.
+    fn is_recorded(&self, migration: &Migration) -> bool {
+        match self {
+            Recorded(.., value) => value(migration).is_some(),
+            Exact(_) | Derived(_) => true,
+        }
+    }
+
     fn heading(&self) -> Column {
         match self {
             Recorded(name, unit, ..) => Column::figures(*name, *unit),
@@ -246,7 +255,7 @@ fn counted(m: &Migration, value: u64) -> Option<f64> {
     (!m.arm.is_qemu()).then_some(value as f64)
 }
 
-const FIGURES: [Recording; 22] = [
+const FIGURES: [Recording; 25] = [
     Exact(Metric::TOTAL_TIME),
     Recorded("setup", "s", text::sig3, |m| Some(m.setup_time_s)),
     Exact(Metric::DOWNTIME),
@@ -254,6 +263,9 @@ const FIGURES: [Recording; 22] = [
     Recorded("pages sent", "", whole, |m| Some(m.pages_sent as f64)),
     Recorded("zero pages", "", whole, |m| Some(m.zero_pages as f64)),
     Recorded("payload", "bytes", whole, |m| Some(m.payload_bytes as f64)),
+    Recorded("compressed", "bytes", whole, |m| {
+        m.compressed_bytes.map(|bytes| bytes as f64)
+    }),
     Recorded("on the wire", "bytes", whole, |m| {
         Some(m.bytes_on_wire as f64)
     }),
@@ -262,6 +274,9 @@ const FIGURES: [Recording; 22] = [
         Some(m.cpu.source.total_s)
     }),
     Recorded("prepare", "s", text::sig3, |m| source(m, |s| s.prepare_s)),
+    Recorded("compress", "s", text::sig3, |m| {
+        m.cpu.source.stages?.compress_s
+    }),
     Recorded("seal", "s", text::sig3, |m| source(m, |s| s.seal_s)),
     Recorded("transmit", "s", text::sig3, |m| source(m, |s| s.transmit_s)),
     Recorded("vCPU", "s", text::sig3, |m| Some(m.cpu.source.vcpu_s)),
@@ -272,6 +287,9 @@ const FIGURES: [Recording; 22] = [
         destination(m, |s| s.receive_s)
     }),
     Recorded("open", "s", text::sig3, |m| destination(m, |s| s.open_s)),
+    Recorded("decompress", "s", text::sig3, |m| {
+        m.cpu.destination.stages?.decompress_s
+    }),
     Recorded("apply", "s", text::sig3, |m| destination(m, |s| s.apply_s)),
     Recorded("source resident", "bytes", whole, |m| {
         counted(m, m.source_resident_bytes)
@@ -294,6 +312,7 @@ pub fn migrations(results: &Results) -> Table {
     let figures = || {
         let all = FIGURES.iter();
         all.filter(|figure| figure.means_something_under(clock))
+            .filter(|figure| results.migrations.iter().any(|m| figure.is_recorded(m)))
     };
     columns.extend(figures().map(Recording::heading));
     let rows = results

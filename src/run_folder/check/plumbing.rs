@@ -8,6 +8,10 @@ pub(super) fn seconds(m: &Migration) -> impl Iterator<Item = (&'static str, f64)
         [
             ("cpu.source.sampling.clock_s", s.clock_s),
             ("cpu.source.sampling.prepare_se_s", s.prepare_se_s),
+            (
+                "cpu.source.sampling.compress_se_s",
+                s.compress_se_s.unwrap_or(0.0),
+            ),
             ("cpu.source.sampling.seal_se_s", s.seal_se_s),
             ("cpu.source.sampling.transmit_se_s", s.transmit_se_s),
         ]
@@ -17,6 +21,10 @@ pub(super) fn seconds(m: &Migration) -> impl Iterator<Item = (&'static str, f64)
             ("cpu.destination.sampling.clock_s", s.clock_s),
             ("cpu.destination.sampling.receive_se_s", s.receive_se_s),
             ("cpu.destination.sampling.open_se_s", s.open_se_s),
+            (
+                "cpu.destination.sampling.decompress_se_s",
+                s.decompress_se_s.unwrap_or(0.0),
+            ),
             ("cpu.destination.sampling.apply_se_s", s.apply_se_s),
         ]
     });

@@ -145,8 +145,9 @@ impl Sender {
         self.draft.data.extend_from_slice(data);
         self.draft.zero.clear();
         self.draft.zero.extend_from_slice(zero);
+        self.draft.take_pages(memory);
         self.outbound
-            .frame_pages(&mut self.draft, round, memory)
+            .frame_pages(&mut self.draft, round)
             .and_then(|()| self.outbound.seal(&mut self.draft))
             .and_then(|()| Ok(self.draft.transmit(&mut self.connection)?))
             .expect("it fits the socket's buffers");

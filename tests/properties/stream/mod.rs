@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use migtax::arm::Backend;
+use migtax::compression::Compression;
 use migtax::crypto::MigrationSecret;
 use migtax::crypto::sequence::KeyLimits;
 use migtax::destination::stream_thread::StreamThread;
@@ -88,6 +89,7 @@ fn clear() -> Framing {
     Framing {
         backend: Backend::None,
         secret: None,
+        compression: Compression::None,
         limits: KeyLimits::for_streams(1),
         bounds: Bounds {
             guest_pages: PAGES as u64,
