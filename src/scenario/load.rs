@@ -47,6 +47,7 @@ pub const EMBEDDED: &[(&str, &str)] = embed![
     "throttle",
     "qemu",
     "qemu-busy",
+    "qemu-rekey",
 ];
 
 /// A scenario file at most.
