@@ -6,8 +6,10 @@
 
 mod comparison;
 mod cpu;
+mod parts;
 mod plumbing;
 mod qemu;
+mod rounds;
 mod throttle;
 
 pub use comparison::{Bound, Comparison};
@@ -16,7 +18,8 @@ pub use cpu::{
     SourceStages,
 };
 pub use plumbing::SocketCalls;
-pub use qemu::{QemuInfo, QemuMask, QemuMigration, QemuTls, ThreadCpu};
+pub use qemu::{LONGEST_ANSWER_BYTES, QemuInfo, QemuMask, QemuMigration, QemuTls, ThreadCpu};
+pub use rounds::{Downtime, DowntimeParts, Round, RoundKind, least_expected_downtime};
 pub use throttle::Throttled;
 
 use serde::{Deserialize, Serialize};
@@ -197,8 +200,10 @@ pub struct Migration {
     /// files of older builds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_state_bytes: Option<u64>,
-    /// Records sent by the source, control records included.
-    pub records: u64,
+    /// Records sent by the source, control records included. None of a migration by QEMU, which does not
+    /// count those of its TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<u64>,
     /// Threads that sealed, all streams together: those of a pool, or with 1 each stream's own. The
     /// same for every arm. None before it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,12 +211,13 @@ pub struct Migration {
     /// Calls on the sockets. None before they were counted, or by an engine that doesn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket_calls: Option<SocketCalls>,
-    /// Resident memory of the source host beyond guest memory, at the end.
-    #[serde(default)]
-    pub source_resident_bytes: u64,
-    /// Resident memory of the destination host beyond guest memory, at the end.
-    #[serde(default)]
-    pub destination_resident_bytes: u64,
+    /// Resident memory of the source host beyond guest memory, at the end. None before it was recorded,
+    /// or by an engine that doesn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_resident_bytes: Option<u64>,
+    /// The same of the destination host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_resident_bytes: Option<u64>,
     /// The source's guest memory in transparent huge pages before the migration; absent where the
     /// scenario asks for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -247,91 +253,6 @@ impl Migration {
     }
 }
 
-/// Downtime on the source's clock, from the pause request to the authenticated switchover
-/// acknowledgement. Of a migration by QEMU, from the source's stop to the destination's word that it is
-/// complete.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Downtime {
-    /// All of it.
-    pub total_s: f64,
-    /// What it consists of. None of a migration by an engine that does not tell.
-    #[serde(flatten)]
-    pub parts: Option<DowntimeParts>,
-}
-
-/// The parts of a downtime; they add up to it.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct DowntimeParts {
-    /// Pause request until every vCPU has stopped.
-    pub pause_s: f64,
-    /// Finding the last dirty pages.
-    pub harvest_s: f64,
-    /// Sending the last pages until the destination has applied them.
-    pub transfer_s: f64,
-    /// Device state and the final record until the switchover acknowledgement.
-    #[serde(alias = "takeover_s")] // schema 1
-    pub switchover_s: f64,
-}
-
-impl DowntimeParts {
-    /// All of them.
-    pub fn sum_s(&self) -> f64 {
-        self.pause_s + self.harvest_s + self.transfer_s + self.switchover_s
-    }
-}
-
-/// What a round is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RoundKind {
-    /// vCPUs run while it is sent.
-    PreCopy,
-    /// vCPUs are paused; the last round.
-    StopAndCopy,
-}
-
-/// One harvest of the dirty set and its sending.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Round {
-    /// What it is.
-    pub kind: RoundKind,
-    /// Since the migration's start, on the source's clock.
-    pub started_s: f64,
-    /// Its harvest and its sending, until the destination acknowledged it. Under the virtual
-    /// clock: virtual time.
-    pub duration_s: f64,
-    /// Pages sent with content.
-    pub pages_sent: u64,
-    /// Pages sent as zero.
-    pub zero_pages: u64,
-    /// Page content sent.
-    pub payload_bytes: u64,
-    /// What that took on the wire, compressed where that shrank it. None where nothing is compressed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compressed_bytes: Option<u64>,
-    /// Everything sent in it.
-    pub bytes_on_wire: u64,
-    /// Pages found dirty at its end. 0 for the last round.
-    pub pages_dirtied: u64,
-    /// How long the guest's pause would have been, had it begun at the round's end, by the estimate
-    /// that pre-copy was decided on. None after the last round, and in files of older builds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected_downtime_s: Option<f64>,
-    /// The downtime limit that held at its end, where the limit grows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub downtime_limit_s: Option<f64>,
-    /// The share of time that vCPUs slept while it was sent, where the guest may be slowed down.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub throttle_share: Option<f64>,
-}
-
-/// The least downtime that could be expected after one of some rounds, seconds: what the pause would have
-/// been at the best moment, by the estimate made then. None where no estimate was recorded.
-pub fn least_expected_downtime(rounds: &[Round]) -> Option<f64> {
-    let expected = rounds.iter().filter_map(|r| r.expected_downtime_s);
-    expected.min_by(f64::total_cmp)
-}
-
 /// Hashes of guest memory and device state, taken outside the timed part.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Verified {
@@ -363,11 +284,14 @@ pub struct Guest {
     /// The same stretch of the stream as it was asked for, bytes/s.
     pub asked_rate: f64,
     /// Latency of writes against their intended time during the whole migration, pause included. A long
-    /// migration dilutes its stalls: arms are compared by windows.
-    pub write_latency_ns: Latency,
+    /// migration dilutes its stalls: arms are compared by windows. None of a guest in QEMU, whose writes
+    /// are not timed from outside, as for the windows below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_latency_ns: Option<Latency>,
     /// The same of writes intended in the window ahead of the migration, `measure.window` long: the
     /// baseline.
-    pub write_latency_before_ns: Latency,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_latency_before_ns: Option<Latency>,
     /// The same in a window as long from the first harvest on. Of a shorter migration it holds the pause
     /// and how the guest got on at the destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -377,7 +301,8 @@ pub struct Guest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_latency_pause_ns: Option<Latency>,
     /// The same in a window as long from the end of the migration on, where the guest then ran.
-    pub write_latency_after_ns: Latency,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_latency_after_ns: Option<Latency>,
     /// Writes made from the first harvest to the switchover, or to the end, over those asked for in that
     /// time, the pause included. Above 1 where vCPUs caught up on what was due before.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -41,14 +41,14 @@ pub enum Unfinished {
 
 /// What a metric is divided by before two stored runs are compared: a figure of another arm in the
 /// same block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Over {
-    /// The arm.
-    pub arm: Arm,
+    /// The arm by which another one's figure is divided.
+    pub arm: fn(Arm) -> Arm,
     /// The name of its metric.
     pub metric: &'static str,
-    /// Both in words.
-    pub words: &'static str,
+    /// What follows its name in words, where that is another metric.
+    pub part: &'static str,
 }
 
 /// Everything that is said of a metric.

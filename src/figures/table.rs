@@ -33,12 +33,21 @@ const COST: Row = Row {
     value: |_| None,
 };
 
-/// An arm's metric over the same one of `plain`.
-const fn over_plain(metric: &'static str) -> Option<Over> {
+/// An arm's metric over the same one of the baseline of its group.
+const fn over_base(metric: &'static str) -> Option<Over> {
     Some(Over {
-        arm: Arm::PLAIN,
+        arm: Arm::base,
         metric,
-        words: "plain",
+        part: "",
+    })
+}
+
+/// A stage over what one plain copy of the same pages cost `copy`: of the arms that tell their stages.
+const fn over_copy(metric: &'static str, part: &'static str) -> Option<Over> {
+    Some(Over {
+        arm: |_| Arm::COPY,
+        metric,
+        part,
     })
 }
 
@@ -51,11 +60,7 @@ pub(super) const ROWS: &[Row] = &[
         per: " per GiB",
         definition: &STAGES,
         // Far steadier than anything that holds a socket call, as is one plain copy of the same pages.
-        gated: Some(Over {
-            arm: Arm::COPY,
-            metric: "seal_cpu_per_gib",
-            words: "copy's copy",
-        }),
+        gated: over_copy("seal_cpu_per_gib", "'s copy"),
         // `plain` seals nothing.
         value: |m| match m.arm {
             Arm::PLAIN => None,
@@ -69,11 +74,7 @@ pub(super) const ROWS: &[Row] = &[
         label: "open CPU",
         per: " per GiB",
         definition: &STAGES,
-        gated: Some(Over {
-            arm: Arm::COPY,
-            metric: "apply_cpu_per_gib",
-            words: "copy's apply",
-        }),
+        gated: over_copy("apply_cpu_per_gib", "'s apply"),
         // Nor does the null cipher of `copy` open anything.
         value: |m| match m.arm.is_baseline() {
             true => None,
@@ -88,11 +89,7 @@ pub(super) const ROWS: &[Row] = &[
         per: " per GiB",
         definition: &STAGES,
         // `plain` reads into guest memory: its apply is something else.
-        gated: Some(Over {
-            arm: Arm::COPY,
-            metric: "apply_cpu_per_gib",
-            words: "copy's apply",
-        }),
+        gated: over_copy("apply_cpu_per_gib", "'s apply"),
         value: |m| per_gib(m.cpu.destination.stages?.apply_s, m.payload_bytes),
         ..COST
     },
@@ -103,7 +100,7 @@ pub(super) const ROWS: &[Row] = &[
         per: " per GiB",
         headline: Some("CPU on the source"),
         compared: true,
-        gated: over_plain("source_cpu_per_gib"),
+        gated: over_base("source_cpu_per_gib"),
         value: |m| per_gib(m.cpu.source.total_s, m.payload_bytes),
         ..COST
     },
@@ -114,7 +111,7 @@ pub(super) const ROWS: &[Row] = &[
         per: " per GiB",
         headline: Some("CPU on the destination"),
         compared: true,
-        gated: over_plain("destination_cpu_per_gib"),
+        gated: over_base("destination_cpu_per_gib"),
         value: |m| per_gib(m.cpu.destination.total_s, m.payload_bytes),
         ..COST
     },
@@ -130,7 +127,7 @@ pub(super) const ROWS: &[Row] = &[
         // Given up at that time, it would have taken longer.
         unfinished: Unfinished::AtLeast(|m| Some(m.total_time_s)),
         needs_live_clock: true,
-        gated: over_plain("total_time"),
+        gated: over_base("total_time"),
         value: |m| Some(m.total_time_s),
         ..COST
     },
@@ -145,7 +142,7 @@ pub(super) const ROWS: &[Row] = &[
         compared: true,
         unfinished: Unfinished::Estimated(|m| least_expected_downtime(&m.rounds)),
         needs_live_clock: true,
-        gated: over_plain("downtime"),
+        gated: over_base("downtime"),
         value: |m| Some(m.downtime.total_s),
         ..COST
     },
@@ -186,7 +183,7 @@ pub(super) const ROWS: &[Row] = &[
         direction: Direction::HigherIsBetter,
         compared: true,
         needs_live_clock: true,
-        gated: over_plain("throughput"),
+        gated: over_base("throughput"),
         value: throughput,
         ..COST
     },
@@ -199,7 +196,7 @@ pub(super) const ROWS: &[Row] = &[
         shown_unit: "us",
         shown_scale: 1e6,
         needs_live_clock: true,
-        gated: over_plain("write_latency_p99"),
+        gated: over_base("write_latency_p99"),
         value: |m| Some(m.guest.write_latency_start_ns.as_ref()?.p99 as f64 / 1e9),
         ..COST
     },

@@ -24,6 +24,8 @@ pub struct Config {
     pub power: f64,
     /// Confidence of the bound that lets a metric pass.
     pub pass_confidence: f64,
+    /// For figures with nothing in the same block to divide by.
+    pub undivided: UndividedLimits,
     /// The two steps of `ab`.
     pub confirm: Confirm,
     /// For criterion's baselines.
@@ -54,6 +56,17 @@ pub struct Strictness {
     pub power: f64,
     /// Confidence of the bound that lets a row pass.
     pub pass_confidence: f64,
+}
+
+/// Limits for a figure of two runs that is not divided by another of its block, in place of lower ones of the
+/// metric's own.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UndividedLimits {
+    /// Smaller changes never fail.
+    pub relative_floor: f64,
+    /// The rise that must be ruled out for a pass.
+    pub tolerance: f64,
 }
 
 /// Limits for criterion's benchmarks.
@@ -171,6 +184,8 @@ impl Config {
             "at least 0.5",
         )?;
         Error::unless(self.power >= 0.5, "power", self.power, "at least 0.5")?;
+        let undivided = self.undivided;
+        limits("undivided", undivided.relative_floor, undivided.tolerance)?;
         let criterion = self.criterion;
         let batches = criterion.batches;
         Error::unless(
@@ -263,6 +278,11 @@ mod tests {
                 "absolute_floor = -1",
             ),
             ("tolerance = 0.06", "tolerance = 0.01", "tolerance = 0.01"),
+            (
+                "tolerance = 1.0",
+                "tolerance = 0.4",
+                "undivided tolerance = 0.4",
+            ),
             (
                 "seal_cpu_per_gib",
                 "sael",

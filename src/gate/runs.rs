@@ -1,9 +1,10 @@
 //! Two stored runs: exact counts where there are any, then taxes.
 //!
-//! Runs made at different times differ by whatever the machine did in between, so an arm's own
-//! figures are never compared: each is first divided by a reference measured in the same block.
-//! Totals are divided by `plain`; the cipher stages, which are far steadier than anything that
-//! holds a socket call, by what one plain copy of the same pages cost the arm `copy`.
+//! Runs made at different times differ by whatever the machine did in between, so an arm's figures
+//! are first divided by a reference measured in the same block. Totals are divided by the baseline
+//! of the arm's group; the cipher stages, which are far steadier than anything that holds a socket
+//! call, by what one plain copy of the same pages cost the arm `copy`. A reference itself, and an arm
+//! whose reference is not in the runs, is judged by its own figure: only large changes count there.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +15,7 @@ use super::identity::{Comparable, comparable};
 use super::verdict::{Report, Row};
 use crate::arm::Arm;
 use crate::figures::{Metric, Over, completed};
+use crate::present::text::percent;
 use crate::results::{Migration, OutcomeStatus, Results};
 use crate::scenario::ClockKind;
 use crate::stats;
@@ -137,55 +139,88 @@ fn questions(
     notes: &mut Vec<String>,
 ) -> Vec<Question> {
     let mut asked = Vec::new();
+    let mut undivided = BTreeSet::new();
     let clock = baseline.scenario.measure.clock;
     for limits in &config.metrics {
         let means = limits.name.means_something_under(clock);
         let Some(over) = limits.name.row().gated.filter(|_| means) else {
             continue;
         };
-        if !arms.contains(&over.arm) {
-            notes.push(format!(
-                "{} is not gated: the runs have no arm {} to divide by",
-                limits.name.name(),
-                over.arm
-            ));
-            continue;
-        }
-        for &arm in arms
-            .iter()
-            .filter(|arm| **arm != over.arm && **arm != Arm::PLAIN)
-        {
-            match question(arm, limits, over, [baseline, candidate], config) {
-                Ok(question) => asked.extend(question),
+        for &arm in arms {
+            let by = (over.arm)(arm);
+            // Against another arm's figure a baseline would be divided by what is divided by it.
+            if arm.base() == arm && by != arm {
+                continue;
+            }
+            let by = Some(by).filter(|by| *by != arm && arms.contains(by));
+            if by.is_none() && limits.undecided == Undecided::Noted {
+                continue;
+            }
+            match question(arm, limits, over, by, [baseline, candidate], config) {
+                Ok(None) => {}
+                Ok(Some(question)) => {
+                    asked.push(question);
+                    undivided.extend(by.is_none().then_some(arm));
+                }
                 Err(why) => rows.push(Row::incomparable(arm.name(), limits.name.name(), why)),
             }
         }
     }
+    if !undivided.is_empty() {
+        let arms: Vec<&str> = undivided.iter().map(|arm: &Arm| arm.name()).collect();
+        notes.push(format!(
+            "nothing in the same blocks to divide some figures of {} by: there only changes of {} or \
+             more count, which may be the machine's",
+            arms.join(", "),
+            percent(config.undivided.relative_floor)
+        ));
+    }
     asked
 }
 
-/// The question of one metric of one arm; nothing if neither run has a value.
+/// The question of one metric of one arm, over that of the arm `by` if there is one; nothing if
+/// neither run has a value.
 fn question(
     arm: Arm,
     limits: &MetricLimits,
     over: Over,
+    by: Option<Arm>,
     [baseline, candidate]: [&Results; 2],
     config: &Config,
 ) -> Result<Option<Question>, String> {
     let metric = limits.name;
     let divisor = Metric::among(over.metric, Metric::all())?;
-    let sample = |run: &Results| Sample::take((arm, metric), (over.arm, divisor), &run.migrations);
+    let sample =
+        |run: &Results| Sample::take((arm, metric), by.map(|by| (by, divisor)), &run.migrations);
     let (before, now) = (sample(baseline), sample(candidate));
-    let side = match (before.taxes.is_empty(), now.taxes.is_empty()) {
+    let side = match (before.own.is_empty(), now.own.is_empty()) {
         // An arm that completed nowhere on one side is told by its outcome row.
         (true, true) => return Ok(None),
         (true, false) => ("baseline", before.completed),
         (false, true) => ("candidate", now.completed),
         (false, false) => {
-            let shift = stats::two_sample_shift(&before.reference, &now.reference, 0.05);
-            let own = stats::two_sample_shift(&before.own, &now.own, config.strictness().alpha);
-            let (Some(shift), Some(own)) = (shift, own) else {
-                return Ok(None);
+            let (mut floor, mut tolerance) = (limits.relative_floor, limits.tolerance);
+            let reference = match by {
+                Some(by) => {
+                    let shift = stats::two_sample_shift(&before.reference, &now.reference, 0.05);
+                    let alpha = config.strictness().alpha;
+                    let own = stats::two_sample_shift(&before.own, &now.own, alpha);
+                    let (Some(shift), Some(own)) = (shift, own) else {
+                        return Ok(None);
+                    };
+                    let own_noise = stats::pooled_sd(&before.own, &now.own);
+                    Some(Reference {
+                        name: format!("{by}{}", over.part),
+                        shift: shift.estimate,
+                        own,
+                        own_noise: own_noise.unwrap_or(f64::INFINITY),
+                    })
+                }
+                None => {
+                    floor = floor.max(config.undivided.relative_floor);
+                    tolerance = tolerance.max(config.undivided.tolerance);
+                    None
+                }
             };
             return Ok(Some(Question {
                 arm: arm.name().to_owned(),
@@ -193,16 +228,11 @@ fn question(
                 unit: metric.row().unit,
                 direction: metric.row().direction,
                 medians: [before.median, now.median],
-                reference: Some(Reference {
-                    name: over.words.to_owned(),
-                    shift: shift.estimate,
-                    own,
-                    own_noise: stats::pooled_sd(&before.own, &now.own).unwrap_or(f64::INFINITY),
-                }),
-                values: Values::TwoSample(before.taxes, now.taxes),
-                relative_floor: limits.relative_floor,
+                reference,
+                values: Values::TwoSample(before.judged(), now.judged()),
+                relative_floor: floor,
                 absolute_floor: limits.absolute_floor,
-                tolerance: limits.tolerance,
+                tolerance,
                 blocking: limits.undecided == Undecided::Blocks,
             }));
         }
@@ -217,8 +247,7 @@ fn question(
 struct Sample {
     completed: usize,
     median: f64,
-    /// Logarithms, one a block: of own over reference, of own, of the reference.
-    taxes: Vec<f64>,
+    /// Logarithms, one a block: of the arm's own figure, and of its reference's if it has one.
     own: Vec<f64>,
     reference: Vec<f64>,
 }
@@ -226,15 +255,14 @@ struct Sample {
 impl Sample {
     fn take(
         (arm, metric): (Arm, Metric),
-        (against, divisor): (Arm, Metric),
+        over: Option<(Arm, Metric)>,
         migrations: &[Migration],
     ) -> Sample {
-        let references = completed(against, migrations);
+        let references = over.map(|(by, divisor)| (completed(by, migrations), divisor));
         let done = completed(arm, migrations);
         let mut sample = Sample {
             completed: done.len(),
             median: 0.0,
-            taxes: Vec::new(),
             own: Vec::new(),
             reference: Vec::new(),
         };
@@ -243,15 +271,27 @@ impl Sample {
             let Some(value) = metric.value(migration) else {
                 continue;
             };
-            let Some(by) = references.get(&block).and_then(|m| divisor.value(m)) else {
-                continue;
-            };
+            if let Some((references, divisor)) = &references {
+                let Some(by) = references.get(&block).and_then(|m| divisor.value(m)) else {
+                    continue;
+                };
+                sample.reference.push(libm::log(by));
+            }
             values.push(value);
-            sample.taxes.push(libm::log(value / by));
             sample.own.push(libm::log(value));
-            sample.reference.push(libm::log(by));
         }
         sample.median = stats::median(&values).unwrap_or(0.0);
         sample
+    }
+
+    /// What is compared: own over reference, or own.
+    fn judged(self) -> Vec<f64> {
+        match self.reference.is_empty() {
+            true => self.own,
+            false => {
+                let pairs = self.own.into_iter().zip(self.reference);
+                pairs.map(|(own, reference)| own - reference).collect()
+            }
+        }
     }
 }

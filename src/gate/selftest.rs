@@ -14,7 +14,7 @@ use strum::IntoEnumIterator as _;
 use super::builds;
 use super::config::Config;
 use super::runs::judge_runs;
-use super::simulate::{Simulation, Slowdown, Stage, raw};
+use super::simulate::{Simulation, Slowdown, Stage, mixed, raw};
 use super::verdict::{Report, Row, Verdict};
 use crate::arm::Arm;
 use crate::results::Results;
@@ -24,9 +24,10 @@ use crate::stats::Noise;
 const RUN_BLOCKS: u32 = 20;
 /// So many blocks of two builds, and so many again to confirm.
 const BUILD_BLOCKS: u32 = 24;
-/// The arm that is slowed down. The others stay: the hardest case for Holm's adjustment.
-fn slowed_arm() -> Arm {
-    Arm::foremost()
+/// The arms of which one is slowed down: one of each group. The others stay: the hardest case for Holm's
+/// adjustment.
+fn slowed_arms() -> [Arm; 2] {
+    [Arm::foremost(), Arm::QEMU_TLS]
 }
 /// Rises of a stage's cost in the power curves.
 const CURVE: [f64; 8] = [0.0, 0.02, 0.03, 0.05, 0.08, 0.10, 0.20, 0.50];
@@ -85,7 +86,9 @@ pub struct Condition {
 pub struct Claim {
     /// How the gate was asked.
     pub method: Method,
-    /// What is slowed down.
+    /// The arm that is slowed down.
+    pub arm: Arm,
+    /// What of it.
     pub stage: Stage,
     /// The metric that shows it.
     pub metric: &'static str,
@@ -149,7 +152,9 @@ pub fn run(config: &Config, trials: u32, seed: u32) -> SelfTest {
         methods.flat_map(|method| Stage::iter().map(move |stage| (method, stage)))
     };
     let few = (trials / 5).max(1);
-    let claims = asked().map(|(method, stage)| claim(config, method, stage, few, seed));
+    let claims = slowed_arms().into_iter().flat_map(|arm| {
+        asked().map(move |(method, stage)| claim(config, method, (arm, stage), few, seed))
+    });
     let curve = asked().flat_map(|(method, stage)| {
         CURVE.map(|effect| curve_point(config, (method, stage), effect, few, seed))
     });
@@ -202,6 +207,7 @@ impl Setting {
                     _ => 1.0,
                 },
                 slowdown: effect.filter(|_| side == 1),
+                arms: mixed(),
                 ..Simulation::default()
             })
         })
@@ -229,27 +235,33 @@ fn numbered(seed: u32, trial: u32) -> u64 {
     (u64::from(seed) << 32) + u64::from(trial)
 }
 
-/// A rise of a stage's cost in the arm that is slowed down.
-fn effect(stage: Stage, rise: f64) -> Option<Slowdown> {
+/// A rise of the cost of an arm's stage.
+fn effect((arm, stage): (Arm, Stage), rise: f64) -> Option<Slowdown> {
     Some(Slowdown {
         stage,
         factor: 1.0 + rise,
-        arm: Some(slowed_arm()),
+        arm: Some(arm),
     })
 }
 
-/// The verdict and the claim on the metric that shows the stage.
-fn slowed(report: &Report, stage: Stage) -> Option<(Verdict, Option<f64>)> {
+/// The verdict and the claim on the metric that shows the stage of an arm.
+fn slowed(report: &Report, (arm, stage): (Arm, Stage)) -> Option<(Verdict, Option<f64>)> {
     report
         .rows
         .iter()
-        .find(|r| r.arm == slowed_arm().name() && r.metric == stage.metric().name())
+        .find(|r| r.arm == arm.name() && r.metric == stage.metric(arm).name())
         .map(|r| (r.verdict, r.figures.and_then(|f| f.detectable)))
 }
 
-fn claim(config: &Config, method: Method, stage: Stage, trials: u32, seed: u32) -> Claim {
-    let share = stage.share(slowed_arm());
-    let name = stage.metric().name();
+fn claim(
+    config: &Config,
+    method: Method,
+    (arm, stage): (Arm, Stage),
+    trials: u32,
+    seed: u32,
+) -> Claim {
+    let share = stage.share(arm);
+    let name = stage.metric(arm).name();
     let undecided = |row: &Row| row.metric == name && row.verdict == Verdict::Inconclusive;
     let outcomes: Vec<(bool, Option<(f64, Verdict)>)> = (0..trials)
         .into_par_iter()
@@ -262,10 +274,10 @@ fn claim(config: &Config, method: Method, stage: Stage, trials: u32, seed: u32) 
                 trial: numbered(seed, trial) + (1 << 30),
             };
             let still = setting.judge(config, None);
-            let claim = slowed(&still, stage).and_then(|(_, claim)| claim);
+            let claim = slowed(&still, (arm, stage)).and_then(|(_, claim)| claim);
             let found = claim.and_then(|claim| {
-                let report = setting.judge(config, effect(stage, claim / share));
-                slowed(&report, stage).map(|(verdict, _)| (claim, verdict))
+                let report = setting.judge(config, effect((arm, stage), claim / share));
+                slowed(&report, (arm, stage)).map(|(verdict, _)| (claim, verdict))
             });
             (still.rows.iter().any(undecided), found)
         })
@@ -276,6 +288,7 @@ fn claim(config: &Config, method: Method, stage: Stage, trials: u32, seed: u32) 
     let claims: Vec<f64> = found().map(|f| f.0).collect();
     Claim {
         method,
+        arm,
         stage,
         metric: name,
         share,
@@ -301,6 +314,7 @@ fn condition(
         machine,
         trial: numbered(seed, trial),
     };
+    let seal = (Arm::foremost(), Stage::Seal);
     // Every fourth trial is repeated with the effect that it claimed.
     let power_trials = match machine {
         Conduct::FasterMemory => 0,
@@ -310,10 +324,10 @@ fn condition(
         .into_par_iter()
         .map(|trial| {
             let report = setting(trial).judge(config, None);
-            let claim = slowed(&report, Stage::Seal).and_then(|(_, claim)| claim);
+            let claim = slowed(&report, seal).and_then(|(_, claim)| claim);
             let with_effect = claim.filter(|_| trial < power_trials).and_then(|claim| {
-                let report = setting(trial).judge(config, effect(Stage::Seal, claim));
-                slowed(&report, Stage::Seal).map(|(verdict, _)| verdict)
+                let report = setting(trial).judge(config, effect(seal, claim));
+                slowed(&report, seal).map(|(verdict, _)| verdict)
             });
             (report.verdict, claim, with_effect)
         })
@@ -353,8 +367,8 @@ fn curve_point(
                 // Other trials than those of the conditions.
                 trial: numbered(seed, trial) + (1 << 31),
             };
-            let report = setting.judge(config, effect(stage, rise));
-            slowed(&report, stage).map(|(verdict, _)| verdict)
+            let report = setting.judge(config, effect((Arm::foremost(), stage), rise));
+            slowed(&report, (Arm::foremost(), stage)).map(|(verdict, _)| verdict)
         })
         .collect();
     let share = |wanted: Verdict| {

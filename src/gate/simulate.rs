@@ -3,6 +3,7 @@
 //! The gate tests itself on them, and tests of whatever reads results use them as input. Costs
 //! per arm are the medians measured on a two-core virtual machine; noise is multiplicative.
 
+mod qemu;
 mod rounds;
 
 use self::rounds::{rounds, timed};
@@ -42,7 +43,7 @@ pub struct Simulation {
     pub memory: f64,
     /// The effect to be found.
     pub slowdown: Option<Slowdown>,
-    /// Factor on the costs of `plain`.
+    /// Factor on the costs of each group's baseline.
     pub plain: f64,
 }
 
@@ -66,9 +67,11 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// The gated metric that shows it.
-    pub fn metric(self) -> Metric {
+    /// The gated metric that shows it of an arm: of one that tells no stages, the total that holds it.
+    pub fn metric(self, arm: Arm) -> Metric {
         match self {
+            Stage::Seal if arm.is_qemu() => Metric::SOURCE_CPU_PER_GIB,
+            Stage::Open | Stage::Apply if arm.is_qemu() => Metric::DESTINATION_CPU_PER_GIB,
             Stage::Seal => Metric::SEAL_CPU_PER_GIB,
             Stage::Open => Metric::OPEN_CPU_PER_GIB,
             Stage::Apply => Metric::APPLY_CPU_PER_GIB,
@@ -97,7 +100,7 @@ impl Stage {
         };
         let value = |simulation| {
             let run = raw(simulation);
-            self.metric().value(&run.migrations[0]).unwrap_or(f64::NAN)
+            self.metric(arm).value(&run.migrations[0]).unwrap_or(f64::NAN)
         };
         value(&twice) / value(&still) - 1.0
     }
@@ -132,8 +135,17 @@ impl Default for Simulation {
     }
 }
 
+/// The arms of a run that holds both groups: this program's own and QEMU's.
+pub fn mixed() -> Vec<Arm> {
+    let of_qemu = Arm::all().filter(|arm| arm.is_qemu());
+    Arm::own().chain(of_qemu).collect()
+}
+
 /// CPU seconds per GiB of an arm's stages: prepare, seal, transmit; receive, open, apply.
 fn costs(arm: Arm) -> [f64; 6] {
+    if arm.is_qemu() {
+        return qemu::costs(arm);
+    }
     let [seal, open] = match arm.row().headline {
         _ if arm == Arm::PLAIN => return [0.01, 0.0, 0.17, 0.06, 0.0, 0.04],
         _ if arm.is_baseline() => [0.05, 0.0],
@@ -242,7 +254,7 @@ fn arm_info(arm: Arm) -> ArmInfo {
         } else {
             PolicyDecision::Encrypted
         },
-        qemu: None,
+        qemu: arm.is_qemu().then(|| qemu::info(arm)),
     }
 }
 
@@ -255,7 +267,7 @@ fn migration(
 ) -> Migration {
     let mut noisy = |scale: f64| libm::exp(common + scale * simulation.shape.draw(random));
     let scales = simulation.noise;
-    let own = if arm == Arm::PLAIN {
+    let own = if arm == arm.base() {
         simulation.plain
     } else {
         1.0
@@ -337,7 +349,7 @@ fn migration(
         max: (1e9 * max) as u64,
         curve: Vec::new(),
     };
-    Migration {
+    let migration = Migration {
         qemu: None,
         warnings: Vec::new(),
         source_counted: Counted::default(),
@@ -363,11 +375,11 @@ fn migration(
             + GuestSpec::default().device_state.0
             + 4096,
         device_state_bytes: Some(GuestSpec::default().device_state.0),
-        records: payload_bytes / Size(256 << 10).0 + 8,
+        records: Some(payload_bytes / Size(256 << 10).0 + 8),
         seal_workers: Some(1),
         socket_calls: None,
-        source_resident_bytes: 20 << 20,
-        destination_resident_bytes: 20 << 20,
+        source_resident_bytes: Some(20 << 20),
+        destination_resident_bytes: Some(20 << 20),
         source_huge_bytes: None,
         destination_huge_bytes: None,
         cpu: Cpu {
@@ -385,9 +397,9 @@ fn migration(
             schedule_kept: 1.0,
             achieved_rate: 50.0 * 1024.0 * 1024.0,
             asked_rate: 50.0 * 1024.0 * 1024.0,
-            write_latency_ns: latency(downtime.total_s),
-            write_latency_before_ns: latency(0.0001),
-            write_latency_after_ns: latency(0.0001),
+            write_latency_ns: Some(latency(downtime.total_s)),
+            write_latency_before_ns: Some(latency(0.0001)),
+            write_latency_after_ns: Some(latency(0.0001)),
             write_latency_start_ns: Some(latency(downtime.total_s)),
             write_latency_pause_ns: Some(latency(downtime.total_s)),
             progress: Some(1.0 - downtime.total_s / total_time_s),
@@ -400,6 +412,10 @@ fn migration(
             work_after: Some(vcpu_work(12_800, 0)),
             throttled: None,
         },
+    };
+    match arm.is_qemu() {
+        true => qemu::as_told(migration),
+        false => migration,
     }
 }
 
@@ -435,6 +451,14 @@ mod tests {
             });
             crate::run_folder::check(&run).unwrap();
             assert_eq!(run.migrations.len(), 35);
+            let mixed = results(&Simulation {
+                arms: mixed(),
+                shape,
+                ..Simulation::default()
+            });
+            crate::run_folder::check(&mixed).unwrap();
+            let of_qemu = mixed.migrations.iter().filter(|m| m.arm.is_qemu());
+            assert_eq!(of_qemu.count(), 15);
         }
     }
 }

@@ -112,7 +112,7 @@ pub fn complete(guest: &mut Guest, source: &AtSource, destination: Option<&AtDes
     guest.stall_s = Some(stall_ns as f64 / 1e9);
     guest.longest_stall_s = Some(longest_ns as f64 / 1e9);
     let Some(there) = destination else { return };
-    guest.write_latency_after_ns = merged([&there.after]);
+    guest.write_latency_after_ns = Some(merged([&there.after]));
     guest.work_after = Some(there.work);
     let first = firsts.iter().flatten().min_by_key(|first| first.done_ns);
     guest.first_write_s = first.map(|first| first.delay_ns as f64 / 1e9);
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(guest.longest_stall_s, Some(0.005_07));
         // The guest's first write was the second vCPU's.
         assert_eq!(guest.first_write_s, Some(200e-9));
-        assert_eq!(guest.write_latency_after_ns.count, 3);
+        assert_eq!(guest.write_latency_after_ns.unwrap().count, 3);
         assert_eq!(guest.work_after, Some(destination.work));
     }
 

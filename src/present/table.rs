@@ -192,6 +192,13 @@ impl Table {
         bases().rev().max_by_key(|basis| count(basis)).unwrap_or("")
     }
 
+    /// Whether a row's arm is the first of another group of arms than the row before.
+    fn begins_group(&self, number: usize) -> bool {
+        let base = |row: &[Cell]| Some(row.first()?.arm?.base());
+        let before = number.checked_sub(1).and_then(|before| base(&self.rows[before]));
+        before.is_some_and(|before| base(&self.rows[number]).is_some_and(|base| base != before))
+    }
+
     /// The caption, with what the cells rest on.
     fn title(&self) -> String {
         let basis = self.basis();
@@ -249,9 +256,9 @@ impl Table {
                         }
                     }
                     tbody {
-                        @for row in &self.rows {
+                        @for (number, row) in self.rows.iter().enumerate() {
                             "\n"
-                            tr {
+                            tr class=[self.begins_group(number).then_some("group")] {
                                 @for (index, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
                                     @let value = cell.value.map(text::exact);
                                     @if index == 0 {

@@ -11,9 +11,11 @@ use super::rounds::{Snapshot, rounds};
 use super::setup::LONGEST_DOWNTIME_MS;
 use super::threads::Threads;
 use crate::precopy::OnStall;
-use crate::results::{Outcome, OutcomeStatus};
+use crate::results::{LONGEST_ANSWER_BYTES, Outcome, OutcomeStatus};
 use crate::units::PAGE_SIZE;
 
+/// What QEMU's migration is while it waits with the guest stopped.
+const PAUSED: &str = "pre-switchover";
 /// How long one look at the monitors waits.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
 /// How often QEMU is asked how far it has come.
@@ -32,6 +34,8 @@ pub(super) struct Exchange<'a> {
     syncs: Vec<Snapshot>,
     /// When the source's guest stopped, seconds since the start.
     stopped_s: Option<f64>,
+    /// What had been sent by then.
+    stop: Option<Snapshot>,
     source_done: bool,
     /// When the destination was complete, seconds since the start.
     completed_s: Option<f64>,
@@ -59,6 +63,7 @@ impl<'a> Exchange<'a> {
             began: 0.0,
             syncs: Vec::new(),
             stopped_s: None,
+            stop: None,
             source_done: false,
             completed_s: None,
             lost_destination: None,
@@ -133,26 +138,42 @@ impl<'a> Exchange<'a> {
     fn hear_source(&mut self, event: &Event) -> Result<(), Stop> {
         let at_s = (event.timestamp_s - self.began).max(0.0);
         match event.name.as_str() {
-            // From the guest's stop on there is no answer before all is sent.
             "MIGRATION_PASS" if self.stopped_s.is_none() => {
                 let answer = self.source.run("query-migrate", json!({}))?;
-                if !self.source.qmp().has_come("STOP") {
-                    self.syncs.push(Snapshot::of(&answer, at_s));
-                }
+                self.syncs.push(Snapshot::of(&answer, at_s));
+                self.go_on(&answer)?;
             }
             "STOP" => self.stopped_s = Some(at_s),
             // It did not converge, or failed, and runs on.
-            "RESUME" => self.stopped_s = None,
+            "RESUME" => (self.stopped_s, self.stop) = (None, None),
             "SHUTDOWN" => return Err("source: the guest shut down".to_owned().into()),
             "MIGRATION" => match event.data["status"].as_str().unwrap_or_default() {
                 "completed" => self.source_done = true,
                 "cancelled" => self.source_done = true,
                 "failed" => return Err(self.failed()),
+                PAUSED if self.stop.is_none() => {
+                    let answer = self.source.run("query-migrate", json!({}))?;
+                    self.go_on(&answer)?;
+                }
                 _ => {}
             },
             _ => {}
         }
         Ok(())
+    }
+
+    /// Lets QEMU go on that has stopped the guest and waits to be told so: now it tells what it had sent
+    /// by then, and nothing more before all is.
+    fn go_on(&mut self, answer: &Value) -> Result<(), Stop> {
+        if answer["status"] != PAUSED {
+            return Ok(());
+        }
+        self.stop = Some(Snapshot::of(answer, 0.0));
+        match self.source.run("migrate-continue", json!({"state": PAUSED})) {
+            // It was given up in the meantime.
+            Err(_) if self.given_up.is_some() => Ok(()),
+            gone_on => Ok(gone_on.map(drop)?),
+        }
     }
 
     /// Why the source says that it failed, with what became of the destination.
@@ -237,10 +258,11 @@ impl<'a> Exchange<'a> {
         };
         match migration.on_stall {
             OnStall::Abort | OnStall::Throttle => {
+                // Those that were dirty, and those that were not sent before.
                 let left = self.syncs.last().map_or(0, |sync| sync.remaining) / PAGE_SIZE as u64;
                 let plural = if done == 1 { "" } else { "s" };
                 self.given_up = Some(format!(
-                    "{reached}: {left} pages were dirty after {done} round{plural}"
+                    "{reached}: {left} pages were left to send after {done} round{plural}"
                 ));
                 self.source.run("migrate_cancel", json!({}))?;
             }
@@ -263,13 +285,17 @@ impl<'a> Exchange<'a> {
             _ => 0.0,
         };
         let end = Snapshot::of(&answer, end_s);
-        told.rounds = rounds(&self.syncs, self.stopped_s.filter(|_| completed), &end);
+        let stop = self.stop.zip(self.stopped_s).filter(|_| completed);
+        let stop = stop.map(|(sent, at_s)| Snapshot { at_s, ..sent });
+        told.rounds = rounds(&self.syncs, stop.as_ref(), &end);
         told.qemu.stated_total_time_s = seconds("total-time");
         told.qemu.stated_downtime_s = seconds("downtime");
         told.qemu.stated_setup_time_s = seconds("setup-time");
         told.qemu.ram_bytes = answer["ram"]["total"].as_u64().unwrap_or(0);
         told.qemu.throttle_percent = answer["cpu-throttle-percentage"].as_u64();
-        told.qemu.answer = answer;
+        if answer.to_string().len() <= LONGEST_ANSWER_BYTES {
+            told.qemu.answer = answer;
+        }
     }
 
     fn use_of_cpu(&mut self, told: &mut Told) -> Result<(), Stop> {

@@ -65,6 +65,8 @@ fn run(plan: &Plan<'_>, told: &mut Told) -> Result<(), Stop> {
         true => Some(Writer::start(plan, layout, &source_memory)?),
         false => None,
     };
+    // An idle guest does all of nothing; another's writes are counted at the end.
+    told.guest.schedule_kept = if busy { 0.0 } else { 1.0 };
     pause_for(plan, scenario.measure.window.0)?;
     let Before {
         executed: executed_before,

@@ -97,6 +97,7 @@ impl Program {
             )))
         };
         let needed = [
+            ("rounds", "pause-before-switchover", true),
             ("migration.streams above 1", "multifd", streams > 1),
             (
                 "qemu.zero_copy_send = true",

@@ -5,11 +5,6 @@ use serde_json::Value;
 use crate::results::{Round, RoundKind};
 use crate::units::PAGE_SIZE;
 
-/// What precedes a page in QEMU's stream of a single channel: where it belongs (migration/ram.c).
-const HEADER_LEN: u64 = 8;
-/// What stands for a zero page there: the same and one byte.
-const ZERO_PAGE_LEN: u64 = 9;
-
 /// What QEMU had counted at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Snapshot {
@@ -23,10 +18,6 @@ pub struct Snapshot {
     pub transferred: u64,
     /// Bytes that are dirty and not sent.
     pub remaining: u64,
-    /// Of the bytes sent, those while the guest was stopped.
-    pub downtime_bytes: u64,
-    /// What QEMU expects the downtime to be, milliseconds.
-    pub expected_downtime_ms: Option<u64>,
 }
 
 impl Snapshot {
@@ -39,31 +30,27 @@ impl Snapshot {
             duplicate: ram("duplicate"),
             transferred: ram("transferred"),
             remaining: ram("remaining"),
-            downtime_bytes: ram("downtime-bytes"),
-            expected_downtime_ms: answer["expected-downtime"].as_u64(),
         }
     }
 }
 
 /// The rounds of a migration: `syncs` as seen after each dirty sync while the guest ran, the first of
-/// which is the migration's start; when the guest stopped, if it did; and the end.
+/// which is the migration's start; as seen when the guest had stopped, if it did; and the end.
 ///
-/// A round's counts are those between two answers, which come within about a millisecond of the syncs.
-/// From the guest's stop on QEMU answers nothing until all is sent: what went in it is what it counts as
-/// `downtime-bytes`, and its pages are as many as these bytes hold. All sums are exact.
-pub fn rounds(syncs: &[Snapshot], stopped_s: Option<f64>, end: &Snapshot) -> Vec<Round> {
-    let mut ends: Vec<(RoundKind, Snapshot)> = syncs
-        .iter()
-        .skip(1)
-        .map(|sync| (RoundKind::PreCopy, *sync))
-        .collect();
-    if let Some(at_s) = stopped_s {
-        let before = ends.last().map_or(Snapshot::default(), |(_, sync)| *sync);
-        ends.push((RoundKind::PreCopy, end.at_stop(at_s, &before)));
-        ends.push((RoundKind::StopAndCopy, *end));
-    } else {
-        ends.push((RoundKind::PreCopy, *end));
-    }
+/// A round's counts are those between two answers. While the guest runs these come within about a
+/// millisecond of the syncs, so that what is sent in it counts to the round before; once it has stopped
+/// QEMU waits for the question. All sums are exact. The sync that QEMU decides on to stop the guest ends no
+/// round: nothing is sent between the two, and whether it is seen before the stop is chance.
+pub fn rounds(syncs: &[Snapshot], stop: Option<&Snapshot>, end: &Snapshot) -> Vec<Round> {
+    let decided = usize::from(stop.is_some());
+    let seen = &syncs[..syncs.len().saturating_sub(decided)];
+    let running = seen.iter().skip(1).chain(stop);
+    let mut ends: Vec<(RoundKind, &Snapshot)> =
+        running.map(|at| (RoundKind::PreCopy, at)).collect();
+    ends.push(match stop {
+        Some(_) => (RoundKind::StopAndCopy, end),
+        None => (RoundKind::PreCopy, end),
+    });
     let mut before = Snapshot::default();
     let mut all = Vec::with_capacity(ends.len());
     for (kind, after) in ends {
@@ -77,43 +64,17 @@ pub fn rounds(syncs: &[Snapshot], stopped_s: Option<f64>, end: &Snapshot) -> Vec
             payload_bytes: pages_sent * PAGE_SIZE as u64,
             compressed_bytes: None,
             bytes_on_wire: after.transferred.saturating_sub(before.transferred),
-            pages_dirtied: after.remaining / PAGE_SIZE as u64,
-            expected_downtime_s: after.expected_downtime_ms.map(|ms| ms as f64 / 1e3),
+            pages_dirtied: None,
+            expected_downtime_s: None,
             downtime_limit_s: None,
             throttle_share: None,
         });
-        before = after;
-    }
-    if let Some(last) = all.last_mut() {
-        (last.pages_dirtied, last.expected_downtime_s) = (0, None);
+        before = Snapshot {
+            at_s: after.at_s.max(before.at_s),
+            ..*after
+        };
     }
     all
-}
-
-impl Snapshot {
-    /// What had been counted when the guest stopped, from the counts of the end.
-    fn at_stop(&self, at_s: f64, before: &Snapshot) -> Snapshot {
-        let since = |now: u64, then: u64| now.saturating_sub(then);
-        let bytes = since(self.transferred, before.transferred);
-        let stopped_bytes = self.downtime_bytes.min(bytes);
-        // Content first: next to it a zero page takes nothing.
-        let page = PAGE_SIZE as u64 + HEADER_LEN;
-        let running_bytes = bytes - stopped_bytes;
-        let normal = (running_bytes / page).min(since(self.normal, before.normal));
-        let duplicate = (running_bytes - normal * page) / ZERO_PAGE_LEN;
-        let duplicate = duplicate.min(since(self.duplicate, before.duplicate));
-        let left = since(self.normal, before.normal) - normal;
-        Snapshot {
-            at_s: at_s.max(before.at_s),
-            normal: before.normal + normal,
-            duplicate: before.duplicate + duplicate,
-            transferred: self.transferred - stopped_bytes,
-            remaining: (left + since(self.duplicate, before.duplicate) - duplicate)
-                * PAGE_SIZE as u64,
-            downtime_bytes: 0,
-            expected_downtime_ms: None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -121,40 +82,70 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn at(at_s: f64, normal: u64, duplicate: u64) -> Snapshot {
+        let answer = json!({
+            "expected-downtime": 300,
+            "ram": {
+                "normal": normal, "duplicate": duplicate, "remaining": 40_960,
+                "transferred": normal * 4104 + duplicate * 9,
+            }
+        });
+        Snapshot::of(&answer, at_s)
+    }
+
     #[test]
     fn rounds_add_up_to_the_last_answer() {
-        let answer = |normal: u64, duplicate: u64, remaining: u64, downtime_bytes: u64| {
-            json!({
-                "expected-downtime": 12,
-                "ram": {
-                    "normal": normal, "duplicate": duplicate, "remaining": remaining,
-                    "transferred": normal * 4104 + duplicate * 9, "downtime-bytes": downtime_bytes,
-                }
-            })
-        };
+        // The third sync is the one that was decided on: it was seen a moment before the stop.
         let syncs = [
-            Snapshot::of(&answer(0, 0, 40_960_000, 0), 0.0),
-            Snapshot::of(&answer(9_000, 1_000, 8_192_000, 0), 1.0),
-            Snapshot::of(&answer(11_000, 1_000, 409_600, 0), 1.5),
+            at(0.0, 0, 0),
+            at(1.0, 9_000, 1_000),
+            at(1.5, 11_000, 1_200),
         ];
-        let end = Snapshot::of(&answer(11_130, 1_000, 0, 100 * 4104), 1.75);
-        let all = rounds(&syncs, Some(1.625), &end);
-        assert_eq!(all.len(), 4);
+        let (stop, end) = (at(1.625, 11_030, 1_210), at(1.75, 11_130, 1_290));
+        let all = rounds(&syncs, Some(&stop), &end);
+        let counts: Vec<_> = all
+            .iter()
+            .map(|r| (r.duration_s, r.pages_sent, r.zero_pages))
+            .collect();
+        assert_eq!(
+            counts,
+            [(1.0, 9_000, 1_000), (0.625, 2_030, 210), (0.125, 100, 80)]
+        );
         let sum = |field: fn(&Round) -> u64| all.iter().map(field).sum::<u64>();
-        assert_eq!(sum(|r| r.pages_sent), 11_130);
-        assert_eq!(sum(|r| r.zero_pages), 1_000);
         assert_eq!(sum(|r| r.bytes_on_wire), end.transferred);
-        assert_eq!(all[0].pages_dirtied, 2_000);
-        assert_eq!(all[1].expected_downtime_s, Some(0.012));
-        assert_eq!((all[2].pages_sent, all[2].pages_dirtied), (30, 100));
-        assert_eq!(all[3].kind, RoundKind::StopAndCopy);
-        assert_eq!((all[3].pages_sent, all[3].pages_dirtied), (100, 0));
-        assert_eq!((all[2].duration_s, all[3].duration_s), (0.125, 0.125));
-        // Nothing but the end is known of a migration that broke at once.
+        assert_eq!(sum(|r| r.payload_bytes), 11_130 * 4096);
+        let kinds: Vec<RoundKind> = all.iter().map(|r| r.kind).collect();
+        use RoundKind::{PreCopy, StopAndCopy};
+        assert_eq!(kinds, [PreCopy, PreCopy, StopAndCopy]);
+        // What QEMU does not tell of a round is absent.
+        let tells = |r: &Round| r.pages_dirtied.is_some() || r.expected_downtime_s.is_some();
+        assert!(!all.iter().any(tells));
+    }
+
+    /// However soon after the sync the guest stops, and however late the answer to the sync comes.
+    #[test]
+    fn a_sync_that_is_seen_late_changes_no_count() {
+        let (stop, end) = (at(0.5, 1_000, 300), at(0.6, 1_100, 400));
+        let of = |decided: Snapshot| {
+            let syncs = [at(0.0, 0, 0), decided];
+            rounds(&syncs, Some(&stop), &end)
+        };
+        assert_eq!(of(at(0.49, 998, 300)), of(at(0.5, 1_000, 300)));
+        assert_eq!(of(stop).len(), 2);
+    }
+
+    #[test]
+    fn a_migration_that_broke_off_has_the_rounds_that_it_came_to() {
+        let end = at(0.5, 10, 0);
+        // Nothing but the end is known of one that broke at once.
         assert_eq!(rounds(&[], None, &end).len(), 1);
+        let syncs = [at(0.0, 0, 0), at(0.2, 4, 0)];
+        let all = rounds(&syncs, None, &end);
+        assert_eq!(all.len(), 2);
+        assert_eq!((all[0].pages_sent, all[1].pages_sent), (4, 6));
         // An answer that contradicts itself breaks nothing.
-        let odd = Snapshot::of(&answer(1, 0, 0, u64::MAX), 0.5);
-        assert_eq!(rounds(&syncs, Some(0.1), &odd).len(), 4);
+        let odd = rounds(&syncs, Some(&at(0.1, 2, 0)), &at(0.05, 1, 0));
+        assert!(odd.iter().all(|r| r.duration_s >= 0.0), "{odd:?}");
         assert_eq!(Snapshot::of(&json!({}), 0.5).transferred, 0);
     }
 }

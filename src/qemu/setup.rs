@@ -100,6 +100,8 @@ pub(super) fn configure(
         parameters["tls-creds"] = "tls0".into();
     }
     let mut sending = both.clone();
+    // It tells what it has sent while the guest is stopped, and then waits for a word to go on.
+    sending.push(capability("pause-before-switchover"));
     if qemu.zero_copy_send && !plan.arm.is_encrypted() {
         sending.push(capability("zero-copy-send"));
     }

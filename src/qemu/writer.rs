@@ -79,7 +79,7 @@ impl Writer {
         told.guest.asked_rate = per(asked_running * PAGE_SIZE as u64, ran_s);
         told.guest.progress = (asked_all > 0).then(|| per(writes, asked_all as f64));
         let late = Lateness::of(memory)?.since(&self.lateness, &self.clock);
-        told.qemu.lateness_ns = latency(&late);
+        told.qemu.lateness_ns = Some(latency(&late));
         Ok(())
     }
 

@@ -110,32 +110,25 @@ fn downtime_part(migration: &Migration, part: fn(&DowntimeParts) -> f64) -> Stri
     parts.map_or(String::new(), |parts| seconds(migration, part(&parts)))
 }
 
-/// What this program's hosts count and QEMU does not tell.
-fn counted(migration: &Migration, value: u64) -> String {
-    match migration.arm.is_qemu() {
-        true => String::new(),
-        false => ran(migration, value),
-    }
+/// A count of a migration that moved pages, where its engine tells it.
+fn counted(migration: &Migration, value: Option<u64>) -> String {
+    value.map_or_else(String::new, |value| ran(migration, value))
 }
 
 /// A percentile that only a histogram with values has.
-fn latency(latency: &Latency, percentile: fn(&Latency) -> u64) -> String {
-    match latency.count {
-        0 => String::new(),
-        _ => percentile(latency).to_string(),
-    }
+fn latency(latency: &Option<Latency>, percentile: fn(&Latency) -> u64) -> String {
+    let recorded = latency.as_ref().filter(|latency| latency.count > 0);
+    told(recorded.map(percentile))
 }
 
 /// A percentile of the window from the first harvest on.
 fn start(migration: &Migration, percentile: fn(&Latency) -> u64) -> String {
-    let window = migration.guest.write_latency_start_ns.as_ref();
-    window.map_or(String::new(), |window| latency(window, percentile))
+    latency(&migration.guest.write_latency_start_ns, percentile)
 }
 
 /// A percentile of the window from the pause request on.
 fn pause(migration: &Migration, percentile: fn(&Latency) -> u64) -> String {
-    let window = migration.guest.write_latency_pause_ns.as_ref();
-    window.map_or(String::new(), |window| latency(window, percentile))
+    latency(&migration.guest.write_latency_pause_ns, percentile)
 }
 
 /// A value that may not have been measured.
@@ -181,10 +174,7 @@ const LISTED: &[Column] = &[
             .map_or(String::new(), |bytes| ran(m, bytes))
     }),
     Recorded("bytes_on_wire", |m| ran(m, m.bytes_on_wire)),
-    Recorded("device_state_bytes", |m| {
-        m.device_state_bytes
-            .map_or(String::new(), |bytes| ran(m, bytes))
-    }),
+    Recorded("device_state_bytes", |m| counted(m, m.device_state_bytes)),
     Recorded("records", |m| counted(m, m.records)),
     Recorded("seal_workers", |m| told(m.seal_workers)),
     Recorded("source_send_calls", |m| {

@@ -13,6 +13,7 @@ pub struct Cpu {
 
 /// CPU seconds of the source. `total_s` excludes the vCPUs' own time, which stands in `vcpu_s`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(try_from = "super::parts::ReadSource")]
 pub struct SourceCpu {
     /// The migration's threads, together.
     pub total_s: f64,
@@ -27,7 +28,7 @@ pub struct SourceCpu {
 }
 
 /// CPU seconds of the source by stage.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct SourceStages {
     /// Harvest, zero test, building records (the copy of an arm that copies before it seals
     /// in place belongs to its seal).
@@ -45,6 +46,7 @@ pub struct SourceStages {
 
 /// CPU seconds of the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(try_from = "super::parts::ReadDestination")]
 pub struct DestinationCpu {
     /// All its threads, together.
     pub total_s: f64,
@@ -57,7 +59,7 @@ pub struct DestinationCpu {
 }
 
 /// CPU seconds of the destination by stage.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct DestinationStages {
     /// Socket reads.
     pub receive_s: f64,

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Latency;
 
+/// No answer of QEMU's that is kept is longer, as text; one takes about 2 KB.
+pub const LONGEST_ANSWER_BYTES: usize = 64 << 10;
+
 /// The QEMU that runs an arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QemuInfo {
@@ -67,12 +70,15 @@ pub struct QemuMigration {
     pub source_threads: Vec<ThreadCpu>,
     /// The same of the destination.
     pub destination_threads: Vec<ThreadCpu>,
-    /// How late the guest's writes were by the guest's own clock, which stands still in the pause.
-    pub lateness_ns: Latency,
+    /// How late the guest's writes were by the guest's own clock, which stands still in the pause. None of
+    /// an idle guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lateness_ns: Option<Latency>,
     /// The guest's throttle at the end, per cent, with `auto_converge`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle_percent: Option<u64>,
-    /// The last answer to `query-migrate`, as it came.
+    /// The last answer to `query-migrate`, as it came; null if there was none, or one longer than
+    /// [`LONGEST_ANSWER_BYTES`].
     pub answer: serde_json::Value,
 }
 

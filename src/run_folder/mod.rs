@@ -157,7 +157,7 @@ mod tests {
                 r.migrations[3].rounds[1].payload_bytes += 1;
             }),
             ("bytes_on_wire", |r| r.migrations[3].bytes_on_wire = 5),
-            ("records", |r| r.migrations[3].records = 0),
+            ("records", |r| r.migrations[3].records = Some(0)),
             ("downtime.total_s", |r| {
                 r.migrations[3].downtime.total_s *= 1.5
             }),
@@ -253,20 +253,21 @@ mod tests {
             ("rounds[].started_s", |r| {
                 r.migrations[3].rounds[0].started_s = -1.0;
             }),
-            ("records", |r| r.migrations[3].records = u64::MAX),
+            ("records", |r| r.migrations[3].records = Some(u64::MAX)),
             ("bytes_on_wire", |r| {
                 r.migrations[3].bytes_on_wire = u64::MAX;
             }),
             ("the guest's pages", |r| {
-                r.migrations[3].rounds[0].pages_dirtied = 1 << 50;
+                r.migrations[3].rounds[0].pages_dirtied = Some(1 << 50);
             }),
             ("asked_rate", |r| r.migrations[3].guest.asked_rate = -1.0),
             ("write_latency_ns", |r| {
-                r.migrations[3].guest.write_latency_ns.max = u64::MAX;
+                let latency = &mut r.migrations[3].guest.write_latency_ns;
+                latency.as_mut().unwrap().max = u64::MAX;
             }),
             ("a percentile", |r| {
-                let curve = &mut r.migrations[3].guest.write_latency_after_ns.curve;
-                curve.push((1e300, 5));
+                let latency = &mut r.migrations[3].guest.write_latency_after_ns;
+                latency.as_mut().unwrap().curve.push((1e300, 5));
             }),
             ("host.thread_clock_read_ns", |r| {
                 r.host.thread_clock_read_ns = 1e18;

@@ -69,7 +69,7 @@ impl Told {
             rounds: source.rounds,
             bytes_on_wire: source.bytes_on_wire,
             device_state_bytes: Some(source.device_state_bytes),
-            records: source.records,
+            records: Some(source.records),
             // A source that never reported has sealed with no worker.
             seal_workers: (source.seal_workers > 0).then_some(source.seal_workers),
             socket_calls: (source.seal_workers > 0).then_some(SocketCalls {
@@ -78,8 +78,8 @@ impl Told {
                 destination_sends: destination.send_calls,
                 destination_receives: destination.receive_calls,
             }),
-            source_resident_bytes: source.resident_beyond_guest_bytes,
-            destination_resident_bytes: destination.resident_beyond_guest_bytes,
+            source_resident_bytes: Some(source.resident_beyond_guest_bytes),
+            destination_resident_bytes: Some(destination.resident_beyond_guest_bytes),
             source_huge_bytes: source.huge_bytes,
             destination_huge_bytes: destination.huge_bytes,
             cpu: Cpu {

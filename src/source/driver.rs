@@ -177,7 +177,7 @@ impl<'a> Driver<'a> {
             let mut sent_bytes = 0;
             if let Some(done) = self.rounds.last_mut() {
                 sent_bytes = done.payload_bytes;
-                done.pages_dirtied = dirty;
+                done.pages_dirtied = Some(dirty);
                 done.downtime_limit_s = self.limits.growth.map(|_| limit_ns as f64 / 1e9);
                 done.expected_downtime_s =
                     (expected_ns < u64::MAX).then_some(expected_ns as f64 / 1e9);
@@ -314,7 +314,7 @@ impl<'a> Driver<'a> {
             payload_bytes,
             compressed_bytes: self.compresses.then_some(content_bytes),
             bytes_on_wire: wire_bytes,
-            pages_dirtied: 0,
+            pages_dirtied: Some(0),
             expected_downtime_s: None,
             downtime_limit_s: None,
             throttle_share: match kind {

@@ -56,12 +56,12 @@ pub fn run_of(scenario: Scenario, seed: u64) -> Results {
         for window in [
             &mut guest.write_latency_start_ns,
             &mut guest.write_latency_pause_ns,
+            &mut guest.write_latency_ns,
+            &mut guest.write_latency_before_ns,
+            &mut guest.write_latency_after_ns,
         ] {
             draw(window.as_mut().expect("simulated"));
         }
-        draw(&mut guest.write_latency_ns);
-        draw(&mut guest.write_latency_before_ns);
-        draw(&mut guest.write_latency_after_ns);
         match migration.arm {
             Arm::RUSTCRYPTO_SOFT => stall(migration),
             Arm::AWS_LC_AESNI if migration.block == 1 => fail(migration),
@@ -115,7 +115,7 @@ fn stall(migration: &mut Migration) {
         migration.rounds.push(Round {
             kind: RoundKind::PreCopy,
             started_s: last.started_s + last.duration_s,
-            pages_dirtied: again.pages_sent,
+            pages_dirtied: Some(again.pages_sent),
             ..again
         });
     }
@@ -146,7 +146,7 @@ fn fail(migration: &mut Migration) {
     migration.rounds.clear();
     (migration.pages_sent, migration.zero_pages) = (0, 0);
     (migration.payload_bytes, migration.bytes_on_wire) = (0, 0);
-    (migration.total_time_s, migration.records) = (0.0, 0);
+    (migration.total_time_s, migration.records) = (0.0, Some(0));
     migration.device_state_bytes = Some(0);
     migration.downtime = Downtime::default();
     migration.cpu = Cpu::default();

@@ -38,7 +38,8 @@ impl SelfTest {
         for c in &self.claims {
             let power = f64::from(c.found) / f64::from(c.trials.max(1));
             if power < self.designed_power - error(self.designed_power, c.trials) {
-                failures.push(format!("{:?}, {}: power {power:.3}", c.method, c.stage));
+                let name = format!("{:?}, {} {}", c.method, c.arm, c.stage);
+                failures.push(format!("{name}: power {power:.3}"));
             }
         }
         failures
@@ -91,7 +92,9 @@ impl SelfTest {
             text::fine_percent(share(alarms, trials)),
             text::fine_percent(share(found, all))
         ));
-        let mut columns = ["method", "slowed", "metric"].map(Column::text).to_vec();
+        let mut columns = ["method", "arm", "slowed", "metric"]
+            .map(Column::text)
+            .to_vec();
         columns.extend(
             ["share", "trials", "undecided", "claimed", "power", "passed"]
                 .map(|name| Column::figures(name, "")),
@@ -99,6 +102,7 @@ impl SelfTest {
         let claim = |c: &Claim| {
             vec![
                 method(c.method),
+                Cell::text(c.arm.name()),
                 Cell::text(c.stage.to_string()),
                 Cell::text(c.metric),
                 figure(c.share),

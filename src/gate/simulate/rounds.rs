@@ -25,7 +25,7 @@ pub(super) fn rounds(memory_bytes: u64) -> Vec<Round> {
                 payload_bytes,
                 compressed_bytes: None,
                 bytes_on_wire: payload_bytes + payload_bytes / 1000,
-                pages_dirtied: sent.get(index + 1).copied().unwrap_or(0),
+                pages_dirtied: Some(sent.get(index + 1).copied().unwrap_or(0)),
                 // The rounds before the last two left too much for the limit.
                 expected_downtime_s: (sent.get(index + 1))
                     .map(|pages| 0.002 + *pages as f64 * PAGE_SIZE as f64 / GIB),

@@ -27,11 +27,12 @@ impl Table {
             let cell = |cell: &Cell| escape::terminal(&self.line(cell));
             row.iter().map(cell).collect::<Vec<_>>()
         });
-        let lines: Vec<Vec<String>> = heads
+        let heads = heads
             .into_iter()
-            .filter(|head| head.iter().any(|text| !text.is_empty()))
-            .chain(rows)
-            .collect();
+            .filter(|head| head.iter().any(|text| !text.is_empty()));
+        let heads: Vec<Vec<String>> = heads.collect();
+        let first = heads.len();
+        let lines: Vec<Vec<String>> = heads.into_iter().chain(rows).collect();
         let width = |index: usize| {
             let cells = lines.iter().filter_map(|line| line.get(index));
             cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -50,7 +51,10 @@ impl Table {
             let _ = writeln!(out, "{title}");
         }
         let mut group = String::new();
-        for line in lines {
+        for (number, line) in lines.into_iter().enumerate() {
+            if number > first && self.begins_group(number - first) {
+                out.push('\n');
+            }
             let mut beside = String::new();
             let mut below = String::new();
             for (index, cell) in line.into_iter().enumerate().take(widths.len()) {

@@ -29,6 +29,16 @@ pub fn head(picture: &mut Picture, title: &str, note: &str) {
     picture.note((0.0, 34.0), Anchor::Start, note);
 }
 
+/// Height that the heading of a group of arms takes.
+pub const GROUP: f64 = 30.0;
+
+/// The heading of a group of arms, where a chart holds several: a line across and whose they are.
+pub fn group(picture: &mut Picture, top: f64, base: Arm) {
+    picture.line((0.0, top + 2.0), (WIDTH, top + 2.0), 1.0, Ink::Muted);
+    let whose = format!("{base} and the arms whose tax is over it");
+    picture.note((0.0, top + 16.0), Anchor::Start, &whose);
+}
+
 /// Vertical grid lines with their ticks under the plot, and the axis title below.
 pub fn x_axis(
     picture: &mut Picture,

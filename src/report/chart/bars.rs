@@ -77,23 +77,55 @@ fn longest(bars: &[Bar], rows: &[usize]) -> f64 {
     })
 }
 
-/// Groups of rows that share axes: all, or software arms apart where they would flatten the rest.
-fn groups(panels: &[Panel]) -> Vec<Vec<usize>> {
+/// Rows that stand together under one axis.
+struct Group {
+    rows: Vec<usize>,
+    /// The rows that its scale has room for: those of every group of arms that are drawn alike.
+    alike: Vec<usize>,
+    /// Whether these are software arms on a scale of their own.
+    apart: bool,
+    /// The baseline of their group of arms, before whose first rows stands its heading.
+    base: Option<Arm>,
+}
+
+/// The rows by groups of arms; in each, software arms apart where they would flatten the rest.
+fn groups(panels: &[Panel]) -> Vec<Group> {
     let Some(first) = panels.first() else {
         return Vec::new();
     };
-    let rows = 0..first.bars.len();
+    let arm = |row: &usize| first.bars[*row].arm;
+    let all: Vec<usize> = (0..first.bars.len()).collect();
     let (software, others): (Vec<usize>, Vec<usize>) =
-        rows.partition(|row| first.bars[*row].arm.is_software());
+        all.iter().partition(|row| arm(row).is_software());
     let apart = panels.iter().any(|panel| {
         let rest = longest(&panel.bars, &others);
         rest > 0.0 && longest(&panel.bars, &software) > APART * rest
     });
-    if apart {
-        vec![others, software]
-    } else {
-        vec![(0..first.bars.len()).collect()]
+    let kinds = match apart {
+        true => vec![(others, false), (software, true)],
+        false => vec![(all.clone(), false)],
+    };
+    let of_arms: Vec<&[usize]> = all
+        .chunk_by(|a, b| arm(a).base() == arm(b).base())
+        .collect();
+    let mut found = Vec::new();
+    for rows in &of_arms {
+        let mut base = (of_arms.len() > 1).then(|| arm(&rows[0]).base());
+        for (alike, apart) in &kinds {
+            let own = rows.iter().copied().filter(|row| alike.contains(row));
+            let rows: Vec<usize> = own.collect();
+            if !rows.is_empty() {
+                let alike = alike.clone();
+                found.push(Group {
+                    rows,
+                    alike,
+                    apart: *apart,
+                    base: base.take(),
+                });
+            }
+        }
     }
+    found
 }
 
 impl Chart {
@@ -104,7 +136,10 @@ impl Chart {
             return None;
         }
         let groups = groups(&self.panels);
-        let heights = groups.iter().map(|rows| rows.len() as f64 * ROW + 66.0);
+        let heights = groups.iter().map(|group| {
+            let heading = group.base.map_or(0.0, |_| axes::GROUP);
+            group.rows.len() as f64 * ROW + 66.0 + heading
+        });
         let height: f64 = heights.sum();
         let mut picture = Picture::new(WIDTH, HEAD + 18.0 + height, self.title);
         axes::head(&mut picture, self.title, self.note);
@@ -112,7 +147,12 @@ impl Chart {
         let n = self.panels.len() as f64;
         let width = (WIDTH - NAMES - GAP * (n - 1.0)) / n;
         let mut top = HEAD + 40.0;
-        for (group, rows) in groups.iter().enumerate() {
+        for group in &groups {
+            if let Some(base) = group.base {
+                axes::group(&mut picture, top - 24.0, base);
+                top += axes::GROUP;
+            }
+            let rows = &group.rows;
             let bottom = top + rows.len() as f64 * ROW;
             for (line, row) in rows.iter().enumerate() {
                 let y = top + (line as f64 + 0.5) * ROW;
@@ -132,26 +172,25 @@ impl Chart {
                     top,
                     bottom,
                 };
-                let title = if group == 0 {
-                    panel.title.to_owned()
-                } else {
-                    format!("{}, software AES (another scale)", panel.title)
+                let title = match group.apart {
+                    false => panel.title.to_owned(),
+                    true => format!("{}, software AES (another scale)", panel.title),
                 };
                 picture.bold((left, top - 8.0), LABEL, &title);
-                self.draw_panel(&mut picture, panel, rows, &plot);
+                self.draw_panel(&mut picture, panel, group, &plot);
             }
             top = bottom + 66.0;
         }
         Some(picture)
     }
 
-    fn draw_panel(&self, picture: &mut Picture, panel: &Panel, rows: &[usize], plot: &Plot) {
-        let longest = longest(&panel.bars, rows);
+    fn draw_panel(&self, picture: &mut Picture, panel: &Panel, group: &Group, plot: &Plot) {
+        let longest = longest(&panel.bars, &group.alike);
         let limit = panel.limit.as_ref().filter(|limit| limit.0 < longest * 3.0);
         let high = limit.map_or(longest, |limit| longest.max(limit.0));
         let scale = Scale::from_zero(high, (plot.left, plot.right));
         axes::x_axis(picture, plot, &scale, 4, panel.axis, text::tick);
-        for (line, row) in rows.iter().enumerate() {
+        for (line, row) in group.rows.iter().enumerate() {
             let y = plot.top + (line as f64 + 0.5) * ROW;
             self.draw_bar(picture, &panel.bars[*row], &scale, y, plot.right);
         }

@@ -13,12 +13,12 @@ use crate::results::{Latency, Migration, Results};
 
 type Window = fn(&Migration) -> Option<&Latency>;
 
-const BEFORE: Window = |m| Some(&m.guest.write_latency_before_ns);
+const BEFORE: Window = |m| m.guest.write_latency_before_ns.as_ref();
 const START: Window = |m| m.guest.write_latency_start_ns.as_ref();
 const PAUSE: Window = |m| m.guest.write_latency_pause_ns.as_ref();
-const AFTER: Window = |m| Some(&m.guest.write_latency_after_ns);
+const AFTER: Window = |m| m.guest.write_latency_after_ns.as_ref();
 /// What runs hold that were made before windows were recorded.
-const WHOLE: Window = |m| Some(&m.guest.write_latency_ns);
+const WHOLE: Window = |m| m.guest.write_latency_ns.as_ref();
 
 /// Percentiles at which medians over migrations are drawn, as `-log10(1 - p)` tenths up to six
 /// nines: evenly over the axis.
@@ -80,9 +80,8 @@ pub fn draw(results: &Results) -> Option<Picture> {
     let drawn: Vec<&ArmView<'_>> = arms
         .iter()
         .filter(|arm| {
-            arm.measured
-                .iter()
-                .any(|m| m.guest.write_latency_ns.count > 0)
+            let mut whole = arm.measured.iter().filter_map(|m| WHOLE(m));
+            whole.any(|latency| latency.count > 0)
         })
         .collect();
     let latencies = || {
@@ -114,7 +113,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
             "Bold: median over repetitions at each percentile, in windows of {length}. Thin: every repetition, of the last. Same axes in every panel."
         ),
         &legend,
-        drawn.len(),
+        drawn.iter().map(|arm| Some(arm.arm())),
         120.0,
     );
     for arm in drawn {
@@ -147,7 +146,7 @@ fn panel(
             arm.measured.len()
         )
     });
-    let plot = sheet.panel(arm.arm().name(), &note);
+    let plot = sheet.arm_panel(arm.arm(), &note);
     let x = Scale::new(Spread::Linear, 0.0, end, (plot.left, plot.right));
     let y = Scale::new(Spread::Log, low / 1.5, high * 1.5, (plot.bottom, plot.top));
     let picture = &mut sheet.picture;
@@ -242,7 +241,7 @@ mod tests {
     fn a_run_made_before_windows_is_drawn_by_its_whole_migrations() {
         let mut run = results(&Simulation::default());
         for m in &mut run.migrations {
-            let whole = &mut m.guest.write_latency_ns;
+            let whole = m.guest.write_latency_ns.as_mut().unwrap();
             whole.curve = vec![(0.0, whole.p50), (99.9, whole.p999)];
         }
         let shown = |run: &Results| windows(run).len();

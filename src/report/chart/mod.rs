@@ -49,7 +49,7 @@ struct Entry {
 const CHARTS: &[Entry] = &[
     Entry {
         name: "tax",
-        caption: "Each arm's cost over plain's, taken within blocks, so that drift of the machine cancels. \
+        caption: "Each arm's cost over its baseline's, taken within blocks, so that drift of the machine cancels. \
          On loopback the kernel does much of the receive work on the sender's time: read the CPU \
          ratios as differences between arms.",
         needs_live_clock: false,
@@ -65,7 +65,7 @@ const CHARTS: &[Entry] = &[
     Entry {
         name: "rounds",
         caption: "How pre-copy went. A migration converges when the pages found dirty at a round's end can \
-         be sent within the downtime limit.",
+         be sent within the downtime limit. QEMU does not tell how many it found.",
         needs_live_clock: true,
         draw: rounds::draw,
     },

@@ -35,7 +35,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
     let most = drawn
         .iter()
         .flat_map(|(_, m)| &m.rounds)
-        .map(|r| r.pages_sent.max(r.zero_pages).max(r.pages_dirtied))
+        .map(|r| r.pages_sent.max(r.zero_pages).max(r.pages_dirtied.unwrap_or(0)))
         .max()?;
     let mut sheet = Sheet::new(
         "Rounds over time",
@@ -46,7 +46,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
             (Ink::Text, "found dirty at the round's end (dot)"),
             (Ink::Stage(2), "stop-and-copy"),
         ],
-        drawn.len(),
+        drawn.iter().map(|(arm, _)| Some(arm.arm())),
         PAGES + BETWEEN + RATE,
     );
     for (arm, migration) in drawn {
@@ -71,7 +71,7 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, migration: &Migration, most: f64)
         "{n} pre-copy round{plural}, {}{stalled}",
         text::seconds(end)
     );
-    let whole = sheet.panel(arm.arm().name(), &note);
+    let whole = sheet.arm_panel(arm.arm(), &note);
     let pages = Plot {
         bottom: whole.top + PAGES,
         ..whole
@@ -144,23 +144,26 @@ fn draw_round(
     }
     let kind = match round.kind {
         RoundKind::PreCopy => {
-            let level = y.at(round.pages_dirtied as f64);
-            picture.dot((to, level), 3.2, Ink::Paper, 1.0);
-            picture.dot((to, level), 2.3, Ink::Text, 1.0);
+            if let Some(dirtied) = round.pages_dirtied {
+                let level = y.at(dirtied as f64);
+                picture.dot((to, level), 3.2, Ink::Paper, 1.0);
+                picture.dot((to, level), 2.3, Ink::Text, 1.0);
+            }
             "pre-copy"
         }
         RoundKind::StopAndCopy => "stop-and-copy",
     };
+    let dirtied = round.pages_dirtied;
+    let dirtied = dirtied.map_or_else(String::new, |pages| format!(", {pages} dirtied"));
     picture.tip(
         (from, plot.top),
         (wide, plot.bottom - plot.top),
         format!(
-            "{kind} at {}, {}: {} pages sent, {} zero, {} dirtied, {} GiB/s",
+            "{kind} at {}, {}: {} pages sent, {} zero{dirtied}, {} GiB/s",
             text::seconds(round.started_s),
             text::seconds(round.duration_s),
             round.pages_sent,
             round.zero_pages,
-            round.pages_dirtied,
             text::sig3(bandwidth(round)),
         ),
     );

@@ -1,9 +1,10 @@
-//! Tax per arm: every block's ratio to `plain` as a dot, the median and its interval over them.
+//! Tax per arm: every block's ratio to the arm's baseline as a dot, the median and its interval over them.
 
 use super::axes::{self, HEAD, Plot, WIDTH};
 use super::palette::Ink;
 use super::picture::{Anchor, LABEL, Picture};
 use super::scale::{Scale, Spread};
+use crate::arm::Arm;
 use crate::figures::{self, Metric};
 use crate::present::text;
 use crate::report::view::{self, ArmView};
@@ -53,23 +54,30 @@ pub fn draw(results: &Results) -> Option<Picture> {
         return None;
     }
     let range = ((low / 1.1).min(0.8), (high * 1.1).max(1.6));
-    let height = arms.len() as f64 * ROW;
+    let layout = Layout::of(&arms);
+    let height = layout.height;
     let panel = height + 58.0;
     let mut picture = Picture::new(
         WIDTH,
         HEAD + panels.len() as f64 * panel,
-        "Tax per arm: ratios to plain within blocks, with medians and intervals",
+        "Tax per arm: ratios to its baseline within blocks, with medians and intervals",
     );
     axes::head(
         &mut picture,
-        "Tax: cost relative to plain",
-        "Ratios to plain within blocks, logarithmic. Small dots: blocks. Large dot and bar: median, interval. Hollow: a bound.",
+        &match layout.headings.as_slice() {
+            [] => format!("Tax: cost relative to {}", arms[0].arm().base()),
+            _ => "Tax: cost relative to the baseline of each group".to_owned(),
+        },
+        "Ratios within blocks, logarithmic. Small dots: blocks. Large dot and bar: median, interval. Hollow: a bound.",
     );
     let width = (WIDTH - NAMES - GAP) / 2.0;
     for (row, metrics) in panels.iter().enumerate() {
         let top = HEAD + row as f64 * panel + 22.0;
-        for (index, arm) in arms.iter().enumerate() {
-            let y = top + (index as f64 + 0.5) * ROW;
+        for (y, base) in &layout.headings {
+            axes::group(&mut picture, top + y, *base);
+        }
+        for (arm, y) in arms.iter().zip(&layout.rows) {
+            let y = top + y;
             let x = NAMES - 10.0;
             let mut taxes = (metrics.iter()).filter_map(|m| view::tax(results, arm.arm(), *m));
             let doubt = taxes.next().map(view::basis).unwrap_or_default();
@@ -83,16 +91,48 @@ pub fn draw(results: &Results) -> Option<Picture> {
                 top,
                 bottom: top + height,
             };
-            draw_panel(&mut picture, results, &arms, *metric, &plot, range);
+            draw_panel(&mut picture, results, (&arms, &layout), *metric, &plot, range);
         }
     }
     Some(picture)
 }
 
+/// Where rows of arms stand, from the top of a panel: groups of arms apart where there are several.
+struct Layout {
+    /// The middle of each arm's row.
+    rows: Vec<f64>,
+    /// Headings of groups, and their baselines.
+    headings: Vec<(f64, Arm)>,
+    height: f64,
+}
+
+impl Layout {
+    fn of(arms: &[ArmView<'_>]) -> Layout {
+        let base = |arm: &ArmView<'_>| arm.arm().base();
+        let groups: Vec<_> = arms.chunk_by(|a, b| base(a) == base(b)).collect();
+        let (mut rows, mut headings, mut height) = (Vec::new(), Vec::new(), 0.0);
+        for group in &groups {
+            if groups.len() > 1 {
+                headings.push((height, base(&group[0])));
+                height += axes::GROUP;
+            }
+            for _ in *group {
+                rows.push(height + 0.5 * ROW);
+                height += ROW;
+            }
+        }
+        Layout {
+            rows,
+            headings,
+            height,
+        }
+    }
+}
+
 fn draw_panel(
     picture: &mut Picture,
     results: &Results,
-    arms: &[ArmView<'_>],
+    (arms, layout): (&[ArmView<'_>], &Layout),
     metric: Metric,
     plot: &Plot,
     range: (f64, f64),
@@ -104,8 +144,8 @@ fn draw_panel(
     });
     let one = scale.at(1.0);
     picture.line((one, plot.top), (one, plot.bottom), 1.5, Ink::Muted);
-    for (index, arm) in arms.iter().enumerate() {
-        let y = plot.top + (index as f64 + 0.5) * ROW;
+    for (arm, y) in arms.iter().zip(&layout.rows) {
+        let y = plot.top + y;
         let Some(tax) = view::tax(results, arm.arm(), metric) else {
             picture.note((one + 6.0, y + 4.0), Anchor::Start, &arm.outcome());
             continue;

@@ -31,7 +31,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
             ),
             (Ink::Text, "mean"),
         ],
-        drawn.len(),
+        drawn.iter().map(|(arm, _)| Some(arm.arm())),
         78.0,
     );
     for (arm, traffic) in &drawn {
@@ -54,7 +54,7 @@ fn panel(sheet: &mut Sheet, arm: &ArmView<'_>, typical: &WireTraffic) {
         text::sig3(variation),
         all.len()
     );
-    let plot = sheet.panel(arm.arm().name(), &note);
+    let plot = sheet.arm_panel(arm.arm(), &note);
     let steps = || all.iter().flat_map(|traffic| &traffic.steps);
     let end = steps().fold(0.0, |end: f64, step| end.max(step.1));
     let fastest = steps().fold(0.0, |most: f64, step| most.max(step.2));

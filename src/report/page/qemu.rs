@@ -115,8 +115,8 @@ fn stated(results: &Results) -> Table {
             median(&arm, |q| q.stated_setup_time_s),
             median(&arm, syncs),
             median(&arm, |q| {
-                let late = &q.lateness_ns;
-                (late.count > 0).then_some(late.p99 as f64 / 1e6)
+                let late = q.lateness_ns.as_ref().filter(|late| late.count > 0)?;
+                Some(late.p99 as f64 / 1e6)
             }),
         ]
     });

@@ -250,11 +250,6 @@ fn destination(m: &Migration, stage: fn(&DestinationStages) -> f64) -> Option<f6
     m.cpu.destination.stages.map(|stages| stage(&stages))
 }
 
-/// What this program's hosts count and QEMU does not tell.
-fn counted(m: &Migration, value: u64) -> Option<f64> {
-    (!m.arm.is_qemu()).then_some(value as f64)
-}
-
 const FIGURES: [Recording; 25] = [
     Exact(Metric::TOTAL_TIME),
     Recorded("setup", "s", text::sig3, |m| Some(m.setup_time_s)),
@@ -292,10 +287,10 @@ const FIGURES: [Recording; 25] = [
     }),
     Recorded("apply", "s", text::sig3, |m| destination(m, |s| s.apply_s)),
     Recorded("source resident", "bytes", whole, |m| {
-        counted(m, m.source_resident_bytes)
+        m.source_resident_bytes.map(|bytes| bytes as f64)
     }),
     Recorded("destination resident", "bytes", whole, |m| {
-        counted(m, m.destination_resident_bytes)
+        m.destination_resident_bytes.map(|bytes| bytes as f64)
     }),
     Exact(Metric::LONGEST_STALL),
     Exact(Metric::BLACKOUT),

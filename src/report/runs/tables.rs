@@ -279,13 +279,13 @@ pub fn counts(runs: &[RunView<'_>]) -> Option<Table> {
         .copied()
         .filter(|r| r.same_conditions(first))
         .collect();
-    type Count = (&'static str, fn(&Migration) -> u64);
+    type Count = (&'static str, fn(&Migration) -> Option<u64>);
     const COUNTS: [Count; 5] = [
-        ("rounds", |m| m.rounds.len() as u64),
-        ("pages sent", |m| m.pages_sent),
-        ("zero pages", |m| m.zero_pages),
+        ("rounds", |m| Some(m.rounds.len() as u64)),
+        ("pages sent", |m| Some(m.pages_sent)),
+        ("zero pages", |m| Some(m.zero_pages)),
         ("records", |m| m.records),
-        ("bytes on the wire", |m| m.bytes_on_wire),
+        ("bytes on the wire", |m| Some(m.bytes_on_wire)),
     ];
     let mut columns = vec![Column::text("arm"), Column::text("count")];
     columns.extend(runs.iter().map(|run| Column::figures(run.label(), "")));
@@ -317,7 +317,11 @@ pub fn counts(runs: &[RunView<'_>]) -> Option<Table> {
 }
 
 /// A count that all of an arm's completed migrations agree on.
-fn exact_count(run: &RunView<'_>, arm: Arm, count: fn(&Migration) -> u64) -> Option<u64> {
+fn exact_count(
+    run: &RunView<'_>,
+    arm: Arm,
+    count: fn(&Migration) -> Option<u64>,
+) -> Option<u64> {
     let mut values = run
         .results
         .migrations
@@ -325,7 +329,7 @@ fn exact_count(run: &RunView<'_>, arm: Arm, count: fn(&Migration) -> u64) -> Opt
         .filter(|m| m.arm == arm && m.outcome.status == OutcomeStatus::Completed)
         .map(count);
     let first = values.next()?;
-    values.all(|value| value == first).then_some(first)
+    values.all(|value| value == first).then_some(first)?
 }
 
 /// The largest number of blocks that a run's taxes rest on.

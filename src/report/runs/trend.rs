@@ -233,7 +233,7 @@ fn sheet(title: &str, note: &str, mut panels: Vec<Panel<'_>>, axis: &Axis<'_>) -
     let lines = || panels.iter().flat_map(|panel| &panel.lines);
     let drawn = Arm::all().filter(|arm| lines().any(|line| line.0 == *arm));
     let legend: Vec<(Ink, &str)> = drawn.map(|arm| (Ink::Arm(arm), arm.name())).collect();
-    let mut sheet = Sheet::new(title, note, &legend, panels.len(), 190.0);
+    let mut sheet = Sheet::new(title, note, &legend, panels.iter().map(|_| None), 190.0);
     for Panel { name, ratio, lines } in &panels {
         let unit = if *ratio {
             "ratio to plain, logarithmic"
