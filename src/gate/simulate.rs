@@ -100,7 +100,9 @@ impl Stage {
         };
         let value = |simulation| {
             let run = raw(simulation);
-            self.metric(arm).value(&run.migrations[0]).unwrap_or(f64::NAN)
+            self.metric(arm)
+                .value(&run.migrations[0])
+                .unwrap_or(f64::NAN)
         };
         value(&twice) / value(&still) - 1.0
     }

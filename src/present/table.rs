@@ -195,7 +195,9 @@ impl Table {
     /// Whether a row's arm is the first of another group of arms than the row before.
     fn begins_group(&self, number: usize) -> bool {
         let base = |row: &[Cell]| Some(row.first()?.arm?.base());
-        let before = number.checked_sub(1).and_then(|before| base(&self.rows[before]));
+        let before = number
+            .checked_sub(1)
+            .and_then(|before| base(&self.rows[before]));
         before.is_some_and(|before| base(&self.rows[number]).is_some_and(|base| base != before))
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Exchange<'a> {
     lost_destination: Option<String>,
     /// It does not converge: why.
     given_up: Option<String>,
+    /// What QEMU answered before it was told to end it: once cancelled it tells nothing.
+    last_answer: Option<Value>,
     /// Bytes sent, and when that was last seen to change.
     moved: (u64, Instant),
 }
@@ -68,6 +70,7 @@ impl<'a> Exchange<'a> {
             completed_s: None,
             lost_destination: None,
             given_up: None,
+            last_answer: None,
             moved: (0, Instant::now()),
         }
     }
@@ -84,6 +87,7 @@ impl<'a> Exchange<'a> {
         let ended = self.watch(started);
         // What was counted is told of a failed migration too.
         if let Ok(answer) = self.source.run("query-migrate", json!({})) {
+            let answer = self.last_answer.take().unwrap_or(answer);
             self.state(answer, told);
         }
         self.use_of_cpu(told)?;
@@ -169,7 +173,10 @@ impl<'a> Exchange<'a> {
             return Ok(());
         }
         self.stop = Some(Snapshot::of(answer, 0.0));
-        match self.source.run("migrate-continue", json!({"state": PAUSED})) {
+        match self
+            .source
+            .run("migrate-continue", json!({"state": PAUSED}))
+        {
             // It was given up in the meantime.
             Err(_) if self.given_up.is_some() => Ok(()),
             gone_on => Ok(gone_on.map(drop)?),
@@ -264,6 +271,7 @@ impl<'a> Exchange<'a> {
                 self.given_up = Some(format!(
                     "{reached}: {left} pages were left to send after {done} round{plural}"
                 ));
+                self.last_answer = Some(self.source.run("query-migrate", json!({}))?);
                 self.source.run("migrate_cancel", json!({}))?;
             }
             OnStall::Switchover => {

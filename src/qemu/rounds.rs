@@ -96,11 +96,7 @@ mod tests {
     #[test]
     fn rounds_add_up_to_the_last_answer() {
         // The third sync is the one that was decided on: it was seen a moment before the stop.
-        let syncs = [
-            at(0.0, 0, 0),
-            at(1.0, 9_000, 1_000),
-            at(1.5, 11_000, 1_200),
-        ];
+        let syncs = [at(0.0, 0, 0), at(1.0, 9_000, 1_000), at(1.5, 11_000, 1_200)];
         let (stop, end) = (at(1.625, 11_030, 1_210), at(1.75, 11_130, 1_290));
         let all = rounds(&syncs, Some(&stop), &end);
         let counts: Vec<_> = all

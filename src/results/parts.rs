@@ -62,9 +62,8 @@ fn all_or_none<const N: usize>(
     let mut values = [0.0; N];
     for (value, (name, part)) in values.iter_mut().zip(parts) {
         let names = || parts.map(|(name, _)| name).join(", ");
-        *value = part.ok_or_else(|| {
-            format!("missing field `{name}`: must be all of {} or none", names())
-        })?;
+        *value = part
+            .ok_or_else(|| format!("missing field `{name}`: must be all of {} or none", names()))?;
     }
     Ok(Some(values))
 }
@@ -160,14 +159,19 @@ mod tests {
                 "",
                 "missing field `seal_s`: must be all of prepare_s, seal_s, transmit_s, other_s",
             ),
-            ("\"seal_s\": 1", "\"seal_s\": null", "missing field `seal_s`"),
+            (
+                "\"seal_s\": 1",
+                "\"seal_s\": null",
+                "missing field `seal_s`",
+            ),
             ("\"seal_s\": 1", "\"seal_s\": \"1\"", "invalid type: string"),
         ] {
             let error = read(&all.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
         let downtime = serde_json::from_str::<Downtime>;
-        let old = r#"{"total_s": 1, "pause_s": 0, "harvest_s": 0, "transfer_s": 0, "takeover_s": 1}"#;
+        let old =
+            r#"{"total_s": 1, "pause_s": 0, "harvest_s": 0, "transfer_s": 0, "takeover_s": 1}"#;
         assert_eq!(downtime(old).unwrap().parts.unwrap().switchover_s, 1.0);
         assert!(downtime(r#"{"total_s": 1, "pause_s": 0}"#).is_err());
         let destination = serde_json::from_str::<DestinationCpu>;

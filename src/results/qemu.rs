@@ -77,7 +77,8 @@ pub struct QemuMigration {
     /// The guest's throttle at the end, per cent, with `auto_converge`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle_percent: Option<u64>,
-    /// The last answer to `query-migrate`, as it came; null if there was none, or one longer than
+    /// The last answer to `query-migrate`, as it came, of a migration that did not converge before it was
+    /// cancelled; null if there was none, or one longer than
     /// [`LONGEST_ANSWER_BYTES`].
     pub answer: serde_json::Value,
 }

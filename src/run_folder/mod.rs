@@ -89,7 +89,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::gate::simulate::{Simulation, results};
+    use crate::gate::simulate::{self, Simulation, results};
     use crate::results::{Bound, OutcomeStatus, Results};
 
     type Edit = fn(&mut Results);
@@ -296,6 +296,91 @@ mod tests {
         };
         parse(&serde_json::to_vec(&run).unwrap()).unwrap();
         assert!(run.scenario.check().is_err());
+    }
+
+    /// Parts that are missing or no numbers must not pass for parts that were not told, whatever the outcome.
+    #[test]
+    fn parts_are_whole_or_absent_however_the_migration_ended() {
+        let mut run = results(&Simulation::default());
+        run.migrations[3].outcome.status = OutcomeStatus::NotConverged;
+        run.migrations[3].outcome.reason = Some("30 rounds".to_owned());
+        run.comparisons.clear();
+        let whole = serde_json::to_value(&run).unwrap();
+        parse(whole.to_string().as_bytes()).unwrap();
+        for (field, value, part) in [
+            ("/cpu/source/seal_s", "-".into(), "invalid type: string"),
+            (
+                "/cpu/source/seal_s",
+                serde_json::Value::Null,
+                "missing field `seal_s`",
+            ),
+            (
+                "/cpu/destination/open_s",
+                true.into(),
+                "invalid type: boolean",
+            ),
+            (
+                "/downtime/pause_s",
+                serde_json::Value::Null,
+                "missing field `pause_s`",
+            ),
+        ] {
+            let mut edited = whole.clone();
+            *edited["migrations"][3].pointer_mut(field).unwrap() = value;
+            let error = parse(edited.to_string().as_bytes()).expect_err(field);
+            let text = error.to_string();
+            assert!(
+                text.contains(part) && !text.contains('\n'),
+                "{field}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_qemu_is_what_qemu_tells() {
+        let run = results(&Simulation {
+            arms: simulate::mixed(),
+            ..Simulation::default()
+        });
+        let json = serde_json::to_vec(&run).unwrap();
+        assert_eq!(parse(&json).unwrap(), run);
+        let index = run.migrations.iter().position(|m| m.arm.is_qemu()).unwrap();
+        type EditOne = fn(&mut crate::results::Migration);
+        let edits: &[(&str, EditOne)] = &[
+            ("records: QEMU does not tell it", |m| m.records = Some(0)),
+            ("source_resident_bytes: QEMU", |m| {
+                m.source_resident_bytes = Some(0);
+            }),
+            ("rounds[].pages_dirtied: QEMU", |m| {
+                m.rounds[0].pages_dirtied = Some(60_736);
+            }),
+            ("downtime's parts: QEMU", |m| {
+                m.downtime.parts = Some(Default::default());
+            }),
+            ("cpu.source's stages: QEMU", |m| {
+                m.cpu.source.stages = Some(Default::default());
+            }),
+            ("guest.write_latency_ns: QEMU", |m| {
+                m.guest.write_latency_ns = Some(Default::default());
+            }),
+            ("qemu.answer = 70002 bytes: at most 65536", |m| {
+                m.qemu.as_mut().unwrap().answer = "x".repeat(70_000).into();
+            }),
+            ("qemu.*_threads = 17", |m| {
+                let threads = &mut m.qemu.as_mut().unwrap().source_threads;
+                threads.resize(17, threads[0].clone());
+            }),
+            ("qemu.stated_downtime_s", |m| {
+                m.qemu.as_mut().unwrap().stated_downtime_s = Some(-1.0);
+            }),
+        ];
+        for (expected, edit) in edits {
+            let mut edited = run.clone();
+            edit(&mut edited.migrations[index]);
+            let json = serde_json::to_vec(&edited).unwrap();
+            let text = parse(&json).expect_err(expected).to_string();
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::arm::Arm;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::Capabilities;
 use crate::machine::{self, MachineInfo};
 use crate::qemu::program::Program;
@@ -47,6 +47,17 @@ impl<'a> Hosts<'a> {
     pub fn qemu(&mut self) -> &std::result::Result<Program, String> {
         let path = self.qemu_path;
         self.qemu.get_or_insert_with(|| Program::probe(path))
+    }
+
+    /// Whether a QEMU was named that is none.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], with what is wrong with it.
+    pub fn named_qemu_is_one(&mut self) -> Result<()> {
+        match (self.qemu_path, self.qemu()) {
+            (Some(_), Err(why)) => Err(Error::Invalid(format!("--qemu {why}"))),
+            _ => Ok(()),
+        }
     }
 
     /// What source and destination can do for an arm.

@@ -82,6 +82,7 @@ impl<'a> Session<'a> {
         for &arm in &scenario.measure.arms {
             if arm.is_qemu() {
                 let hides_aes = !options.hide_aes.is_empty();
+                hosts.named_qemu_is_one()?;
                 let program = hosts.qemu();
                 let info = qemu::arm_info(arm, scenario, rules, hides_aes, program)?;
                 extra.extend(qemu::warning(&info, scenario));

@@ -49,6 +49,7 @@ pub const EMBEDDED: &[(&str, &str)] = embed![
     "compression",
     "qemu",
     "qemu-busy",
+    "qemu-rekey",
 ];
 
 /// A scenario file at most.

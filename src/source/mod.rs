@@ -270,7 +270,9 @@ fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Settled 
         ),
         End::GivenUp(reason) => {
             let rounds = &migrated.rounds;
-            let dirty = rounds.last().map_or(0, |round| round.pages_dirtied.unwrap_or(0));
+            let dirty = rounds
+                .last()
+                .map_or(0, |round| round.pages_dirtied.unwrap_or(0));
             let rounds = rounds.len();
             let plural = if rounds == 1 { "" } else { "s" };
             let expected = least_expected_downtime(&migrated.rounds).map(|least_s| {

@@ -95,7 +95,11 @@ fn a_vcpu_pays_a_fault_for_each_page_found_dirty_under_write_protection() {
         }
         let tracker = tracker.to_string();
         for m in migrations(&slow, &["--arms", "copy", "--tracker", &tracker]) {
-            let dirtied: u64 = m.rounds.iter().map(|round| round.pages_dirtied.unwrap()).sum();
+            let dirtied: u64 = m
+                .rounds
+                .iter()
+                .map(|round| round.pages_dirtied.unwrap())
+                .sum();
             let (before, during, after) = (
                 m.guest.work_before.unwrap(),
                 m.guest.work_during.unwrap(),

@@ -186,7 +186,8 @@ fn the_virtual_clock_counts_what_it_counted_before() {
     let made = run(VIRTUAL, &["--arms", "plain"]);
     let rounds: Vec<Vec<(u64, u64, u64)>> = completed(&made.results)
         .map(|m| {
-            let counts = |r: &migtax::results::Round| (r.pages_sent, r.zero_pages, r.pages_dirtied.unwrap());
+            let counts =
+                |r: &migtax::results::Round| (r.pages_sent, r.zero_pages, r.pages_dirtied.unwrap());
             m.rounds.iter().map(counts).collect()
         })
         .collect();

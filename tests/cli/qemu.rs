@@ -89,12 +89,39 @@ fn every_arm_moves_the_same_guest_and_tells_what_it_can() {
             "{context}: {qemu:?}"
         );
         assert!(m.total_time_s >= m.downtime.total_s);
+        // The first of its syncs is the start; the last finds what is left once the guest has stopped, and
+        // the one before that is what the stop was decided on.
+        let syncs = qemu.answer["ram"]["dirty-sync-count"].as_u64().unwrap();
+        assert_eq!(m.rounds.len() as u64, syncs - 1, "{context}: {syncs} syncs");
+        let kinds = m.rounds.iter().filter(|r| r.kind == RoundKind::PreCopy);
+        assert_eq!(kinds.count() as u64, syncs - 2, "{context}");
+        let zero = |r: &migtax::results::Round| {
+            r.zero_pages as f64 / (r.pages_sent + r.zero_pages).max(1) as f64
+        };
+        assert!(zero(&m.rounds[0]) > 0.2, "{context}: {:?}", m.rounds[0]);
         // What QEMU does not tell is absent.
         assert!(m.cpu.source.stages.is_none() && m.cpu.destination.stages.is_none());
         assert!(m.downtime.parts.is_none());
         let json = serde_json::to_value(m).unwrap();
         assert!(json["cpu"]["source"].get("seal_s").is_none());
         assert!(json["downtime"].get("pause_s").is_none());
+        for field in [
+            "records",
+            "source_resident_bytes",
+            "destination_resident_bytes",
+        ] {
+            assert!(json.get(field).is_none(), "{field}");
+        }
+        for field in [
+            "write_latency_ns",
+            "write_latency_before_ns",
+            "write_latency_after_ns",
+        ] {
+            assert!(json["guest"].get(field).is_none(), "{field}");
+        }
+        for field in ["pages_dirtied", "expected_downtime_s"] {
+            assert!(json["rounds"][0].get(field).is_none(), "{field}");
+        }
         let of_threads: f64 = qemu.source_threads.iter().map(|t| t.cpu_s).sum();
         assert!(
             (of_threads - m.cpu.source.total_s).abs() < 1e-6,

@@ -40,7 +40,9 @@ type Change = (&'static str, fn(&mut Migration));
 
 const TRIPLED: [Change; 3] = [
     ("source_cpu_per_gib", |m| m.cpu.source.total_s *= 3.0),
-    ("destination_cpu_per_gib", |m| m.cpu.destination.total_s *= 3.0),
+    ("destination_cpu_per_gib", |m| {
+        m.cpu.destination.total_s *= 3.0
+    }),
     ("total_time", |m| m.total_time_s *= 3.0),
 ];
 
@@ -65,7 +67,11 @@ fn equal_runs_pass_and_every_figure_is_judged_over_its_own_baseline() {
         }
         // QEMU tells no stages: no row says anything of them, and no note misses them.
         for metric in ["seal_cpu_per_gib", "open_cpu_per_gib", "apply_cpu_per_gib"] {
-            assert!(of_qemu().into_iter().all(|arm| sentence(arm, metric).is_none()));
+            assert!(
+                of_qemu()
+                    .into_iter()
+                    .all(|arm| sentence(arm, metric).is_none())
+            );
             assert!(!report.notes.iter().any(|note| note.contains(metric)));
         }
         if arms.contains(&Arm::AWS_LC) {
@@ -79,7 +85,12 @@ fn equal_runs_pass_and_every_figure_is_judged_over_its_own_baseline() {
 fn a_tripled_figure_is_a_regression_whichever_arms_have_it() {
     let all = of_qemu();
     for arms in [all.clone(), mixed()] {
-        let slowed = [&[Arm::QEMU_TLS][..], &[Arm::QEMU_TLS_SOFT], &[Arm::QEMU_PLAIN], &all];
+        let slowed = [
+            &[Arm::QEMU_TLS][..],
+            &[Arm::QEMU_TLS_SOFT],
+            &[Arm::QEMU_PLAIN],
+            &all,
+        ];
         for of in slowed {
             for (metric, change) in TRIPLED {
                 let context = format!("{of:?} of {} arms, {metric}", arms.len());
@@ -88,8 +99,14 @@ fn a_tripled_figure_is_a_regression_whichever_arms_have_it() {
                 assert_eq!(report.verdict.exit_code(), ExitCode::Regression);
                 let regressed = |row: &&migtax::gate::Row| row.verdict == Verdict::Regressed;
                 let found = report.rows.iter().filter(regressed);
-                let expected = if of.len() == 1 { of[0] } else { Arm::QEMU_PLAIN };
-                let rows: Vec<_> = found.map(|row| (row.arm.as_str(), row.metric.as_str())).collect();
+                let expected = if of.len() == 1 {
+                    of[0]
+                } else {
+                    Arm::QEMU_PLAIN
+                };
+                let rows: Vec<_> = found
+                    .map(|row| (row.arm.as_str(), row.metric.as_str()))
+                    .collect();
                 assert_eq!(rows, [(expected.name(), metric)], "{context}");
             }
         }
@@ -119,7 +136,9 @@ fn what_one_run_does_not_tell_is_incomparable() {
         assert!(report.rows.iter().any(told));
     }
     let mut candidate = raw(&quiet(2, of_qemu()));
-    candidate.arms.retain(|info| info.name != Arm::QEMU_TLS_SOFT);
+    candidate
+        .arms
+        .retain(|info| info.name != Arm::QEMU_TLS_SOFT);
     candidate.migrations.retain(|m| m.arm != Arm::QEMU_TLS_SOFT);
     let report = judged(&raw(&quiet(1, of_qemu())), &candidate);
     assert_eq!(report.verdict, Verdict::Incomparable);

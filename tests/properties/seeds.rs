@@ -285,6 +285,7 @@ fn results() -> Vec<Vec<u8>> {
         run(1, &[Arm::PLAIN]),
         failed,
         virtual_clock,
+        run(1, &[Arm::QEMU_PLAIN, Arm::QEMU_TLS]),
     ]
     .iter()
     .map(|run| serde_json::to_vec(run).unwrap())

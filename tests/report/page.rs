@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::support;
 use migtax::arm::Arm;
+use migtax::gate::simulate::{self, Simulation};
 use migtax::report::chart;
 use migtax::report::{self, console_table};
 use migtax::results::{OutcomeStatus, Results};
@@ -365,4 +366,34 @@ fn a_run_with_little_in_it_still_has_a_report() {
     let page = visible(&text(&plain, "index.html"));
     assert!(page.contains("No encrypted arm was asked for."));
     assert!(page.contains("Nothing to draw in this run: tax, latency."));
+}
+
+/// QEMU's arms and this program's own stand in groups, each with its own baseline, in tables and charts.
+#[test]
+fn groups_of_arms_stand_apart() {
+    let mixed = simulate::results(&Simulation {
+        arms: simulate::mixed(),
+        ..Simulation::default()
+    });
+    let heading = |base: &str| format!("{base} and the arms whose tax is over it");
+    let groups = ["plain", "qemu-plain"];
+    for figure in chart::of_run(&mixed) {
+        let svg = figure.picture.svg().unwrap();
+        for base in groups {
+            let texts = svg.split(['<', '>']).map(str::trim);
+            let times = texts.filter(|text| *text == heading(base)).count();
+            // The chart of taxes has its rows twice: CPU, then times.
+            let expected = if figure.name == "tax" { 2 } else { 1 };
+            assert_eq!(times, expected, "{}: {base}", figure.name);
+        }
+    }
+    let page = text(&mixed, "index.html");
+    assert!(page.contains("id=\"tax-table\"") && page.contains("id=\"tax-table-qemu-plain\""));
+    let row = page.split("<tr class=\"group\">").nth(1).unwrap();
+    assert!(row.split("</th>").next().unwrap().contains("qemu-plain"));
+    let own = support::run(5, 1);
+    assert!(!text(&own, "index.html").contains("class=\"group\""));
+    assert!(!text(&own, "index.html").contains("whose tax is over it"));
+    let table = console_table(&[&mixed]);
+    assert!(table.contains("\n\nqemu-plain "), "{table}");
 }

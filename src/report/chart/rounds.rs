@@ -35,7 +35,11 @@ pub fn draw(results: &Results) -> Option<Picture> {
     let most = drawn
         .iter()
         .flat_map(|(_, m)| &m.rounds)
-        .map(|r| r.pages_sent.max(r.zero_pages).max(r.pages_dirtied.unwrap_or(0)))
+        .map(|r| {
+            r.pages_sent
+                .max(r.zero_pages)
+                .max(r.pages_dirtied.unwrap_or(0))
+        })
         .max()?;
     let mut sheet = Sheet::new(
         "Rounds over time",

@@ -91,7 +91,14 @@ pub fn draw(results: &Results) -> Option<Picture> {
                 top,
                 bottom: top + height,
             };
-            draw_panel(&mut picture, results, (&arms, &layout), *metric, &plot, range);
+            draw_panel(
+                &mut picture,
+                results,
+                (&arms, &layout),
+                *metric,
+                &plot,
+                range,
+            );
         }
     }
     Some(picture)

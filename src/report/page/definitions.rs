@@ -19,7 +19,7 @@ const GENERAL: [Definition; 5] = [
     Definition {
         anchor: "tax",
         term: "tax",
-        text: "An arm's figure over plain's in the same block; shown is the median of these ratios. +28% is a ratio of 1.28, ×12 a ratio of 12. Throughput is better when it is higher: its ratio is below 1 where encryption costs.",
+        text: "An arm's figure over its baseline's in the same block: plain's, of QEMU's arms qemu-plain's; shown is the median of these ratios. +28% is a ratio of 1.28, ×12 a ratio of 12. Throughput is better when it is higher: its ratio is below 1 where encryption costs.",
     },
     Definition {
         anchor: "interval",

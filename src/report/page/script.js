@@ -19,6 +19,8 @@
     var up = head.getAttribute("aria-sort") !== "ascending";
     Array.from(table.tHead.rows[0].cells).forEach(function (cell) { cell.removeAttribute("aria-sort"); });
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    // Sorted by a column, rows of one group stand together no more.
+    rows(table).forEach(function (row) { row.classList.remove("group"); });
     rows(table)
       .map(function (row) { return { row: row, key: key(row, column) }; })
       .sort(function (a, b) { return order(a.key, b.key, up ? 1 : -1); })

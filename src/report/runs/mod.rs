@@ -113,7 +113,7 @@ fn charts(runs: &[RunView<'_>]) -> Vec<Figure> {
     if covered < runs.len()
         && let Some(picture) = trend::side_by_side(&everyone)
     {
-        let caption = "Ratios to plain, each taken within its own run, of the arms that more than \
+        let caption = "Ratios to the arm's baseline, each taken within its own run, of the arms that more than \
                        one run measured. Where runs differ in more than one value, a difference \
                        between ratios says that something changed, not what.";
         add("taxes", caption.to_owned(), picture);

@@ -317,11 +317,7 @@ pub fn counts(runs: &[RunView<'_>]) -> Option<Table> {
 }
 
 /// A count that all of an arm's completed migrations agree on.
-fn exact_count(
-    run: &RunView<'_>,
-    arm: Arm,
-    count: fn(&Migration) -> Option<u64>,
-) -> Option<u64> {
+fn exact_count(run: &RunView<'_>, arm: Arm, count: fn(&Migration) -> Option<u64>) -> Option<u64> {
     let mut values = run
         .results
         .migrations

@@ -236,7 +236,7 @@ fn sheet(title: &str, note: &str, mut panels: Vec<Panel<'_>>, axis: &Axis<'_>) -
     let mut sheet = Sheet::new(title, note, &legend, panels.iter().map(|_| None), 190.0);
     for Panel { name, ratio, lines } in &panels {
         let unit = if *ratio {
-            "ratio to plain, logarithmic"
+            "ratio to its baseline, logarithmic"
         } else {
             ""
         };
