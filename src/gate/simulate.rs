@@ -8,6 +8,7 @@ mod rounds;
 mod setting;
 
 use self::rounds::{rounds, timed};
+pub use self::setting::mixed;
 use self::setting::{arm_info, costs, host};
 use super::noise::Scales;
 use crate::arm::Arm;
@@ -136,12 +137,6 @@ impl Default for Simulation {
             plain: 1.0,
         }
     }
-}
-
-/// The arms of a run that holds both groups: those of a scenario that names none, and QEMU's.
-pub fn mixed() -> Vec<Arm> {
-    let is_one = |arm: &Arm| arm.row().by_default || arm.is_qemu();
-    Arm::all().filter(is_one).collect()
 }
 
 /// A whole simulated run that passes [`crate::run_folder::check`], comparisons and warnings

@@ -5,6 +5,12 @@ use crate::arm::{Arm, Rung};
 use crate::machine::MachineInfo;
 use crate::results::{ArmInfo, PolicyDecision};
 
+/// The arms of a run that holds both groups: those of a scenario that names none, and QEMU's.
+pub fn mixed() -> Vec<Arm> {
+    let is_one = |arm: &Arm| arm.row().by_default || arm.is_qemu();
+    Arm::all().filter(is_one).collect()
+}
+
 /// CPU seconds per GiB of an arm's stages: prepare, seal, transmit; receive, open, apply.
 pub(super) fn costs(arm: Arm) -> [f64; 6] {
     if arm.is_qemu() {
