@@ -5,16 +5,18 @@
 
 mod qemu;
 mod rounds;
+mod setting;
 
 use self::rounds::{rounds, timed};
+pub use self::setting::mixed;
+use self::setting::{arm_info, costs, host};
 use super::noise::Scales;
-use crate::arm::{Arm, Rung};
+use crate::arm::Arm;
 use crate::figures::{self, Metric};
-use crate::machine::{Counted, MachineInfo};
+use crate::machine::Counted;
 use crate::results::{
-    ArmInfo, Cpu, DestinationCpu, DestinationStages, Downtime, DowntimeParts, Guest, Latency,
-    Migration, Outcome, OutcomeStatus, PolicyDecision, Results, SCHEMA_VERSION, SourceCpu,
-    SourceStages, VcpuWork, Verified,
+    Cpu, DestinationCpu, DestinationStages, Downtime, DowntimeParts, Guest, Latency, Migration,
+    Outcome, OutcomeStatus, Results, SCHEMA_VERSION, SourceCpu, SourceStages, VcpuWork, Verified,
 };
 use crate::scenario::{GuestSpec, MeasureSpec, MigrationSpec, Scenario, WorkloadSpec};
 use crate::stats::{Noise, Random};
@@ -137,30 +139,6 @@ impl Default for Simulation {
     }
 }
 
-/// The arms of a run that holds both groups: this program's own and QEMU's.
-pub fn mixed() -> Vec<Arm> {
-    let of_qemu = Arm::all().filter(|arm| arm.is_qemu());
-    Arm::own().chain(of_qemu).collect()
-}
-
-/// CPU seconds per GiB of an arm's stages: prepare, seal, transmit; receive, open, apply.
-fn costs(arm: Arm) -> [f64; 6] {
-    if arm.is_qemu() {
-        return qemu::costs(arm);
-    }
-    let [seal, open] = match arm.row().headline {
-        _ if arm == Arm::PLAIN => return [0.01, 0.0, 0.17, 0.06, 0.0, 0.04],
-        _ if arm.is_baseline() => [0.05, 0.0],
-        Some((Rung::Software, 0)) => [2.90, 2.90],
-        Some((Rung::Software, _)) => [6.40, 6.40],
-        Some((Rung::Alternative, _)) => [0.60, 0.60],
-        Some((Rung::AesNi, _)) => [0.20, 0.19],
-        Some((Rung::Full, 0)) | None => [0.08, 0.06],
-        Some((Rung::Full, _)) => [0.31, 0.31],
-    };
-    [0.01, seal, 0.14, 0.06, open, 0.05]
-}
-
 /// A whole simulated run that passes [`crate::run_folder::check`], comparisons and warnings
 /// included.
 pub fn results(simulation: &Simulation) -> Results {
@@ -213,50 +191,6 @@ pub fn raw(simulation: &Simulation) -> Results {
         migrations,
         comparisons: Vec::new(),
         warnings: Vec::new(),
-    }
-}
-
-fn host() -> MachineInfo {
-    MachineInfo {
-        cpu_model: "simulated".to_owned(),
-        cpu_features: vec!["aes".to_owned(), "pclmulqdq".to_owned(), "vaes".to_owned()],
-        cores: 2,
-        memory_bytes: 8 << 30,
-        kernel: "6.18.0".to_owned(),
-        cpu_accounting: "tick".to_owned(),
-        governor: None,
-        hypervisor: true,
-        load_before: 0.1,
-        steal_share: 0.0,
-        other_cpu_share: 0.0,
-        spin_spread: 0.01,
-        frequency_mhz: None,
-        destination: None,
-        destination_on_this_machine: false,
-        tracker: "userfaultfd".to_owned(),
-        thread_clock_read_ns: 400.0,
-        destination_thread_clock_read_ns: None,
-        versions: std::collections::BTreeMap::new(),
-    }
-}
-
-fn arm_info(arm: Arm) -> ArmInfo {
-    let row = arm.row();
-    let told_apart_by = row.told_apart_by.map_or(&[][..], |(features, _)| features);
-    let engaged = row.required_features.iter().chain(told_apart_by);
-    ArmInfo {
-        name: arm,
-        backend: arm.library().to_owned(),
-        backend_version: "1.0.0".to_owned(),
-        engaged_features: engaged.map(|f| (*f).to_owned()).collect(),
-        supported: true,
-        reason: None,
-        policy_decision: if arm.is_baseline() {
-            PolicyDecision::Baseline
-        } else {
-            PolicyDecision::Encrypted
-        },
-        qemu: arm.is_qemu().then(|| qemu::info(arm)),
     }
 }
 

@@ -44,6 +44,14 @@ pub(super) struct ReadDestination {
     sampling: Option<DestinationSampling>,
 }
 
+/// What stands beside the parts only where something is compressed.
+fn beside<T>(parts: Option<T>, (name, part): (&str, Option<f64>)) -> Result<Option<T>, String> {
+    match (parts, part) {
+        (None, Some(_)) => Err(format!("`{name}` without the other stages")),
+        (parts, _) => Ok(parts),
+    }
+}
+
 /// All of the parts, or none.
 fn all_or_none<const N: usize>(
     parts: [(&str, Option<f64>); N],
@@ -58,14 +66,6 @@ fn all_or_none<const N: usize>(
             .ok_or_else(|| format!("missing field `{name}`: must be all of {} or none", names()))?;
     }
     Ok(Some(values))
-}
-
-/// A part that not every migration has, but none without the others.
-fn only_among(name: &str, part: Option<f64>, others: bool) -> Result<(), String> {
-    match part.is_some() && !others {
-        true => Err(format!("{name}: only beside the other stages")),
-        false => Ok(()),
-    }
 }
 
 impl TryFrom<ReadDowntime> for Downtime {
@@ -100,13 +100,14 @@ impl TryFrom<ReadSource> for SourceCpu {
             ("transmit_s", read.transmit_s),
             ("other_s", read.other_s),
         ])?;
-        only_among("compress_s", read.compress_s, stages.is_some())?;
+        let compress_s = read.compress_s;
+        let stages = beside(stages, ("compress_s", compress_s))?;
         Ok(SourceCpu {
             total_s: read.total_s,
             vcpu_s: read.vcpu_s,
             stages: stages.map(|[prepare_s, seal_s, transmit_s, other_s]| SourceStages {
                 prepare_s,
-                compress_s: read.compress_s,
+                compress_s,
                 seal_s,
                 transmit_s,
                 other_s,
@@ -125,13 +126,14 @@ impl TryFrom<ReadDestination> for DestinationCpu {
             ("apply_s", read.apply_s),
             ("other_s", read.other_s),
         ])?;
-        only_among("decompress_s", read.decompress_s, stages.is_some())?;
+        let decompress_s = read.decompress_s;
+        let stages = beside(stages, ("decompress_s", decompress_s))?;
         Ok(DestinationCpu {
             total_s: read.total_s,
             stages: stages.map(|[receive_s, open_s, apply_s, other_s]| DestinationStages {
                 receive_s,
                 open_s,
-                decompress_s: read.decompress_s,
+                decompress_s,
                 apply_s,
                 other_s,
             }),
