@@ -51,8 +51,8 @@ pub fn frequency_mhz() -> Option<f64> {
         .or_else(|| cpuinfo("cpu MHz")?.parse().ok())
 }
 
-/// Whether two lists of features are those of one CPU, whatever their order. Features that results
-/// did not record before schema 2 don't count: earlier records lack them on any CPU.
+/// Whether two lists of features are those of one CPU, whatever their order. Features that earlier
+/// builds did not record don't count: their records lack them on any CPU.
 pub fn same_features(a: &[String], b: &[String]) -> bool {
     let compared = |features: &[String]| {
         let all = features.iter().cloned();
@@ -65,8 +65,9 @@ pub fn same_features(a: &[String], b: &[String]) -> bool {
 /// Features that only the kernel tells.
 const KERNELS: [&str; 4] = ["erms", "fsrm", "constant_tsc", "nonstop_tsc"];
 
-/// Features that results did not record before schema 2.
-const LATER: [&str; 6] = [
+/// Features that earlier builds did not record.
+const LATER: [&str; 7] = [
+    "sse2",
     "sse4_2",
     "movbe",
     "bmi1",
@@ -78,7 +79,7 @@ const LATER: [&str; 6] = [
 /// The kernel's name of each feature and whether it is there. The compiler's names differ in a
 /// few (`sse4.1`, `sha`).
 #[cfg(target_arch = "x86_64")]
-fn detected() -> [(&'static str, bool); 22] {
+fn detected() -> [(&'static str, bool); 23] {
     macro_rules! ask {
         ($($kernel:literal = $compiler:tt),+ $(,)?) => {
             [$(($kernel, std::arch::is_x86_feature_detected!($compiler))),+]
@@ -90,6 +91,7 @@ fn detected() -> [(&'static str, bool); 22] {
         "vaes" = "vaes",
         "vpclmulqdq" = "vpclmulqdq",
         "gfni" = "gfni",
+        "sse2" = "sse2",
         "ssse3" = "ssse3",
         "sse4_1" = "sse4.1",
         "sse4_2" = "sse4.2",

@@ -120,8 +120,17 @@ mod of {
         hostile: 60,
         exact: 4_000,
         criterion: 4_000,
-        content: 2_000,
     }
+}
+
+/// Without a committed corpus: what the pinned compressors make is at hand.
+#[test]
+fn content_unpacks_to_exactly_its_pages_or_is_refused() {
+    let samples = content::samples();
+    assert!(samples.iter().all(|sample| content::check(sample)));
+    let mut mutator = Mutator::new(0x6d69_6774_6178);
+    let inputs = (0..2_000).map(|_| mutator.input(&samples));
+    Count::of(content::check, inputs).require(1);
 }
 
 /// A decoder of length-prefixed text that forgets to ask whether all of it is there.

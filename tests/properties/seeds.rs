@@ -20,13 +20,13 @@ use migtax::units::{Bandwidth, PAGE_SIZE, Span};
 use migtax::wire::{Head, Preamble, Prefix, RecordKind, Totals};
 use migtax::workload::trace::TraceWriter;
 
-use crate::{content, stream};
+use crate::stream;
 
 /// Makes the seeds of a target.
 type Maker = fn() -> Vec<Vec<u8>>;
 
 /// The targets that have seeds, and what makes them.
-const MAKERS: [(&str, Maker); 12] = [
+const MAKERS: [(&str, Maker); 11] = [
     ("record", record),
     ("stream", streams),
     ("spec", spec),
@@ -38,7 +38,6 @@ const MAKERS: [(&str, Maker); 12] = [
     ("gate_policy", gate_policy),
     ("exact", exact),
     ("criterion", criterion),
-    ("content", content::samples),
 ];
 
 /// The seeds of a target as the formats are now.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::support;
 use migtax::arm::Arm;
 use migtax::figures::{Metric, comparison};
+use migtax::gate::simulate::{Simulation, raw};
 use migtax::report::{self, chart, console_table};
 use migtax::results::{Bound, OutcomeStatus, Results};
 use migtax::scenario::ClockKind;
@@ -135,4 +136,37 @@ fn readers_are_told_how_many_intervals_miss_by_chance() {
     for text in [page(&results), report::markdown::summary(&results), console] {
         assert_eq!(text.matches(words).count(), 1);
     }
+}
+
+/// What a host without AES instructions could do instead stands beside what software AES does there.
+#[test]
+fn the_headline_sets_another_cipher_beside_software_aes() {
+    let headline = |arms: &[Arm]| {
+        let results = support::compared(raw(&Simulation {
+            blocks: 6,
+            arms: arms.to_vec(),
+            ..Simulation::default()
+        }));
+        report::answer::headline(&results)
+    };
+    let told = headline(&[
+        Arm::PLAIN,
+        Arm::AWS_LC_SOFT,
+        Arm::AWS_LC,
+        Arm::CHACHA20,
+        Arm::CHACHA20_SOFT,
+    ]);
+    let at = |words: &str| {
+        told.find(words)
+            .unwrap_or_else(|| panic!("{words} in {told}"))
+    };
+    let software = at("; with software AES, aws-lc:");
+    let other = at("; with ChaCha20-Poly1305, aws-lc on the same host:");
+    assert!(software < other);
+    assert!(!told.contains("without vector instructions"), "{told}");
+    let alone = headline(&[Arm::PLAIN, Arm::AWS_LC, Arm::CHACHA20]);
+    assert!(
+        alone.contains("; with ChaCha20-Poly1305, aws-lc:"),
+        "{alone}"
+    );
 }
