@@ -44,6 +44,7 @@
 //! | [`qemu`] | QEMU under the same instrument: its processes, the guest in them, its migrations |
 //! | [`source`], [`destination`] | the two roles |
 //! | [`figures`] | every metric, defined once; ratios, comparisons, warnings |
+//! | [`plan`] | predictions for a VM and a link that were not measured |
 //! | [`run_folder`] | results read back with suspicion |
 //! | [`present`] | the one table, number formatter and escaper |
 //! | [`report`] | page, charts, summary, console, csv |
@@ -77,6 +78,7 @@ pub mod host;
 pub mod machine;
 pub mod memory;
 pub mod meter;
+pub mod plan;
 pub mod precopy;
 pub mod present;
 pub mod qemu;

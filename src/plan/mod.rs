@@ -1,0 +1,24 @@
+//! Predictions for a VM and a link that were not measured, from the costs of a run that was.
+//!
+//! A migration is followed round by round on paper, with the decision and the estimate that pre-copy is made
+//! with ([`crate::precopy`]); what hosts and guest do is put in its place: costs taken from a run's
+//! migrations ([`Calibration`]), and the stream's own curve of distinct pages ([`Curves`]). It is followed
+//! many times, with costs drawn from the run's blocks, at different moments of the stream: that makes
+//! the intervals.
+
+mod costs;
+mod curve;
+mod hosts;
+mod pacing;
+mod predict;
+mod range;
+mod rounds;
+mod spread;
+
+pub use costs::{ArmCosts, Calibration, Costs, Draw};
+pub use curve::{Curve, Curves};
+pub use hosts::{Binds, Busy, Hosts};
+pub use pacing::Pacing;
+pub use predict::{LEVEL, Planner, Prediction};
+pub use rounds::{Case, Course, follow};
+pub use spread::Spread;
