@@ -44,8 +44,8 @@
 //! | [`qemu`] | QEMU under the same instrument: its processes, the guest in them, its migrations |
 //! | [`source`], [`destination`] | the two roles |
 //! | [`figures`] | every metric, defined once; ratios, comparisons, warnings |
-//! | [`plan`] | predictions for a VM and a link that were not measured |
 //! | [`run_folder`] | results read back with suspicion |
+//! | [`plan`] | predictions for a VM and a link that were not measured |
 //! | [`present`] | the one table, number formatter and escaper |
 //! | [`report`] | page, charts, summary, console, csv |
 //! | [`gate`] | verdicts for CI, and the simulated runs that test it |

@@ -125,6 +125,18 @@ impl Curve {
         (units * self.unit_pages).min(writes).min(self.pages)
     }
 
+    /// The curve of a stream whose writes never meet a page twice before they have met all.
+    pub fn at_constant_rate(spec: &StreamSpec) -> Curve {
+        let pages = spec.memory.pages() as f64;
+        Curve {
+            writes_per_s: spec.rate.0 as f64 / PAGE_SIZE as f64,
+            pacing: Arc::new(Pacing::Steady),
+            spreads: vec![(1.0, 1.0, Arc::new(Spread::Sweep { units: pages }))],
+            unit_pages: 1.0,
+            pages,
+        }
+    }
+
     /// Page writes a second in the mean.
     pub fn writes_per_s(&self) -> f64 {
         self.writes_per_s

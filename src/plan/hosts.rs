@@ -74,6 +74,14 @@ impl Hosts {
         }
     }
 
+    /// The same with other cores.
+    pub fn with_cores(self, cores: u32) -> Hosts {
+        match self {
+            Hosts::Shared { .. } => Hosts::Shared { cores },
+            Hosts::Apart { .. } => Hosts::Apart { cores },
+        }
+    }
+
     /// The least time in which threads can do that beside vCPUs that keep `vcpu_cores` busy, seconds, and what
     /// they wait for.
     pub fn time_s(self, migration: &MigrationSpec, busy: &Busy, vcpu_cores: f64) -> (f64, Binds) {

@@ -8,17 +8,27 @@
 
 mod costs;
 mod curve;
+mod find;
 mod hosts;
 mod pacing;
 mod predict;
 mod range;
 mod rounds;
+mod simple;
 mod spread;
+mod validate;
+mod vm;
 
 pub use costs::{ArmCosts, Calibration, Costs, Draw};
 pub use curve::{Curve, Curves};
+pub use find::{Find, Found, Target, find};
 pub use hosts::{Binds, Busy, Hosts};
 pub use pacing::Pacing;
 pub use predict::{LEVEL, Planner, Prediction};
 pub use rounds::{Case, Course, follow};
+pub use simple::{Simple, geometric};
 pub use spread::Spread;
+pub use validate::{
+    Checked, Error as Misses, Outcomes, Point, Simpler, Validation, runs_in, validate,
+};
+pub use vm::{COLUMNS, Vm, WorkingSet, read_inventory};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::costs::{Calibration, Draw};
-use super::curve::Curves;
+use super::curve::{Curve, Curves};
 use super::hosts::{Binds, Hosts};
 use super::range::beyond;
 use super::rounds::{Case, Course, follow};
@@ -99,6 +99,11 @@ impl Planner {
         &self.calibration.run
     }
 
+    /// Its costs.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
     /// Arms with costs, in table order.
     pub fn arms(&self) -> impl Iterator<Item = Arm> {
         self.calibration.arms.iter().map(|costs| costs.arm)
@@ -128,13 +133,37 @@ impl Planner {
         hosts: Hosts,
         courses: usize,
     ) -> Result<Option<Prediction>> {
-        let Some(costs) = self.calibration.arm(arm) else {
-            return Ok(None);
-        };
         let curve = self.curves.of(&scenario.stream_spec())?;
+        Ok(self.along(arm, scenario, hosts, &curve, courses))
+    }
+
+    /// What is to be expected if each write dirtied a page of its own, at a constant rate: what a model without
+    /// the stream's curve says.
+    ///
+    /// # Errors
+    /// As [`Planner::predict`].
+    pub fn predict_at_constant_rate(
+        &self,
+        arm: Arm,
+        scenario: &Scenario,
+        hosts: Hosts,
+    ) -> Result<Option<Prediction>> {
+        let curve = Curve::at_constant_rate(&scenario.stream_spec());
+        Ok(self.along(arm, scenario, hosts, &curve, super::costs::DRAWS))
+    }
+
+    fn along(
+        &self,
+        arm: Arm,
+        scenario: &Scenario,
+        hosts: Hosts,
+        curve: &Curve,
+        courses: usize,
+    ) -> Option<Prediction> {
+        let costs = self.calibration.arm(arm)?;
         let case = Case {
             scenario,
-            curve: &curve,
+            curve,
             hosts,
         };
         let draws = &costs.draws[..courses.clamp(5, costs.draws.len())];
@@ -154,7 +183,7 @@ impl Planner {
         };
         let central: Vec<Course> = phases.iter().map(|d| follow(&case, &middle(d))).collect();
         let because = beyond(self.run(), scenario, hosts);
-        Ok(Some(joined(arm, &central, &courses, because)))
+        Some(joined(arm, &central, &courses, because))
     }
 }
 
