@@ -31,4 +31,4 @@ pub use spread::Spread;
 pub use validate::{
     Checked, Error as Misses, Outcomes, Point, Simpler, Validation, runs_in, validate,
 };
-pub use vm::{COLUMNS, Vm, WorkingSet, read_inventory};
+pub use vm::{COLUMNS, Planned, Vm, WorkingSet, read_inventory};

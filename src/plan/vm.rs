@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use super::hosts::Hosts;
+use super::predict::{Planner, Prediction};
+use crate::arm::Arm;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::scenario::{MigrationOverrides, Overrides, Platform, Scenario, StreamOverrides};
@@ -130,6 +133,48 @@ fn set_working_set(placement: &mut Placement, share: f64) -> Result<()> {
         Placement::Mixture { .. } | Placement::Trace { .. } => Err(Error::Invalid(
             "working_set: the run's placement, a mixture or a trace, has none to set".to_owned(),
         )),
+    }
+}
+
+/// A VM and what is expected of it, by arm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// What it is called.
+    pub name: String,
+    /// The run's scenario with it.
+    pub scenario: Scenario,
+    /// What is expected, in the arms' order.
+    pub predictions: Vec<Prediction>,
+}
+
+impl Planned {
+    /// Predicts for a VM and some arms, from so many courses of each.
+    ///
+    /// # Errors
+    /// As [`Vm::scenario`], with the VM's name if it has one.
+    pub fn new(
+        planner: &Planner,
+        vm: &Vm,
+        arms: &[Arm],
+        hosts: Hosts,
+        courses: usize,
+    ) -> Result<Planned> {
+        let named = |error| match error {
+            Error::Invalid(text) if !vm.name.is_empty() => {
+                Error::Invalid(format!("{}: {text}", vm.name))
+            }
+            other => other,
+        };
+        let scenario = vm.scenario(&planner.run().scenario).map_err(named)?;
+        let mut predictions = Vec::with_capacity(arms.len());
+        for arm in arms {
+            predictions.extend(planner.predict_from(*arm, &scenario, hosts, courses)?);
+        }
+        Ok(Planned {
+            name: vm.name.clone(),
+            scenario,
+            predictions,
+        })
     }
 }
 
