@@ -18,6 +18,9 @@ pub const DRAWS: usize = 40;
 /// The link and the cores overlap in time, but not wholly: time is the p-norm of what each would take alone.
 pub const OVERLAP: f64 = 6.0;
 
+/// Sending that takes longer, seconds, hides what a round takes beside it.
+const SHORT_S: f64 = 0.1;
+
 /// What one arm costs on the calibrated hosts. Seconds are a byte of page content's unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Costs {
@@ -415,14 +418,18 @@ fn times(costs: &mut Costs, m: &Migration, first: &Round, results: &Results) {
         && let Some(parts) = parts
     {
         let sending_s = last.bytes_on_wire as f64 * byte_s;
-        costs.round_s = (parts.transfer_s - sending_s).max(0.0);
-        costs.switchover_s = (parts.switchover_s - device_state_s).max(0.0);
+        if sending_s < SHORT_S {
+            costs.round_s = (parts.transfer_s - sending_s).max(0.0);
+            costs.switchover_s = (parts.switchover_s - device_state_s).max(0.0);
+        }
     }
     if let Some(expected_s) = first.expected_downtime_s {
         let dirty = first.pages_dirtied as f64 * PAGE_SIZE as f64;
         let sending_s = dirty * byte_s + results.scenario.guest.device_state.0 as f64 * byte_s;
-        costs.expected_fixed_s =
-            (expected_s - sending_s - finite(costs.harvest_s) * memory).max(0.0);
+        if sending_s < SHORT_S {
+            costs.expected_fixed_s =
+                (expected_s - sending_s - finite(costs.harvest_s) * memory).max(0.0);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::costs::{Draw, OVERLAP};
 use super::curve::Curve;
 use super::hosts::{Binds, Busy, Hosts};
 use crate::precopy::{
-    BandwidthWindow, Decision, FixedCost, Progress, StopReason, Throttling, decide,
+    BandwidthWindow, Decision, FixedCost, OnStall, Progress, StopReason, Throttling, decide,
 };
 use crate::scenario::{ClockKind, Scenario};
 use crate::units::{Bandwidth, PAGE_SIZE};
@@ -109,7 +109,10 @@ impl Run<'_> {
         let memory = scenario.guest.memory.0 as f64;
         let all_pages = scenario.guest.memory.pages() as f64;
         let limits = scenario.migration.limits();
-        let mut throttling = scenario.migration.throttle.map(Throttling::new);
+        let throttle = scenario.migration.throttle;
+        let mut throttling = throttle
+            .filter(|_| limits.on_stall == OnStall::Throttle)
+            .map(Throttling::new);
         // What the guest wrote before is content by now.
         let kept = 1.0 - curve.distinct_pages(phase_s, self.start_s, 1.0) / all_pages;
         let zero = scenario.guest.content.zero * all_pages * kept;
@@ -233,7 +236,7 @@ impl Run<'_> {
             true => StopReason::RoundLimit,
             false => StopReason::TimeLimit,
         };
-        let completes = limits.on_stall == crate::precopy::OnStall::Switchover;
+        let completes = limits.on_stall == OnStall::Switchover;
         (reason, completes, dirty, expected_ns)
     }
 

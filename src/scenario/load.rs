@@ -47,6 +47,9 @@ pub const EMBEDDED: &[(&str, &str)] = embed![
     "throttle",
     "ciphers",
     "compression",
+    "validation-links",
+    "validation-memory",
+    "validation-streams",
     "qemu",
     "qemu-busy",
 ];
