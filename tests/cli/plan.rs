@@ -227,7 +227,7 @@ fn bad_input_is_one_line() {
         (&["--arms", "aes"], "aes"),
         (&["--rate=-5MiB/s"], "-5MiB/s"),
         (&["--rate", "5"], "such as 150MiB/s"),
-        (&["--memory", "60TiB"], "60TiB"),
+        (&["--memory", "5000B"], "5000B"),
         (&["--working-set", "3"], "a share of guest memory"),
         (&["--cores", "0"], "0"),
         (&["--streams", "65"], "65"),
