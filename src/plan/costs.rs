@@ -34,6 +34,8 @@ pub struct Costs {
     pub receive_s: f64,
     /// Opening and applying.
     pub open_apply_s: f64,
+    /// Bytes of a page's content on the wire, over the content: below 1 where it is compressed.
+    pub sent_share: f64,
     /// Bytes beside content that a page takes on the wire.
     pub framing_bytes_per_page: f64,
     /// Before the first round: tracking starts, seconds a byte of guest memory.
@@ -64,6 +66,7 @@ macro_rules! each_cost {
             transmit_s: $make(|c: &Costs| c.transmit_s),
             receive_s: $make(|c: &Costs| c.receive_s),
             open_apply_s: $make(|c: &Costs| c.open_apply_s),
+            sent_share: $make(|c: &Costs| c.sent_share),
             framing_bytes_per_page: $make(|c: &Costs| c.framing_bytes_per_page),
             start_s: $make(|c: &Costs| c.start_s),
             harvest_s: $make(|c: &Costs| c.harvest_s),
@@ -269,6 +272,7 @@ const FALLBACK: Costs = Costs {
     transmit_s: 0.0,
     receive_s: 0.0,
     open_apply_s: 0.0,
+    sent_share: 1.0,
     framing_bytes_per_page: 8.0,
     start_s: 0.0,
     harvest_s: 0.0,
@@ -327,6 +331,7 @@ fn sample(m: &Migration, results: &Results) -> Option<Sample> {
     let pages = (m.pages_sent + m.zero_pages) as f64;
     let (source, destination) = (&m.cpu.source, &m.cpu.destination);
     let mut costs = Costs {
+        sent_share: m.content_bytes() as f64 / bytes,
         framing_bytes_per_page: framing(m),
         start_s: f64::NAN,
         harvest_s: f64::NAN,
@@ -369,7 +374,7 @@ fn sample(m: &Migration, results: &Results) -> Option<Sample> {
 }
 
 fn framing(m: &Migration) -> f64 {
-    let content = m.payload_bytes + m.device_state_bytes.unwrap_or(0);
+    let content = m.content_bytes() + m.device_state_bytes.unwrap_or(0);
     let framing = m.bytes_on_wire.saturating_sub(content) as f64;
     framing / (m.pages_sent + m.zero_pages).max(1) as f64
 }

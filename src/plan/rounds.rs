@@ -149,13 +149,13 @@ impl Run<'_> {
             lost = [lost[0] + asked * (1.0 - share), lost[1] + asked];
             self.now_s += harvest_s;
             let now_ns = nanos(self.now_s);
-            let device_state = scenario.guest.device_state.0;
-            let expected_ns = fixed.expected_downtime_ns(
-                dirty as u64,
-                nanos(to_s - from_s),
-                device_state,
-                |bytes| self.time_for_ns(bytes),
-            );
+            let device_state = scenario.guest.device_state.0 as f64;
+            let sending_ns = |content: u64| {
+                let sent = content as f64 * costs.sent_share;
+                self.time_for_ns((sent + device_state) as u64)
+            };
+            let over_ns = nanos(to_s - from_s);
+            let expected_ns = fixed.expected_downtime_ns(dirty as u64, over_ns, sending_ns);
             if least.is_none_or(|(pages, _)| dirty < pages) {
                 least = Some((dirty, self.now_s));
             }
@@ -280,8 +280,9 @@ impl Run<'_> {
     }
 
     fn wire_bytes(&self, content: f64, zero: f64) -> f64 {
-        let framing = self.draw.costs.framing_bytes_per_page;
-        content * PAGE_SIZE as f64 + (content + zero) * framing
+        let costs = &self.draw.costs;
+        let sent = content * PAGE_SIZE as f64 * costs.sent_share;
+        sent + (content + zero) * costs.framing_bytes_per_page
     }
 
     /// Sends pages: the time that it takes, seconds, which the bandwidth is measured by.
