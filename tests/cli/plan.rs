@@ -296,3 +296,51 @@ fn exact_rounds_are_predicted() {
         "{said}"
     );
 }
+
+/// A run that the costs are not from: other guest, other arms beside.
+#[test]
+fn another_run_is_predicted_and_its_errors_told() {
+    let other = concat!(env!("CARGO_MANIFEST_DIR"), "/reports/qemu");
+    let output = plan(&["--validate", other, SAMPLE]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for words in [
+        "total_time",
+        "source_cpu_per_gib",
+        "converges or not: right in",
+        "geometric",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    let checked = json(&["--validate", other]);
+    let points = checked["points"].as_array().unwrap();
+    assert!(!points.is_empty());
+    // Arms that RUN has no costs of are not predicted.
+    assert!(
+        points
+            .iter()
+            .all(|p| !p["arm"].as_str().unwrap().starts_with("qemu"))
+    );
+}
+
+/// QEMU tells totals and no stages: they are enough.
+#[test]
+fn qemus_arms_are_planned_from_their_totals() {
+    let run = concat!(env!("CARGO_MANIFEST_DIR"), "/reports/qemu");
+    let output = migtax()
+        .args([
+            "plan", run, "--memory", "8GiB", "--rate", "0MiB/s", "--link", "10Gbit/s",
+        ])
+        .args(["--arms", "qemu-plain,qemu-tls-soft", "--json"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let [plain, soft] = ["qemu-plain", "qemu-tls-soft"].map(|arm| of(&plan, arm));
+    assert_eq!(plain["converges"], true);
+    assert!(
+        number(&soft["total_time_s"]) > 2.0 * number(&plain["total_time_s"]),
+        "{soft}"
+    );
+    assert!(number(&soft["source_cpu_s"]) > number(&plain["source_cpu_s"]));
+}
