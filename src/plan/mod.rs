@@ -6,6 +6,7 @@
 //! many times, with costs drawn from the run's blocks, at different moments of the stream: that makes
 //! the intervals.
 
+mod calibration;
 mod costs;
 mod curve;
 mod find;
@@ -14,12 +15,14 @@ mod pacing;
 mod predict;
 mod range;
 mod rounds;
+mod sample;
 mod simple;
 mod spread;
 mod validate;
 mod vm;
 
-pub use costs::{ArmCosts, Calibration, Costs, Draw};
+pub use calibration::{ArmCosts, Calibration, Draw};
+pub use costs::Costs;
 pub use curve::{Curve, Curves};
 pub use find::{Find, Found, Target, find};
 pub use hosts::{Binds, Busy, Hosts};

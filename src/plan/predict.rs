@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::costs::{Calibration, Draw};
+use super::calibration::{Calibration, DRAWS, Draw};
 use super::curve::{Curve, Curves};
 use super::hosts::{Binds, Hosts};
 use super::range::beyond;
@@ -119,7 +119,7 @@ impl Planner {
         scenario: &Scenario,
         hosts: Hosts,
     ) -> Result<Option<Prediction>> {
-        self.predict_from(arm, scenario, hosts, super::costs::DRAWS)
+        self.predict_from(arm, scenario, hosts, DRAWS)
     }
 
     /// The same from fewer courses, at least 5: quicker, with an interval that is less certain.
@@ -149,7 +149,7 @@ impl Planner {
         hosts: Hosts,
     ) -> Result<Option<Prediction>> {
         let curve = Curve::at_constant_rate(&scenario.stream_spec());
-        Ok(self.along(arm, scenario, hosts, &curve, super::costs::DRAWS))
+        Ok(self.along(arm, scenario, hosts, &curve, DRAWS))
     }
 
     fn along(

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use super::costs::{Draw, OVERLAP};
+use super::calibration::Draw;
 use super::curve::Curve;
 use super::hosts::{Binds, Busy, Hosts};
+use super::sample::OVERLAP;
 use crate::precopy::{
     BandwidthWindow, Decision, FixedCost, OnStall, Progress, StopReason, Throttling, decide,
 };

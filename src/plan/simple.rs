@@ -1,6 +1,7 @@
 //! Two simpler models, for comparison.
 
-use super::costs::{Calibration, Costs};
+use super::calibration::Calibration;
+use super::costs::Costs;
 use super::hosts::{Busy, Hosts};
 use crate::arm::Arm;
 use crate::scenario::Scenario;

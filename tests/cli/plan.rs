@@ -331,15 +331,15 @@ fn qemus_arms_are_planned_from_their_totals() {
         .args([
             "plan", run, "--memory", "8GiB", "--rate", "0MiB/s", "--link", "10Gbit/s",
         ])
-        .args(["--arms", "qemu-plain,qemu-tls-soft", "--json"])
+        .args(["--arms", "qemu-plain,qemu-tls", "--json"])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let [plain, soft] = ["qemu-plain", "qemu-tls-soft"].map(|arm| of(&plan, arm));
+    let [plain, soft] = ["qemu-plain", "qemu-tls"].map(|arm| of(&plan, arm));
     assert_eq!(plain["converges"], true);
     assert!(
-        number(&soft["total_time_s"]) > 2.0 * number(&plain["total_time_s"]),
+        number(&soft["total_time_s"]) > 1.3 * number(&plain["total_time_s"]),
         "{soft}"
     );
     assert!(number(&soft["source_cpu_s"]) > number(&plain["source_cpu_s"]));
