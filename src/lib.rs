@@ -45,6 +45,7 @@
 //! | [`source`], [`destination`] | the two roles |
 //! | [`figures`] | every metric, defined once; ratios, comparisons, warnings |
 //! | [`run_folder`] | results read back with suspicion |
+//! | [`plan`] | predictions for a VM and a link that were not measured |
 //! | [`present`] | the one table, number formatter and escaper |
 //! | [`report`] | page, charts, summary, console, csv |
 //! | [`gate`] | verdicts for CI, and the simulated runs that test it |
@@ -77,6 +78,7 @@ pub mod host;
 pub mod machine;
 pub mod memory;
 pub mod meter;
+pub mod plan;
 pub mod precopy;
 pub mod present;
 pub mod qemu;

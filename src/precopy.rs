@@ -30,6 +30,8 @@ use serde::{Deserialize, Serialize};
 pub use growth::DowntimeGrowth;
 pub use throttle::{Cycle, Throttle, Throttling};
 
+use crate::units::PAGE_SIZE;
+
 /// Rounds that sent for less than this together are too short to measure bandwidth by (QEMU: 100 ms).
 pub const BANDWIDTH_WINDOW: Duration = Duration::from_millis(100);
 
@@ -112,6 +114,21 @@ impl FixedCost {
         let hand_over_ns = self.hand_over_ns.saturating_mul(3);
         let acknowledgement_ns = self.acknowledgement_ns.unwrap_or(0).saturating_mul(2);
         (self.harvest_ns.saturating_add(hand_over_ns)).saturating_add(acknowledgement_ns)
+    }
+
+    /// How long the pause would be if it began now, nanoseconds, with so many pages dirtied in so much
+    /// time: sending them and those that the guest still writes until it has stopped and been looked
+    /// through, which `sending_ns` says of bytes of page content, device state included; and what no
+    /// byte is sent in.
+    pub fn expected_downtime_ns(
+        &self,
+        dirty: u64,
+        over_ns: u64,
+        sending_ns: impl FnOnce(u64) -> u64,
+    ) -> u64 {
+        let until_harvested_ns = self.harvest_ns + self.hand_over_ns;
+        let pages = dirty + late_pages(dirty, over_ns, until_harvested_ns);
+        sending_ns(pages * PAGE_SIZE as u64).saturating_add(self.total_ns())
     }
 }
 

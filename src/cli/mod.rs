@@ -8,6 +8,7 @@ pub mod host;
 pub mod list;
 mod passed;
 mod place;
+pub mod plan;
 mod recording;
 pub mod report;
 pub mod run;
@@ -40,6 +41,8 @@ enum Verb {
     Gate(gate::Args),
     /// Run two builds in turn, then the gate
     Ab(ab::Args),
+    /// Predict for a VM and a link that were not measured, from a run's costs
+    Plan(plan::Args),
     /// Show what this machine is, how steady it is, and what it lacks
     Doctor(doctor::Args),
     /// Play one host of a migration (spec on standard input, report on standard output)
@@ -101,6 +104,7 @@ impl Cli {
             Verb::Report(args) => report::run(args),
             Verb::Gate(args) => gate::run(args),
             Verb::Ab(args) => ab::run(args),
+            Verb::Plan(args) => plan::run(&args),
             Verb::Doctor(args) => doctor::run(args),
             Verb::Host(args) => host::run(&args),
         }

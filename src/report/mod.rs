@@ -19,6 +19,7 @@ pub mod csv;
 pub mod imported;
 pub mod markdown;
 pub mod page;
+pub mod plan;
 mod remedy;
 pub mod runs;
 pub mod staging;

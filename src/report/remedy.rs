@@ -6,6 +6,7 @@ use crate::figures::{self, Metric};
 use crate::precopy::{OnStall, StopReason};
 use crate::present::text;
 use crate::results::{OutcomeStatus, Results};
+use crate::scenario::Scenario;
 
 /// The sentences for an arm, where there is something to say.
 pub fn sentences(results: &Results, arm: &ArmView<'_>) -> Vec<String> {
@@ -52,10 +53,17 @@ fn throttled(results: &Results, arm: &ArmView<'_>) -> Option<String> {
 
 /// Names the platform whose limit gave up an arm's migrations; nothing where the scenario set another limit.
 fn timed_out(results: &Results, arm: &ArmView<'_>) -> Option<String> {
-    let migration = &results.scenario.migration;
-    let platform = migration.platform?;
-    let values = platform.values(results.scenario.guest.memory);
     let reason = arm.first_reason(OutcomeStatus::NotConverged)?;
+    let limit = limit_that_struck(&results.scenario, reason)?;
+    let short = arm.arm().row().short;
+    Some(format!("Under {limit} this VM is aborted with {short}."))
+}
+
+/// A platform's limit in words, if it is the one that a reason to give up begins with.
+pub(super) fn limit_that_struck(scenario: &Scenario, reason: &str) -> Option<String> {
+    let migration = &scenario.migration;
+    let platform = migration.platform?;
+    let values = platform.values(scenario.guest.memory);
     let ended_by = |stop: StopReason| reason.starts_with(&stop.to_string());
     let row = platform.row();
     let limit = if ended_by(StopReason::TimeLimit) {
@@ -69,9 +77,5 @@ fn timed_out(results: &Results, arm: &ArmView<'_>) -> Option<String> {
     } else {
         return None;
     };
-    Some(format!(
-        "Under {}'s {limit} this VM is aborted with {}.",
-        row.title,
-        arm.arm().row().short
-    ))
+    Some(format!("{}'s {limit}", row.title))
 }

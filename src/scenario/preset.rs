@@ -1,6 +1,7 @@
 //! A platform's values put where a scenario leaves them out.
 
-use super::spec::MigrationSpec;
+use super::platform::Platform;
+use super::spec::{MigrationSpec, Scenario};
 use crate::precopy::{OnStall, Throttle};
 use crate::units::Size;
 
@@ -39,5 +40,16 @@ pub(super) fn resolve(migration: &mut MigrationSpec, memory: Size, given: impl F
         migration
             .throttle
             .get_or_insert_with(Throttle::auto_converge);
+    }
+}
+
+impl Scenario {
+    /// On another platform: its values stand wherever `given` does not know the field of `[migration]`.
+    pub fn on_platform(&mut self, platform: Platform, given: impl Fn(&str) -> bool) {
+        self.migration.platform = Some(platform);
+        // What another platform had set.
+        self.migration.progress_timeout = None;
+        self.migration.throttle = None;
+        resolve(&mut self.migration, self.guest.memory, given);
     }
 }

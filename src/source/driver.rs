@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::machine::clock::process_cpu_ns;
 use crate::memory::{PageRun, normalize};
 use crate::precopy::{
-    Decision, FixedCost, Limits, Progress, StopReason, Throttle, Throttling, decide, late_pages,
+    Decision, FixedCost, Limits, Progress, StopReason, Throttle, Throttling, decide,
 };
 use crate::results::{Downtime, DowntimeParts, Round, RoundKind};
 use crate::source::order::Failed;
@@ -172,7 +172,11 @@ impl<'a> Driver<'a> {
             let dirty = self.harvest(Arc::make_mut(&mut runs))?;
             let now_ns = self.timeline.now_ns();
             self.fixed.harvest_ns = now_ns.saturating_sub(self.harvested_ns);
-            let expected_ns = self.expected_downtime_ns(dirty, over_ns);
+            let sending_ns = |content| {
+                let bytes = self.as_sent(content) + self.device_state_bytes;
+                self.timeline.sending_ns(bytes)
+            };
+            let expected_ns = (self.fixed).expected_downtime_ns(dirty, over_ns, sending_ns);
             let limit_ns = self.limits.downtime_ns_after(round + 1, now_ns);
             let mut sent_bytes = 0;
             if let Some(done) = self.rounds.last_mut() {
@@ -228,17 +232,6 @@ impl<'a> Driver<'a> {
             }),
         };
         Ok((End::SwitchedOver(reason), at))
-    }
-
-    /// How long the pause would be if it began now, with so many pages dirtied in so much time:
-    /// sending them, those that the guest still writes until it has stopped and been looked through,
-    /// and the device state, at the bandwidth measured; and what no byte is sent in.
-    fn expected_downtime_ns(&self, dirty: u64, over_ns: u64) -> u64 {
-        let until_harvested_ns = self.fixed.harvest_ns + self.fixed.hand_over_ns;
-        let pages = dirty + late_pages(dirty, over_ns, until_harvested_ns);
-        let bytes = self.as_sent(pages * PAGE_SIZE as u64) + self.device_state_bytes;
-        let sending_ns = self.timeline.sending_ns(bytes);
-        sending_ns.saturating_add(self.fixed.total_ns())
     }
 
     /// What so much page content takes when it is sent, by what all of it so far took.

@@ -13,6 +13,7 @@ mod interrupted;
 mod lists;
 mod memory;
 mod migration;
+mod plan;
 mod plumbing;
 mod qemu;
 mod secrets;
