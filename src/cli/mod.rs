@@ -3,6 +3,7 @@
 pub mod ab;
 pub mod doctor;
 mod folders;
+pub mod frontier;
 pub mod gate;
 pub mod host;
 pub mod list;
@@ -40,6 +41,8 @@ enum Verb {
     Gate(gate::Args),
     /// Run two builds in turn, then the gate
     Ab(ab::Args),
+    /// Find the highest dirty rate that converges, per arm
+    Frontier(frontier::Args),
     /// Show what this machine is, how steady it is, and what it lacks
     Doctor(doctor::Args),
     /// Play one host of a migration (spec on standard input, report on standard output)
@@ -101,6 +104,7 @@ impl Cli {
             Verb::Report(args) => report::run(args),
             Verb::Gate(args) => gate::run(args),
             Verb::Ab(args) => ab::run(args),
+            Verb::Frontier(args) => frontier::run(&args),
             Verb::Doctor(args) => doctor::run(args),
             Verb::Host(args) => host::run(&args),
         }
