@@ -167,7 +167,8 @@ impl FrontierFile {
         let all: Vec<_> = (0..self.scenarios.len())
             .flat_map(|scenario| self.arms.iter().map(move |info| (scenario, info.name)))
             .collect();
-        let entry = |(scenario, arm)| self.entry(scenario, arm, &self.search(scenario, arm));
+        let entry =
+            |(scenario, arm): (usize, Arm)| self.entry(scenario, arm, &self.search(scenario, arm));
         self.frontier = all.into_iter().map(entry).collect();
     }
 

@@ -166,8 +166,12 @@ impl Turns<'_> {
         }
         loop {
             // In a turn each search that goes on makes a probe; one that was interrupted is made whole.
-            let open = points.iter().filter(|point| self.next(**point).is_some());
-            let open: Vec<_> = open.map(|point| (self.made(*point), *point)).collect();
+            let mut open = points.clone();
+            open.retain(|point| self.next(*point).is_some());
+            let open: Vec<_> = open
+                .iter()
+                .map(|point| (self.made(*point), *point))
+                .collect();
             let Some(turn) = open.iter().map(|(made, _)| *made).min() else {
                 return Ok(());
             };

@@ -213,32 +213,27 @@ fn draw(file: &FrontierFile) -> Option<Figure> {
     let mut titles: Vec<String> = file.scenarios.iter().map(panel_of).collect();
     let mut seen = std::collections::BTreeSet::new();
     titles.retain(|title| seen.insert(title.clone()));
-    let panel = |title: &'_ String| -> Panel<'_> {
-        let of = |entry: &&Entry| panel_of(&file.scenarios[entry.scenario]) == *title;
-        let line = |arm: Arm| -> Line {
-            let entries = file.frontier.iter().filter(|e| e.arm == arm).filter(of);
-            let mut marks: Vec<Mark> = entries
-                .filter_map(|e| mark(e, place(file.scenarios[e.scenario].migration.link)))
-                .collect();
-            marks.sort_by(|a, b| a.at.total_cmp(&b.at));
-            (arm, marks)
-        };
-        let lines = file.arms.iter().map(|info| line(info.name));
-        Panel::new(
-            "",
-            Values::Sizes("dirty rate, MiB/s"),
-            lines.filter(|line| !line.1.is_empty()).collect(),
-        )
+    let line = |title: &str, arm: Arm| -> Line {
+        let of =
+            |entry: &&Entry| entry.arm == arm && panel_of(&file.scenarios[entry.scenario]) == title;
+        let entries = file.frontier.iter().filter(of);
+        let mut marks: Vec<Mark> = entries
+            .filter_map(|e| mark(e, place(file.scenarios[e.scenario].migration.link)))
+            .collect();
+        marks.sort_by(|a, b| a.at.total_cmp(&b.at));
+        (arm, marks)
     };
     let guide: Vec<(f64, f64)> = ticks
         .iter()
         .filter(|(at, _)| fastest.is_some_and(|fastest| *at <= fastest as f64))
         .map(|(at, _)| (*at, at / 8.0 / MIB))
         .collect();
-    let panels = titles.iter().map(|title| Panel {
-        name: title,
-        guide: guide.clone(),
-        ..panel(title)
+    let panels = titles.iter().map(|title| {
+        let lines = file.arms.iter().map(|info| line(title, info.name));
+        let lines = lines.filter(|line| !line.1.is_empty()).collect();
+        let mut panel = Panel::new(title, Values::Sizes("dirty rate, MiB/s"), lines);
+        panel.guide = guide.clone();
+        panel
     });
     let axis = Axis {
         title: "link",

@@ -159,10 +159,11 @@ fn vary<T: Copy + PartialEq + Display>(
         label.insert(field.to_owned(), value.to_string());
         (overrides, label)
     };
-    let all = points
-        .iter()
-        .flat_map(|p| values.iter().map(|v| point(p, v)));
-    *points = all.collect();
+    let mut all = Vec::with_capacity(points.len() * values.len());
+    for before in points.iter() {
+        all.extend(values.iter().map(|value| point(before, value)));
+    }
+    *points = all;
     Ok(())
 }
 

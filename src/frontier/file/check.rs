@@ -22,7 +22,7 @@ pub(super) fn check(file: &FrontierFile) -> Result<()> {
     let fine = (1..=MOST_SCENARIOS).contains(&count);
     Error::unless(fine, "scenarios", count, "1 to 1000")?;
     for (index, scenario) in file.scenarios.iter().enumerate() {
-        let named = |error| match error {
+        let named = |error: Error| match error {
             Error::Invalid(text) => Error::Invalid(format!("scenarios[{index}].{text}")),
             other => other,
         };
@@ -49,7 +49,7 @@ pub(super) fn check(file: &FrontierFile) -> Result<()> {
     for (index, probe) in file.probes.iter().enumerate() {
         check_probe(file, index, probe)?;
         let next = blocks.entry((probe.scenario, probe.arm)).or_insert(0);
-        let field = format_args!("probes[{index}].block");
+        let field = format!("probes[{index}].block");
         Error::unless(probe.block == *next, field, probe.block, *next)?;
         *next += 1;
     }
