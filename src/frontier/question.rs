@@ -8,8 +8,8 @@ use crate::units::{PAGE_SIZE, Rate};
 
 /// Page writes per second of the lowest rate that is probed.
 const LOWEST: u64 = 16;
-/// Page writes per second and vCPU of the highest rate that a scenario may have.
-const HIGHEST: u64 = 1_000_000_000;
+/// Page writes per second and vCPU of the highest rate that is probed, 64 GiB/s: more than a core can write.
+const HIGHEST: u64 = 1 << 24;
 
 /// Refuses a scenario to which the frontier has no meaning.
 ///

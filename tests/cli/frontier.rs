@@ -176,10 +176,10 @@ fn an_interrupted_search_goes_on_and_finds_the_same() {
 #[test]
 fn live_searches_take_turns_and_keep_to_their_budget() {
     let live = EDGE.replace("\"virtual\"", "\"live\"\nwindow = \"10ms\"");
-    let (found, code) = frontier(&live, &["--budget", "2s"]);
+    let (found, code) = frontier(&live, &["--budget", "4s"]);
     assert_eq!(code, 0);
     assert!(
-        !found.interrupted && found.probes.len() >= 4,
+        !found.interrupted && found.probes.len() >= 2,
         "{:?}",
         found.probes
     );
