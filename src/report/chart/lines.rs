@@ -39,8 +39,6 @@ pub struct Panel<'t> {
     pub values: Values,
     /// The arms' marks.
     pub lines: Vec<Line>,
-    /// Thin lines beside them, by arm: what was predicted.
-    pub thin: Vec<(Arm, Vec<(f64, f64)>)>,
     /// A dashed line through points, to read the others by.
     pub guide: Vec<(f64, f64)>,
 }
@@ -52,7 +50,6 @@ impl<'t> Panel<'t> {
             name,
             values,
             lines,
-            thin: Vec::new(),
             guide: Vec::new(),
         }
     }
@@ -113,10 +110,7 @@ pub fn sheet(
 /// The vertical axis of a panel: all that it shows has its place.
 fn scale(of: &Panel<'_>, plot: &Plot) -> Scale {
     let points = || of.lines.iter().flat_map(|(_, points)| points);
-    let beside = || {
-        let thin = of.thin.iter().flat_map(|(_, points)| points);
-        thin.chain(&of.guide).map(|point| point.1)
-    };
+    let beside = || of.guide.iter().map(|point| point.1);
     let shown = |value: &f64| *value > 0.0 && value.is_finite();
     let ratios = of.values == Values::Ratios;
     let low = points().flat_map(|p| [p.interval.0, p.value]);
@@ -167,10 +161,6 @@ fn panel(picture: &mut Picture, plot: &Plot, of: &Panel<'_>, axis: &Axis<'_>) {
     for ends in of.guide.windows(2) {
         let [from, to] = [ends[0], ends[1]].map(|(at, value)| (x.at(at), y.at(value)));
         picture.dashes(from, to, 1.0, Ink::Muted);
-    }
-    for (arm, points) in &of.thin {
-        let path = points.iter().map(|(at, value)| (x.at(*at), y.at(*value)));
-        picture.path(path.collect(), 0.8, Ink::Arm(*arm), 1.0);
     }
     // Arms side by side within a value, so that their intervals don't hide each other.
     let apart = 4.0;
