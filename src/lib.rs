@@ -50,6 +50,7 @@
 //! | [`report`] | page, charts, summary, console, csv |
 //! | [`gate`] | verdicts for CI, and the simulated runs that test it |
 //! | [`runner`] | the coordinator: policy, keys, blocks of migrations |
+//! | [`frontier`] | the highest dirty rate that converges: searches that probe by migrating |
 //! | [`cli`] | one file a verb |
 //!
 //! # Recipes
@@ -72,6 +73,7 @@ pub mod destination;
 pub mod error;
 pub mod figures;
 pub mod files;
+pub mod frontier;
 pub mod gate;
 pub mod guest;
 pub mod host;

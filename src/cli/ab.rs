@@ -67,6 +67,14 @@ pub struct Args {
 /// fails otherwise or prints no results.
 pub fn run(args: Args) -> Result<ExitCode> {
     let config = Config::read(args.config.as_deref())?;
+    let overrides = &args.overrides.parsed;
+    let links = overrides.link.as_ref().map_or(1, Vec::len);
+    let limits = overrides.downtime_limit.as_ref().map_or(1, Vec::len);
+    if links.max(limits) > 1 {
+        return Err(Error::Invalid(
+            "--link, --downtime-limit: two builds are compared at one value of each".to_owned(),
+        ));
+    }
     for (flag, file) in [
         ("--baseline", &args.baseline),
         ("--candidate", &args.candidate),

@@ -3,6 +3,7 @@
 pub mod ab;
 pub mod doctor;
 mod folders;
+pub mod frontier;
 pub mod gate;
 pub mod host;
 pub mod list;
@@ -43,6 +44,8 @@ enum Verb {
     Ab(ab::Args),
     /// Predict for a VM and a link that were not measured, from a run's costs
     Plan(plan::Args),
+    /// Find the highest dirty rate that converges, per arm
+    Frontier(frontier::Args),
     /// Show what this machine is, how steady it is, and what it lacks
     Doctor(doctor::Args),
     /// Play one host of a migration (spec on standard input, report on standard output)
@@ -105,6 +108,7 @@ impl Cli {
             Verb::Gate(args) => gate::run(args),
             Verb::Ab(args) => ab::run(args),
             Verb::Plan(args) => plan::run(&args),
+            Verb::Frontier(args) => frontier::run(&args),
             Verb::Doctor(args) => doctor::run(args),
             Verb::Host(args) => host::run(&args),
         }

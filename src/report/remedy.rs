@@ -8,6 +8,9 @@ use crate::present::text;
 use crate::results::{OutcomeStatus, Results};
 use crate::scenario::Scenario;
 
+/// A migration that takes at most this times as long as plain's is called as fast.
+const AS_FAST: f64 = 1.05;
+
 /// The sentences for an arm, where there is something to say.
 pub fn sentences(results: &Results, arm: &ArmView<'_>) -> Vec<String> {
     let all = [throttled(results, arm), timed_out(results, arm)];
@@ -34,7 +37,11 @@ fn throttled(results: &Results, arm: &ArmView<'_>) -> Option<String> {
         _ => match view::tax(results, arm.arm(), Metric::TOTAL_TIME) {
             Some(tax) if tax.bound.is_none() => {
                 let (ratio, doubt) = (view::ratio(tax), view::doubt(tax));
-                format!("To end (total time against plain: {ratio}, {doubt})")
+                let how = match tax.ratio <= AS_FAST {
+                    true => " as fast as plain",
+                    false => "",
+                };
+                format!("To end{how} (total time against plain: {ratio}, {doubt})")
             }
             _ => "To end".to_owned(),
         },

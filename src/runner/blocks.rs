@@ -27,14 +27,19 @@ pub(super) fn schedule(scenario: &Scenario, first: u32, count: u32) -> Vec<Block
         number,
         counted: None,
     });
-    let counted = (first..first + count).map(|block| Block {
-        number: warmup + block,
-        counted: Some(block),
-    });
+    let counted = (first..first + count).map(|block| Block::of(scenario, Some(block)));
     uncounted.chain(counted).collect()
 }
 
 impl Block {
+    /// The one that is counted so, or the first of warm-up.
+    pub(super) fn of(scenario: &Scenario, counted: Option<u32>) -> Block {
+        Block {
+            number: counted.map_or(0, |block| scenario.measure.warmup + block),
+            counted,
+        }
+    }
+
     /// Seed of the block's dirty-page stream, the same for all its arms.
     ///
     /// Block 0 has the scenario's own seed s, so that `migtax workload` shows its stream. Block k has

@@ -15,19 +15,19 @@ pub mod route;
 mod session;
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
+pub use hosts::Hosts;
 pub use options::{Observer, Options};
+pub use pair::NotMade;
 pub use room::check;
+pub use session::Session;
 
 use crate::error::{Error, ExitCode, Result};
 use crate::results::{ArmInfo, Migration, OutcomeStatus, PolicyDecision, Results};
 use crate::scenario::Scenario;
-use hosts::Hosts;
-use pair::NotMade;
 use process::{Envelope, Launcher, Mailbox, Message};
-use session::Session;
 
 /// A scenario to run.
 #[derive(Debug, Clone)]
@@ -49,6 +49,49 @@ pub struct Finished {
     pub exit: ExitCode,
 }
 
+/// What is there for as long as migrations are made: how hosts are started, and what they say.
+pub struct Coordinator<'a> {
+    options: &'a Options,
+    launcher: Launcher,
+    sender: Sender<Envelope>,
+    inbox: Receiver<Envelope>,
+    _signals: SignalGuard,
+}
+
+impl<'a> Coordinator<'a> {
+    /// From here on an interrupt ends the migration at hand, and not the process.
+    ///
+    /// # Errors
+    /// If the operating system refuses what that takes.
+    pub fn start(options: &'a Options) -> Result<Coordinator<'a>> {
+        let mut launcher = Launcher::this_build()?.hiding_aes(&options.hide_aes);
+        if let Some(command) = &options.destination {
+            launcher = launcher.with_destination(command.clone());
+        }
+        let (sender, inbox) = channel();
+        Ok(Coordinator {
+            options,
+            launcher,
+            _signals: signals(sender.clone())?,
+            sender,
+            inbox,
+        })
+    }
+
+    /// The hosts that migrations are made between.
+    pub fn hosts(&self) -> Hosts<'_> {
+        Hosts::new(&self.launcher, self.options)
+    }
+
+    /// Where hosts and interrupts are heard.
+    pub fn mailbox(&self) -> Mailbox<'_> {
+        Mailbox {
+            sender: &self.sender,
+            inbox: &self.inbox,
+        }
+    }
+}
+
 /// Runs the arms of each scenario in blocks and saves results after each migration in the
 /// scenario's folder. The points of a matrix take turns block by block, so that drift of the
 /// machine does not look like an effect of what is varied.
@@ -59,17 +102,9 @@ pub struct Finished {
 /// If hosts can't be started, results can't be saved, or there is nothing left to go on with.
 /// What goes wrong in a migration is an outcome.
 pub fn run(jobs: &[Job], options: &Options, observer: &mut dyn Observer) -> Result<Finished> {
-    let mut launcher = Launcher::this_build()?.hiding_aes(&options.hide_aes);
-    if let Some(command) = &options.destination {
-        launcher = launcher.with_destination(command.clone());
-    }
-    let (sender, inbox) = channel();
-    let _signals = signals(sender.clone())?;
-    let mailbox = Mailbox {
-        sender: &sender,
-        inbox: &inbox,
-    };
-    let mut hosts = Hosts::new(&launcher, options);
+    let coordinator = Coordinator::start(options)?;
+    let mailbox = coordinator.mailbox();
+    let mut hosts = coordinator.hosts();
     let mut sessions = Vec::with_capacity(jobs.len());
     for job in jobs {
         std::fs::create_dir_all(&job.folder).map_err(|e| Error::writing(&job.folder, e))?;

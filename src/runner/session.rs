@@ -10,8 +10,8 @@ use crate::host::Capabilities;
 use strum::IntoEnumIterator as _;
 
 use crate::machine::slowdown::Slowed;
-use crate::machine::{self, Monitor};
-use crate::results::{ArmInfo, PolicyDecision, Results, SCHEMA_VERSION, Warning};
+use crate::machine::{self, MachineInfo, Monitor};
+use crate::results::{ArmInfo, Migration, PolicyDecision, Results, SCHEMA_VERSION, Warning};
 use crate::run_folder::{self, LAST_BLOCK};
 use crate::runner::blocks::{Block, schedule};
 use crate::runner::hosts::Hosts;
@@ -203,38 +203,79 @@ impl<'a> Session<'a> {
     ) -> Result<(), NotMade> {
         let seed = self.scenario.guest.seed;
         let planned = self.schedule[index];
-        let block = planned.counted;
         for (arm, sealed) in stats::shuffled(&self.runnable, seed, planned.number) {
-            observer.begins(arm, block);
-            let task = Task {
-                scenario: self.scenario,
-                arm,
-                sealed,
-                block: block.unwrap_or(0),
-                stream_seed: planned.stream_seed(self.scenario),
-                start_offset_ns: planned.start_offset_ns(self.scenario),
-                pin: (&self.options.pin_source, &self.options.pin_destination),
-                route: &self.options.route,
-                machine: &self.results.host,
-            };
-            let made = match self.qemu_of(arm) {
-                Some((binary, accelerator)) => qemu::migrate(binary, accelerator, &task, mailbox)?,
-                None => pair::migrate(self.launcher, &task, mailbox)?,
-            };
-            if self.results.host.destination_on_this_machine {
-                self.monitor.leave_out(made.unseen_cpu_s);
-            }
-            observer.made(&made.migration);
-            if block.is_some() {
-                if let Some(tracker) = made.tracker {
-                    self.results.host.tracker = tracker;
-                }
-                self.results.migrations.push(made.migration);
+            observer.begins(arm, planned.counted);
+            let migration = self.migrate(self.scenario, (arm, sealed), planned, mailbox)?;
+            observer.made(&migration);
+            if planned.counted.is_some() {
+                self.results.migrations.push(migration);
                 self.save()?;
             }
         }
         self.made += 1;
         Ok(())
+    }
+
+    /// Makes one migration of an arm that runs, of this scenario or of one that differs from it in its
+    /// rate: the one of that arm in a block, or in warm-up. It is not saved.
+    ///
+    /// # Errors
+    /// If it was interrupted, or the coordinator can't go on.
+    ///
+    /// # Panics
+    /// If policy does not let the arm run, or it can't.
+    pub fn one(
+        &mut self,
+        scenario: &Scenario,
+        arm: Arm,
+        block: Option<u32>,
+        mailbox: &Mailbox<'_>,
+    ) -> Result<Migration, NotMade> {
+        let mut runnable = self.runnable.iter();
+        let arm = runnable.find(|(name, _)| *name == arm);
+        let arm = *arm.expect("an arm that runs");
+        self.migrate(scenario, arm, Block::of(scenario, block), mailbox)
+    }
+
+    fn migrate(
+        &mut self,
+        scenario: &Scenario,
+        (arm, sealed): (Arm, bool),
+        block: Block,
+        mailbox: &Mailbox<'_>,
+    ) -> Result<Migration, NotMade> {
+        let task = Task {
+            scenario,
+            arm,
+            sealed,
+            block: block.counted.unwrap_or(0),
+            stream_seed: block.stream_seed(scenario),
+            start_offset_ns: block.start_offset_ns(scenario),
+            pin: (&self.options.pin_source, &self.options.pin_destination),
+            route: &self.options.route,
+            machine: &self.results.host,
+        };
+        let made = match self.qemu_of(arm) {
+            Some((binary, accelerator)) => qemu::migrate(binary, accelerator, &task, mailbox)?,
+            None => pair::migrate(self.launcher, &task, mailbox)?,
+        };
+        if self.results.host.destination_on_this_machine {
+            self.monitor.leave_out(made.unseen_cpu_s);
+        }
+        if let (Some(_), Some(tracker)) = (block.counted, made.tracker) {
+            self.results.host.tracker = tracker;
+        }
+        Ok(made.migration)
+    }
+
+    /// The arms that were asked for, and what policy made of them.
+    pub fn arms(&self) -> &[ArmInfo] {
+        &self.results.arms
+    }
+
+    /// The machine as it was before the first migration, with the tracker that was used since.
+    pub fn machine(&self) -> &MachineInfo {
+        &self.results.host
     }
 
     /// The binary and the accelerator of an arm that QEMU runs.
@@ -264,21 +305,27 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// If the folder can't be written.
-    pub fn close(mut self, interrupted: bool) -> Result<Results> {
+    pub fn close(self, interrupted: bool) -> Result<Results> {
+        let folder = self.folder.clone();
+        let results = self.conclude(interrupted);
+        run_folder::write(&results, &folder)?;
+        Ok(results)
+    }
+
+    /// Derives comparisons and warnings, and gives the results out without saving them.
+    pub fn conclude(mut self, interrupted: bool) -> Results {
         let observed = self.monitor.finish();
-        let results = &mut self.results;
+        let mut results = self.results;
         results.interrupted = interrupted && self.made < self.schedule.len();
         if self.schedule.is_empty() {
-            self.save()?;
-            return Ok(self.results);
+            return results;
         }
         results.host.steal_share = observed.steal_share;
         results.host.other_cpu_share = observed.other_cpu_share;
-        results.comparisons = figures::comparisons(results);
-        results.warnings = figures::warnings(results);
+        results.comparisons = figures::comparisons(&results);
+        results.warnings = figures::warnings(&results);
         results.warnings.append(&mut self.extra);
-        self.save()?;
-        Ok(self.results)
+        results
     }
 
     /// Saves what there is.

@@ -98,18 +98,26 @@ pub fn load_points(name_or_path: Option<&str>, overrides: &Overrides) -> Result<
         None => (read(name)?, Path::new(name).parent()),
     };
     let origin = name;
-    let mut points = read_points(&text, folder).map_err(|e| within(origin, e))?;
-    for (scenario, given) in &mut points {
-        let replaced = scenario.apply(overrides);
-        refuse_varied(scenario, &replaced)?;
-        given.extend(
-            replaced
-                .iter()
-                .filter_map(|f| f.strip_prefix("migration."))
-                .map(str::to_owned),
-        );
+    let points = read_points(&text, folder).map_err(|e| within(origin, e))?;
+    let overrides = overrides.expand()?;
+    let mut all = Vec::with_capacity(points.len() * overrides.len());
+    for (scenario, given) in &points {
+        for (overrides, varied) in &overrides {
+            let (mut scenario, mut given) = (scenario.clone(), given.clone());
+            let replaced = scenario.apply(overrides);
+            refuse_varied(&scenario, &replaced)?;
+            scenario.point.extend(varied.clone());
+            given.extend(
+                replaced
+                    .iter()
+                    .filter_map(|f| f.strip_prefix("migration."))
+                    .map(str::to_owned),
+            );
+            all.push((scenario, given));
+        }
     }
-    resolved(points).map_err(|e| within(origin, e))
+    matrix::check_size(all.len())?;
+    resolved(all).map_err(|e| within(origin, e))
 }
 
 /// Gives what was left out the values of the platform, and checks.

@@ -36,11 +36,7 @@ pub(super) fn expand(table: &Table) -> Result<Vec<(Table, Varied)>> {
             ));
         }
         let count = points.len().saturating_mul(values.len());
-        if count > MAX_POINTS {
-            return Err(Error::Invalid(format!(
-                "the lists of this matrix make {count} points or more: at most {MAX_POINTS}"
-            )));
-        }
+        check_size(count)?;
         let mut finer = Vec::with_capacity(count);
         for point in &points {
             for value in &values {
@@ -53,6 +49,19 @@ pub(super) fn expand(table: &Table) -> Result<Vec<(Table, Varied)>> {
         points = finer;
     }
     Ok(points)
+}
+
+/// Refuses a matrix of more than 1000 points.
+///
+/// # Errors
+/// It.
+pub(super) fn check_size(count: usize) -> Result<()> {
+    match count {
+        0..=MAX_POINTS => Ok(()),
+        _ => Err(Error::Invalid(format!(
+            "the lists of this matrix make {count} points or more: at most {MAX_POINTS}"
+        ))),
+    }
 }
 
 fn find_axes(table: &Table, path: &mut Vec<String>, axes: &mut Vec<(Vec<String>, Vec<Value>)>) {

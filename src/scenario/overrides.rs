@@ -1,10 +1,14 @@
 //! Values of a scenario that the command line replaces.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
 use clap::Args;
 
 use super::spec::{ClockKind, Policy, Scenario};
 use crate::arm::Arm;
 use crate::compression::Compression;
+use crate::error::{Error, Result};
 use crate::memory::{Pages, Presence};
 use crate::tracking::TrackerSpec;
 use crate::units::{Bandwidth, Rate, Size, Span};
@@ -24,7 +28,7 @@ pub enum Repetitions {
 
 impl std::str::FromStr for Repetitions {
     type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
         match text {
             "auto" => Ok(Repetitions::Auto),
             _ => text
@@ -81,12 +85,19 @@ pub struct MigrationOverrides {
     /// Wall-clock time, or exact counts in virtual time [measure.clock]
     #[arg(long, value_name = "CLOCK")]
     pub clock: Option<ClockKind>,
-    /// Bandwidth that the source keeps to, such as 10Gbit/s or unlimited [migration.link]
-    #[arg(long, value_name = "BANDWIDTH")]
-    pub link: Option<Bandwidth>,
-    /// The pause that pre-copy aims at, such as 300ms [migration.downtime_limit]
-    #[arg(long, value_name = "D")]
-    pub downtime_limit: Option<Span>,
+    /// Bandwidth that the source keeps to, such as 10Gbit/s or unlimited; several, separated by commas,
+    /// make a matrix [migration.link]
+    #[arg(long, value_delimiter = ',', value_name = "BANDWIDTH")]
+    pub link: Option<Vec<Bandwidth>>,
+    /// The pause that pre-copy aims at, such as 300ms; several, separated by commas, make a matrix
+    /// [migration.downtime_limit]
+    #[arg(
+        long,
+        visible_alias = "downtime-limits",
+        value_delimiter = ',',
+        value_name = "D"
+    )]
+    pub downtime_limit: Option<Vec<Span>>,
     /// Encryption policy [migration.policy]
     #[arg(long, value_name = "P")]
     pub policy: Option<Policy>,
@@ -107,6 +118,55 @@ pub struct Overrides {
     pub warmup: Option<u32>,
 }
 
+impl Overrides {
+    /// One for each combination of the values that are listed, with the fields that vary, dotted, and their
+    /// values; itself where no list has more than one.
+    ///
+    /// # Errors
+    /// A value that a list holds twice.
+    pub(super) fn expand(&self) -> Result<Vec<(Overrides, BTreeMap<String, String>)>> {
+        let mut points = vec![(self.clone(), BTreeMap::new())];
+        let migration = &self.migration;
+        vary(&mut points, "migration.link", &migration.link, |o| {
+            &mut o.migration.link
+        })?;
+        let limits = &migration.downtime_limit;
+        vary(&mut points, "migration.downtime_limit", limits, |o| {
+            &mut o.migration.downtime_limit
+        })?;
+        Ok(points)
+    }
+}
+
+type Varied = (Overrides, BTreeMap<String, String>);
+
+fn vary<T: Copy + PartialEq + Display>(
+    points: &mut Vec<Varied>,
+    field: &str,
+    values: &Option<Vec<T>>,
+    of: fn(&mut Overrides) -> &mut Option<Vec<T>>,
+) -> Result<()> {
+    let Some(values) = values.as_ref().filter(|values| values.len() > 1) else {
+        return Ok(());
+    };
+    for (index, value) in values.iter().enumerate() {
+        let once = !values[..index].contains(value);
+        Error::unless(once, field, value, "each value once")?;
+    }
+    let point = |(overrides, label): &Varied, value: &T| {
+        let (mut overrides, mut label) = (overrides.clone(), label.clone());
+        *of(&mut overrides) = Some(vec![*value]);
+        label.insert(field.to_owned(), value.to_string());
+        (overrides, label)
+    };
+    let mut all = Vec::with_capacity(points.len() * values.len());
+    for before in points.iter() {
+        all.extend(values.iter().map(|value| point(before, value)));
+    }
+    *points = all;
+    Ok(())
+}
+
 impl From<StreamOverrides> for Overrides {
     fn from(stream: StreamOverrides) -> Self {
         Overrides {
@@ -120,7 +180,7 @@ impl From<StreamOverrides> for Overrides {
 }
 
 impl Scenario {
-    /// Replaces the values that are given, and returns the names of their fields, dotted.
+    /// Replaces the values that are given, the first of a list, and returns the names of their fields, dotted.
     /// [`Scenario::check`] the result.
     pub fn apply(&mut self, overrides: &Overrides) -> Vec<&'static str> {
         let mut replaced = Vec::new();
@@ -149,16 +209,25 @@ impl Scenario {
         replace!(migration.compression => migration.compression);
         replace!(migration.tracker => migration.tracker);
         replace!(migration.clock => measure.clock);
-        replace!(migration.link => migration.link);
-        replace!(migration.downtime_limit => migration.downtime_limit);
+        let first = |values: &Option<Vec<_>>| values.as_ref()?.first().copied();
+        replace!(first(&migration.link) => migration.link);
+        let first = |values: &Option<Vec<_>>| values.as_ref()?.first().copied();
+        replace!(first(&migration.downtime_limit) => migration.downtime_limit);
         replace!(migration.policy => migration.policy);
         replace!(blocks => measure.repetitions);
         replace!(overrides.warmup => measure.warmup);
-        if let (Some(_), Arrival::Trace { speed, .. }) = (stream.rate, &mut self.workload.arrival) {
-            // The rate asked for decides at which speed the trace runs.
-            *speed = None;
+        if let Some(rate) = stream.rate {
+            self.set_rate(rate);
         }
         replaced
+    }
+
+    /// Gives the guest another rate, which decides at which speed a trace runs.
+    pub fn set_rate(&mut self, rate: Rate) {
+        self.workload.rate = rate;
+        if let Arrival::Trace { speed, .. } = &mut self.workload.arrival {
+            *speed = None;
+        }
     }
 }
 

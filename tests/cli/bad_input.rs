@@ -4,7 +4,8 @@ use std::process::Output;
 
 use crate::command::{migtax, scenario_file};
 
-fn refused(output: &Output, words: &[&str]) {
+/// Holds if a command ended with exit code 2, said all of these words and printed nothing.
+pub fn refused(output: &Output, words: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
     assert!(output.stdout.is_empty());

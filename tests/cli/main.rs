@@ -6,6 +6,7 @@ mod clock;
 mod command;
 mod compression;
 mod downtime;
+mod frontier;
 mod guest;
 mod hostile;
 mod hosts;

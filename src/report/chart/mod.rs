@@ -6,6 +6,7 @@ pub mod bars;
 pub mod cpu;
 pub mod downtime;
 pub mod latency;
+pub mod lines;
 pub mod multiples;
 pub mod palette;
 pub mod picture;

@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+use crate::machine::MachineInfo;
 use crate::present::table::{Cell, Column, Table};
 use crate::present::text;
-use crate::results::Results;
+use crate::results::{ArmInfo, Results};
+use crate::scenario::Scenario;
 
 fn pairs<'a>(id: &str, caption: &str, rows: impl Iterator<Item = (&'a str, String)>) -> Table {
     let columns = ["field", "value"].map(Column::text).to_vec();
@@ -13,7 +15,7 @@ fn pairs<'a>(id: &str, caption: &str, rows: impl Iterator<Item = (&'a str, Strin
 }
 
 /// What ran in each arm, as the host processes reported it.
-pub fn arms(results: &Results) -> Table {
+pub fn arms(arms: &[ArmInfo]) -> Table {
     let names = [
         "arm",
         "stands for",
@@ -23,8 +25,7 @@ pub fn arms(results: &Results) -> Table {
         "policy",
         "supported",
     ];
-    let rows = results
-        .arms
+    let rows = arms
         .iter()
         .map(|arm| {
             let features = match arm.engaged_features.join(" ") {
@@ -47,9 +48,19 @@ pub fn arms(results: &Results) -> Table {
     Table::new("arm-table", caption, columns, rows)
 }
 
-/// The machine.
+/// The machine and the run.
 pub fn host(results: &Results) -> Table {
-    let host = &results.host;
+    let run = [
+        ("seal workers", seal_workers(results)),
+        ("migtax", results.migtax_version.clone()),
+        ("results.json schema", results.schema_version.to_string()),
+        ("started", results.started_at.clone()),
+    ];
+    machine(&results.host, &run)
+}
+
+/// The machine, and what else is to be said of the run.
+pub fn machine(host: &MachineInfo, run: &[(&str, String)]) -> Table {
     let percent = |share: f64| format!("{}%", text::sig3(share * 100.0));
     let unreadable = || "not readable".to_owned();
     let frequency = host
@@ -83,12 +94,9 @@ pub fn host(results: &Results) -> Table {
             frequency.unwrap_or_else(unreadable),
         ),
         ("dirty tracker", host.tracker.clone()),
-        ("seal workers", seal_workers(results)),
         ("cost of a thread CPU clock read", clock_read),
-        ("migtax", results.migtax_version.clone()),
-        ("results.json schema", results.schema_version.to_string()),
-        ("started", results.started_at.clone()),
     ];
+    let rows = rows.into_iter().chain(run.iter().cloned());
     let versions = host.versions.iter();
     let versions: Vec<(String, String)> = versions
         .map(|(name, version)| (format!("{name} version"), version.clone()))
@@ -96,11 +104,7 @@ pub fn host(results: &Results) -> Table {
     let versions = versions
         .iter()
         .map(|(name, version)| (name.as_str(), version.clone()));
-    pairs(
-        "host-table",
-        "Host and versions",
-        rows.into_iter().chain(versions),
-    )
+    pairs("host-table", "Host and versions", rows.chain(versions))
 }
 
 /// How many threads sealed, all streams together, in every arm alike.
@@ -114,9 +118,9 @@ fn seal_workers(results: &Results) -> String {
 }
 
 /// Every value of the scenario, as resolved.
-pub fn scenario(results: &Results) -> Table {
+pub fn scenario(scenario: &Scenario) -> Table {
     let mut rows = Vec::new();
-    if let Ok(Value::Object(fields)) = serde_json::to_value(&results.scenario) {
+    if let Ok(Value::Object(fields)) = serde_json::to_value(scenario) {
         for (name, value) in fields {
             if name != "analysis" {
                 flatten(name, &value, &mut rows);

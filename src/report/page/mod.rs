@@ -69,8 +69,8 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
                 h3 { "Repeat this run" }
                 pre id="command" { code { (escape::shell(&results.command)) } }
             }
-            (context::arms(results).html())
-            div class="pair" { (context::host(results).html()) (context::scenario(results).html()) }
+            (context::arms(&results.arms).html())
+            div class="pair" { (context::host(results).html()) (context::scenario(&results.scenario).html()) }
         }
         "\n"
         (definitions::section())

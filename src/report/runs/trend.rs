@@ -3,30 +3,12 @@
 use super::group::{RunView, Sweep};
 use super::tables;
 use crate::arm::Arm;
-use crate::figures::{self, Metric};
+use crate::figures::Metric;
 use crate::present::text;
-use crate::report::chart::axes::{self, Plot};
-use crate::report::chart::multiples::Sheet;
-use crate::report::chart::palette::Ink;
-use crate::report::chart::picture::{Anchor, Picture, SMALL};
-use crate::report::chart::scale::{Scale, Spread};
+use crate::report::chart::lines::{Axis, Line, Mark, Panel, Values, sheet};
+use crate::report::chart::picture::Picture;
+use crate::report::chart::scale::Spread;
 use crate::report::view;
-use crate::results::Bound;
-
-/// A median with its interval and its repetitions.
-#[derive(Debug, Clone)]
-struct Mark {
-    at: f64,
-    value: f64,
-    interval: (f64, f64),
-    dots: Vec<f64>,
-    /// Whether the value is only a bound of the median.
-    bound: Option<Bound>,
-    tip: String,
-}
-
-/// An arm's marks in a panel.
-type Line = (Arm, Vec<Mark>);
 
 const TAXED: [Metric; 4] = [
     Metric::SOURCE_CPU_PER_GIB,
@@ -111,13 +93,13 @@ fn taxes(runs: &[&RunView<'_>], title: &str, axis: &str, joined: bool) -> Option
     };
     // A trend shows where an arm begins; side by side a single run has nothing beside it.
     let shown = |line: &Line| joined || line.1.len() > 1;
-    let panels = TAXED.iter().map(|metric| Panel {
-        name: metric.label(),
-        ratio: true,
-        lines: tax_lines(&placed, *metric)
-            .into_iter()
-            .filter(shown)
-            .collect(),
+    let panels = TAXED.iter().map(|metric| {
+        let lines = tax_lines(&placed, *metric).into_iter();
+        Panel::new(
+            metric.label(),
+            Values::Ratios,
+            lines.filter(shown).collect(),
+        )
     });
     let note = note(runs.iter().copied());
     sheet(title, &note, panels.collect(), &axis)
@@ -187,18 +169,10 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
     let shown = format!("{}, {}", metric.label(), metric.row().shown_unit);
     let taxes = TAXED.iter();
     let mut panels: Vec<Panel<'_>> = taxes
-        .map(|metric| Panel {
-            name: metric.label(),
-            ratio: true,
-            lines: tax_lines(&runs, *metric),
-        })
+        .map(|metric| Panel::new(metric.label(), Values::Ratios, tax_lines(&runs, *metric)))
         .collect();
     if throughput {
-        panels.push(Panel {
-            name: &shown,
-            ratio: false,
-            lines: throughput_lines(&runs),
-        });
+        panels.push(Panel::new(&shown, Values::Amounts, throughput_lines(&runs)));
     }
     let with = match sweep.fixed() {
         fixed if fixed.is_empty() => fixed,
@@ -207,118 +181,4 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
     let runs = sweep.runs.iter().map(|run| run.1);
     let title = format!("Tax against {what}{with}");
     sheet(&title, &note(runs), panels, &axis)
-}
-
-/// One metric of a sheet.
-struct Panel<'t> {
-    name: &'t str,
-    /// Whether it shows ratios to plain.
-    ratio: bool,
-    lines: Vec<Line>,
-}
-
-struct Axis<'t> {
-    title: &'t str,
-    ticks: Vec<(f64, String)>,
-    spread: Spread,
-    /// Whether an arm's marks are joined by a line: where the axis has an order.
-    joined: bool,
-}
-
-fn sheet(title: &str, note: &str, mut panels: Vec<Panel<'_>>, axis: &Axis<'_>) -> Option<Picture> {
-    panels.retain(|panel| !panel.lines.is_empty());
-    if panels.is_empty() {
-        return None;
-    }
-    let lines = || panels.iter().flat_map(|panel| &panel.lines);
-    let drawn = Arm::all().filter(|arm| lines().any(|line| line.0 == *arm));
-    let legend: Vec<(Ink, &str)> = drawn.map(|arm| (Ink::Arm(arm), arm.name())).collect();
-    let mut sheet = Sheet::new(title, note, &legend, panels.iter().map(|_| None), 190.0);
-    for Panel { name, ratio, lines } in &panels {
-        let unit = if *ratio {
-            "ratio to its baseline, logarithmic"
-        } else {
-            ""
-        };
-        let plot = sheet.panel(name, unit);
-        panel(&mut sheet.picture, &plot, lines, axis, *ratio);
-    }
-    Some(sheet.picture)
-}
-
-fn panel(picture: &mut Picture, plot: &Plot, lines: &[Line], axis: &Axis<'_>, ratio: bool) {
-    let points = || lines.iter().flat_map(|(_, points)| points);
-    let shown = |value: &f64| *value > 0.0 && value.is_finite();
-    let low = points().flat_map(|p| [p.interval.0, p.value]).filter(shown);
-    let low = low.fold(1.0, f64::min);
-    let high = points()
-        .flat_map(|p| p.dots.iter().copied().chain([p.interval.1, p.value]))
-        .filter(shown)
-        .fold(if ratio { 1.0 } else { 0.0 }, f64::max);
-    let places = (plot.bottom, plot.top);
-    let y = match ratio {
-        true => Scale::new(Spread::Log, low / 1.1, (high * 1.1).max(1.6), places),
-        false => Scale::from_zero(high, places),
-    };
-    axes::y_axis(picture, plot, &y, 5, "", |tick| {
-        format!("{}{}", if ratio { "×" } else { "" }, text::tick(tick))
-    });
-    let inner = (plot.left + 14.0, plot.right - 14.0);
-    let first = axis.ticks.first().map_or(0.0, |tick| tick.0);
-    let last = axis.ticks.last().map_or(1.0, |tick| tick.0);
-    let x = Scale::new(axis.spread, first, last, inner);
-    let mut free = f64::MIN;
-    for (at, text) in &axis.ticks {
-        let place = x.at(*at);
-        let half = axes::text_width(text, SMALL) / 2.0;
-        picture.line((place, plot.top), (place, plot.bottom), 1.0, Ink::Grid);
-        // A label that would touch the one before is left out; its line stays.
-        if place - half > free {
-            // A long one at the right end stays within the picture.
-            let middle = place.min(plot.right - half);
-            picture.note((middle, plot.bottom + 14.0), Anchor::Middle, text);
-            free = middle + half + 4.0;
-        }
-    }
-    axes::x_title(picture, plot, axis.title);
-    if ratio {
-        let one = y.at(1.0);
-        picture.line((plot.left, one), (plot.right, one), 1.5, Ink::Muted);
-    } else {
-        axes::base(picture, plot);
-    }
-    // Arms side by side within a value, so that their intervals don't hide each other.
-    let apart = 4.0;
-    let middle = (lines.len() as f64 - 1.0) / 2.0;
-    for (index, (arm, points)) in lines.iter().enumerate() {
-        let ink = Ink::Arm(*arm);
-        let place = |point: &Mark| x.at(point.at) + (index as f64 - middle) * apart;
-        if axis.joined {
-            // Where several runs have one value, the line goes through the middle of their medians.
-            let path = points
-                .chunk_by(|a, b| a.at == b.at)
-                .filter_map(|runs| {
-                    let middle = figures::median(runs.iter().map(|run| run.value))?;
-                    Some((place(&runs[0]), y.at(middle)))
-                })
-                .collect();
-            picture.path(path, 1.2, ink, 0.6);
-        }
-        for point in points {
-            let (left, bottom, top) =
-                (place(point), y.at(point.interval.0), y.at(point.interval.1));
-            picture.rect((left - 1.5, top), (3.0, bottom - top), ink, 0.55);
-            for dot in &point.dots {
-                picture.dot((left + 3.5, y.at(*dot)), 1.4, ink, 0.6);
-            }
-            let at = (left, y.at(point.value));
-            match point.bound {
-                None => picture.dot(at, 3.5, ink, 1.0),
-                Some(Bound::Lower) => axes::bound(picture, at, 3.5, (0.0, -1.0), ink),
-                Some(Bound::Upper) => axes::bound(picture, at, 3.5, (0.0, 1.0), ink),
-            }
-            let size = (8.0, bottom - top + 8.0);
-            picture.tip((left - 4.0, top - 4.0), size, point.tip.as_str());
-        }
-    }
 }
