@@ -118,7 +118,7 @@ fn files_of(run: &Path, file: PathBuf) -> Result<Vec<PathBuf>> {
 /// # Errors
 /// If it can't be made.
 pub fn fresh(under: &Path, scenario: &Scenario) -> Result<PathBuf> {
-    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    let time = chrono::Utc::now().format("%Y%m%dT%H%M%SZ");
     let stem = format!("{}-{time}", folder_name(&scenario.name));
     fs::create_dir_all(under).map_err(|e| Error::writing(under, e))?;
     for attempt in 1.. {

@@ -281,7 +281,7 @@ mod tests {
                 raw(&Simulation {
                     seed,
                     machine_seed: seed,
-                    blocks: 200,
+                    blocks: 60,
                     noise: truth,
                     ..Simulation::default()
                 })

@@ -13,15 +13,19 @@ pub fn median(values: &[f64]) -> Option<f64> {
 /// The quantile at `q`, 0 to 1, linear between order statistics (Hyndman and Fan 1996, type 7).
 /// `None` of nothing.
 pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().checked_sub(1)?;
+    let mut values = values.to_vec();
+    let last = values.len().checked_sub(1)?;
     let at = q.clamp(0.0, 1.0) * last as f64;
-    let below = at.floor() as usize;
-    let above = at.ceil() as usize;
-    let (low, high) = (sorted[below], sorted[above]);
+    let below = at.floor();
+    let (_, low, greater) = values.select_nth_unstable_by(below as usize, f64::total_cmp);
+    let low = *low;
+    let high = greater
+        .iter()
+        .copied()
+        .min_by(f64::total_cmp)
+        .unwrap_or(low);
     // Between two equal infinities there is nothing to mix, and the share 0 of one is no number.
-    Some(match at - below as f64 {
+    Some(match at - below {
         0.0 => low,
         _ if low == high => low,
         _ if low.is_infinite() => low,

@@ -7,18 +7,18 @@ use migtax::results::OutcomeStatus;
 
 use crate::relay::{Fault, Phase};
 use crate::relayed::{self, Plan, struck};
-use crate::runs::{assert_guest_stayed, marker};
+use crate::runs::{assert_guest_stayed, marker, several_at_once};
 
 /// How many migrations of each arm are attacked in each way, if not this many; 1000 take minutes.
 const COUNT: &str = "MIGTAX_TEST_FORGERIES";
-const USUAL: u32 = 24;
+const USUAL: u32 = 12;
 /// So many in one run.
 const AT_ONCE: u32 = 24;
 
 #[test]
 fn a_forged_record_withheld_until_the_final_one_passed_changes_no_outcome() {
     let count = std::env::var(COUNT).map_or(USUAL, |count| count.parse().unwrap());
-    for at_the_answer in [false, true] {
+    several_at_once([false, true], |at_the_answer| {
         let (mut completed, mut failed, mut late) = (0, 0, 0);
         for first in (0..count).step_by(AT_ONCE as usize) {
             let repetitions = AT_ONCE.min(count - first).to_string();
@@ -61,5 +61,5 @@ fn a_forged_record_withheld_until_the_final_one_passed_changes_no_outcome() {
             "forged at the answer: {at_the_answer}: {completed} completed, {late} of them with a \
              warning, {failed} failed with the guest at the source"
         );
-    }
+    });
 }

@@ -7,7 +7,9 @@ use migtax::results::{Migration, OutcomeStatus, Results};
 
 use crate::relay::{Fault, Phase, Relay};
 use crate::relayed::{self, Plan, struck};
-use crate::runs::{Ended, arms, assert_guest_stayed, marker, reason, several_at_once, signal};
+use crate::runs::{
+    Ended, arms, assert_guest_stayed, marker, reason, several_at_once, signal, some_arms,
+};
 
 /// A run in which each migration from the `first` on has a signal sent to a process of its own.
 fn run_with_signal(
@@ -78,45 +80,45 @@ fn a_killed_source_ends_its_guest_and_its_destination() {
     });
 }
 
-/// Each arm's run has finished one migration when the coordinator goes.
-fn coordinator(number: i32, check: impl Fn(&Ended, &Results) + Sync) {
-    several_at_once(Phase::ALL, |phase| {
-        for arm in arms() {
-            let flags = ["--reps", "10"];
-            let (ended, relay) = run_with_signal(&[arm], phase, ("run", number), 1, &flags);
-            let results = ended.results.as_ref().unwrap();
-            let context = format!("{phase:?}, {arm}: {}", ended.said);
-            assert!(results.interrupted, "{context}");
-            let finished = relay.struck().iter().position(|struck| *struck);
-            assert_eq!(Some(results.migrations.len()), finished, "{context}");
-            for migration in &results.migrations {
-                assert_eq!(
-                    migration.outcome.status,
-                    OutcomeStatus::Completed,
-                    "{context}"
-                );
-            }
-            check(&ended, results);
+/// An arm's run has finished one migration when the coordinator goes. Every arm meets it, at two
+/// phases, and every phase; of two signals each arm and each phase meets both.
+fn coordinator(signals: &[i32], check: impl Fn(&Ended, &Results) + Sync) {
+    let cases = Phase::ALL.into_iter().flat_map(|phase| {
+        let arms = some_arms(phase as usize).into_iter().enumerate();
+        arms.map(move |(at, arm)| (phase, arm, signals[(at + phase as usize) % signals.len()]))
+    });
+    several_at_once(cases, |(phase, arm, number)| {
+        let (ended, relay) = run_with_signal(&[arm], phase, ("run", number), 1, &["--reps", "10"]);
+        let results = ended.results.as_ref().unwrap();
+        let context = format!("{phase:?}, {arm}: {}", ended.said);
+        assert!(results.interrupted, "{context}");
+        let finished = relay.struck().iter().position(|struck| *struck);
+        assert_eq!(Some(results.migrations.len()), finished, "{context}");
+        for migration in &results.migrations {
+            assert_eq!(
+                migration.outcome.status,
+                OutcomeStatus::Completed,
+                "{context}"
+            );
         }
+        check(&ended, results);
     });
 }
 
 #[test]
 fn a_killed_coordinator_takes_its_hosts_along_and_leaves_what_was_finished() {
-    coordinator(libc::SIGKILL, |ended, _| {
+    coordinator(&[libc::SIGKILL], |ended, _| {
         assert_eq!(ended.status.code(), None)
     });
 }
 
 #[test]
 fn an_interrupted_coordinator_saves_what_was_finished() {
-    for number in [libc::SIGINT, libc::SIGTERM] {
-        coordinator(number, |ended, results| {
-            assert_eq!(ended.status.code(), Some(130), "{}", ended.said);
-            assert!(
-                results.comparisons.is_empty(),
-                "one arm compares with nothing"
-            );
-        });
-    }
+    coordinator(&[libc::SIGINT, libc::SIGTERM], |ended, results| {
+        assert_eq!(ended.status.code(), Some(130), "{}", ended.said);
+        assert!(
+            results.comparisons.is_empty(),
+            "one arm compares with nothing"
+        );
+    });
 }

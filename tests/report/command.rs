@@ -242,6 +242,10 @@ fn one_value_that_differs_is_a_sweep() {
         let told = format!("<b>{name}, aws-lc</b> <code>{arm}</code> source CPU, CPU-s/GiB: +");
         assert!(streams.contains(&told), "{told}");
     }
+    for arm in ["rustcrypto", "rustcrypto-soft"] {
+        let told = format!("<code>{arm}</code> source CPU, CPU-s/GiB: +");
+        assert!(streams.contains(&told), "{told}");
+    }
     // A value without an order is an axis too.
     let memory = page(&[
         with(|s| s.guest.pages = Pages::Small),

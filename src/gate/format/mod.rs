@@ -65,13 +65,16 @@ fn table(report: &Report) -> Table {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::arm::Arm;
     use crate::gate::simulate::{Simulation, Slowdown, Stage, raw};
     use crate::gate::verdict::Verdict;
     use crate::gate::{Config, judge_runs};
 
-    fn report() -> Report {
+    /// Judged once: what a verdict can find takes most of the time.
+    static REPORT: LazyLock<Report> = LazyLock::new(|| {
         let base = raw(&Simulation {
             blocks: 10,
             ..Simulation::default()
@@ -88,13 +91,13 @@ mod tests {
         });
         let names = ["old", "new"].map(str::to_owned);
         judge_runs(&base, &cand, &Config::built_in(), names)
-    }
+    });
 
     #[test]
     fn every_format_shows_every_row_and_the_verdict() {
-        let report = report();
+        let report = &*REPORT;
         for format in [Format::Text, Format::Json, Format::Markdown, Format::Junit] {
-            let text = format.print(&report);
+            let text = format.print(report);
             assert!(text.ends_with('\n'));
             assert!(text.contains("regressed"), "{format:?}");
             // Markdown escapes the underscores.
@@ -105,8 +108,8 @@ mod tests {
 
     #[test]
     fn json_can_be_read() {
-        let report = report();
-        let value: serde_json::Value = serde_json::from_str(&Format::Json.print(&report)).unwrap();
+        let report = &*REPORT;
+        let value: serde_json::Value = serde_json::from_str(&Format::Json.print(report)).unwrap();
         assert_eq!(value["verdict"], "regressed");
         assert_eq!(value["exit_code"], 3);
         assert_eq!(value["rows"].as_array().unwrap().len(), report.rows.len());
@@ -114,7 +117,7 @@ mod tests {
 
     #[test]
     fn foreign_text_is_harmless_in_every_format() {
-        let mut report = report();
+        let mut report = REPORT.clone();
         let evil = "::error::old <1> & \"x\"|y\r\n@someone https://away.test \u{1b}[31m\u{fffe}` \
                     ![p](//away.test/p) ##[warning]w \u{202e}";
         for text in [

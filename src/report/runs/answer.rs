@@ -39,8 +39,13 @@ pub fn effects(sweeps: &[Sweep<'_, '_>]) -> Vec<Effect> {
 /// `None` if no arm has a tax at both ends.
 fn effect(sweep: &Sweep<'_, '_>) -> Option<Effect> {
     let ((_, first), (_, last)) = (sweep.runs.first()?, sweep.runs.last()?);
-    let arms = view::headline_arms(first.results).into_iter();
+    // Those of the headline first; every other arm's tax is told as well.
+    let mut arms = view::headline_arms(first.results);
+    let asked = first.results.arms.iter().map(|info| info.name);
+    let others: Vec<Arm> = asked.filter(|arm| !arms.contains(arm)).collect();
+    arms.extend(others);
     let arms: Vec<(Arm, String)> = arms
+        .into_iter()
         .filter_map(|arm| Some((arm, sentence(sweep, (first, last), arm)?)))
         .collect();
     let path = &sweep.path;

@@ -187,17 +187,23 @@ impl Checker<'_> {
             .chain(rounds)
             .chain(sampling);
         for (field, value) in all {
-            let fine = value.is_finite() && value >= 0.0;
-            self.require(fine, field, value, "at least 0")?;
-            let fine = !field.ends_with("_s") || value <= LONGEST_S;
-            self.require(fine, field, value, "at most a year")?;
+            // As short as it is read back: in full, a hostile one has 300 digits.
+            let require =
+                |fine, allowed| self.require(fine, field, format_args!("{value:?}"), allowed);
+            require(value.is_finite() && value >= 0.0, "at least 0")?;
+            require(
+                !field.ends_with("_s") || value <= LONGEST_S,
+                "at most a year",
+            )?;
             // Parts may be what rounding left of a difference; wholes are read from clocks, and
             // figures are taken per them.
             let is_whole = ["total_s", "total_time_s", "duration_s"]
                 .iter()
                 .any(|end| field.ends_with(end));
-            let fine = !is_whole || value == 0.0 || value >= SHORTEST_S;
-            self.require(fine, field, value, "0 or at least a nanosecond")?;
+            require(
+                !is_whole || value == 0.0 || value >= SHORTEST_S,
+                "0 or at least a nanosecond",
+            )?;
         }
         for energy_j in [m.source_counted.energy_j, m.destination_counted.energy_j] {
             let energy_j = energy_j.unwrap_or(0.0);
