@@ -528,7 +528,7 @@ fn a_flag_stands_before_the_platforms_value_and_memory_counts_as_it_is_set() {
                 memory: Some(Size(2 << 30)),
                 ..Default::default()
             },
-            downtime_limit: Some(Span(Duration::from_millis(7))),
+            downtime_limit: Some(vec![Span(Duration::from_millis(7))]),
             ..Default::default()
         },
         ..Default::default()

@@ -87,7 +87,7 @@ pub fn describe() -> MachineInfo {
         cpu_features: features.into_iter().map(str::to_owned).collect(),
         cores: std::thread::available_parallelism()
             .map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
-        memory_bytes: kernel_memory("MemTotal").unwrap_or(0),
+        memory_bytes: memory_bytes(),
         kernel: trimmed("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned()),
         cpu_accounting: cpu_accounting(),
         governor: trimmed("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
@@ -132,9 +132,10 @@ pub const RESERVE_BYTES: u64 = 256 << 20;
 /// # Errors
 /// If the kernel does not say.
 pub fn available_memory() -> Result<u64> {
-    kernel_memory("MemAvailable").ok_or_else(|| {
-        Error::CannotRun("/proc/meminfo does not tell this machine's memory".to_owned())
-    })
+    let mut system = sysinfo::System::new()
+        .map_err(|error| Error::CannotRun(format!("reading this machine's memory: {error}")))?;
+    system.refresh_memory();
+    Ok(system.available_memory())
 }
 
 /// Why two runs were not made on the same machine: the first field that differs, with both
@@ -179,12 +180,12 @@ fn trimmed(path: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|t| !t.is_empty())
 }
 
-/// A line of `/proc/meminfo`, bytes.
-fn kernel_memory(name: &str) -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    let kib = line.strip_prefix(':')?.strip_suffix("kB")?;
-    kib.trim().parse::<u64>().ok()?.checked_mul(1024)
+/// 0 where it can't be read.
+fn memory_bytes() -> u64 {
+    sysinfo::System::new().map_or(0, |mut system| {
+        system.refresh_memory();
+        system.total_memory()
+    })
 }
 
 /// `irq` where the kernel accounts interrupt time by itself, `tick` where it charges whoever is

@@ -134,8 +134,8 @@ fn times(costs: &mut Costs, m: &Migration, first: &Round, results: &Results) {
             costs.switchover_s = (parts.switchover_s - device_state_s).max(0.0);
         }
     }
-    if let Some(expected_s) = first.expected_downtime_s {
-        let dirty = first.pages_dirtied as f64 * PAGE_SIZE as f64;
+    if let (Some(expected_s), Some(dirty)) = (first.expected_downtime_s, first.pages_dirtied) {
+        let dirty = dirty as f64 * PAGE_SIZE as f64;
         let sending_s = dirty * byte_s + results.scenario.guest.device_state.0 as f64 * byte_s;
         if sending_s < SHORT_S {
             costs.expected_fixed_s =

@@ -80,9 +80,9 @@ impl Vm {
                     rate: self.rate,
                     seed: None,
                 },
-                link: self.link,
+                link: self.link.map(|link| vec![link]),
                 streams: self.streams,
-                downtime_limit: self.downtime_limit,
+                downtime_limit: self.downtime_limit.map(|limit| vec![limit]),
                 ..MigrationOverrides::default()
             },
             ..Overrides::default()

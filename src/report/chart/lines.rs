@@ -80,7 +80,6 @@ pub struct Axis<'t> {
 }
 
 /// The panels beside each other; none if they have nothing to show.
-
 pub fn sheet(
     title: &str,
     note: &str,
