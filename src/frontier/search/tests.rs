@@ -125,10 +125,10 @@ fn simulated(frontier: f64, width: f64, lapses: f64, random: &mut Random) -> Sea
 fn intervals_of_a_noisy_search_hold_the_frontier_as_often_as_they_say() {
     // Width of the change, lapses, and probes on average at most.
     for (case, (width, lapses, most)) in [
-        (0.005, 0.0, 14.0),
-        (0.02, 0.0, 18.0),
-        (0.05, 0.01, 35.0),
-        (0.1, 0.0, 70.0),
+        (0.005, 0.0, 60.0),
+        (0.02, 0.0, 60.0),
+        (0.05, 0.01, 90.0),
+        (0.1, 0.0, 150.0),
     ]
     .into_iter()
     .enumerate()
