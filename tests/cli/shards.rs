@@ -352,7 +352,10 @@ fn what_does_not_belong_together_is_not_put_together() {
     let genuine = fs::read(&second).unwrap();
     for (change, words) in &cases {
         edit(&second, change);
-        one_line(&parts, &[&["part-2"], *words].concat());
+        let words: Vec<&str> = std::iter::once("part-2")
+            .chain(words.iter().copied())
+            .collect();
+        one_line(&parts, &words);
     }
     fs::write(&second, &genuine[..genuine.len() / 2]).unwrap();
     one_line(&parts, &["part-2", "truncated"]);
