@@ -65,9 +65,7 @@ pub fn run(
     let mut file = FrontierFile {
         schema_version: SCHEMA_VERSION,
         migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at: jiff::Timestamp::now()
-            .strftime("%Y-%m-%dT%H:%M:%SZ")
-            .to_string(),
+        started_at: chrono::Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
         // Until the end: a coordinator that is killed leaves it so.
         interrupted: true,
         command: options.command.clone(),
