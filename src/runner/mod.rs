@@ -95,7 +95,11 @@ pub fn run(jobs: &[Job], options: &Options, observer: &mut dyn Observer) -> Resu
     let mut sessions = Vec::with_capacity(jobs.len());
     for job in jobs {
         std::fs::create_dir_all(&job.folder).map_err(|e| Error::writing(&job.folder, e))?;
-        let session = Session::open(job, options, &mut hosts)?;
+        let session = Session::open(&job.scenario, options, &mut hosts, &job.folder)?;
+        let session = match &job.shard {
+            Some(shard) => session.only(shard),
+            None => session,
+        };
         sessions.push(match &job.earlier {
             Some(earlier) => session.resume(earlier.clone())?,
             None => session,

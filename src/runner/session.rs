@@ -11,11 +11,11 @@ use strum::IntoEnumIterator as _;
 
 use crate::machine::slowdown::Slowed;
 use crate::machine::{self, MachineInfo, Monitor};
-use crate::results::{ArmInfo, Migration, PolicyDecision, Results, SCHEMA_VERSION, Warning};
+use crate::results::{ArmInfo, Migration, PolicyDecision, Results, SCHEMA_VERSION, Shard, Warning};
 use crate::run_folder::{self, LAST_BLOCK};
 use crate::runner::blocks::{Block, numbers, schedule};
 use crate::runner::hosts::Hosts;
-use crate::runner::options::{Job, Observer, Options};
+use crate::runner::options::{Observer, Options};
 use crate::runner::pair::{self, NotMade, Task};
 use crate::runner::policy::{self, Rules};
 use crate::runner::process::{Launcher, Mailbox};
@@ -49,13 +49,12 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// If hosts can't be started.
-    pub fn open(job: &'a Job, options: &'a Options, hosts: &mut Hosts<'a>) -> Result<Session<'a>> {
-        let Job {
-            scenario,
-            folder,
-            shard,
-            ..
-        } = job;
+    pub fn open(
+        scenario: &'a Scenario,
+        options: &'a Options,
+        hosts: &mut Hosts<'a>,
+        folder: &Path,
+    ) -> Result<Session<'a>> {
         let mut results = Results {
             schema_version: SCHEMA_VERSION,
             migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -63,7 +62,7 @@ impl<'a> Session<'a> {
             // Until the end: a coordinator that is killed leaves it so.
             interrupted: true,
             command: options.command.clone(),
-            shard: shard.clone(),
+            shard: None,
             host: hosts.machine.clone(),
             scenario: scenario.clone(),
             arms: Vec::new(),
@@ -118,8 +117,6 @@ impl<'a> Session<'a> {
         }
         results.host.versions = versions;
         let runnable = results.arms.iter().filter_map(ArmInfo::runs).collect();
-        let repetitions = scenario.measure.repetitions;
-        let blocks = numbers(shard.as_ref(), 0).take_while(|block| *block < repetitions);
         Ok(Session {
             scenario,
             options,
@@ -127,12 +124,21 @@ impl<'a> Session<'a> {
             folder: folder.to_owned(),
             results,
             runnable,
-            schedule: schedule(scenario, blocks),
+            schedule: schedule(scenario, 0..scenario.measure.repetitions),
             made: 0,
             binary,
             extra,
             monitor: Monitor::start(),
         })
+    }
+
+    /// Makes a part of the run's blocks alone.
+    pub fn only(mut self, shard: &Shard) -> Session<'a> {
+        let repetitions = self.scenario.measure.repetitions;
+        let blocks = numbers(Some(shard), 0).take_while(|block| *block < repetitions);
+        self.schedule = schedule(self.scenario, blocks);
+        self.results.shard = Some(shard.clone());
+        self
     }
 
     /// Goes on with an interrupted run, with blocks of their own numbers: a block that was
