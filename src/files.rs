@@ -1,7 +1,7 @@
 //! Files that the user names, read within limits; files written whole or not at all.
 
 use std::fs::{self, File, Permissions};
-use std::io::{Read as _, Write as _};
+use std::io::{self, BufWriter, Read as _, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -72,6 +72,17 @@ pub fn folder_of(file: &Path) -> &Path {
 /// # Errors
 /// [`Error::Io`] if any step fails; the old file is then still there, and nothing beside it.
 pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically_with(file, |out| out.write_all(bytes))
+}
+
+/// The same of what `fill` writes, piece by piece, so that a large file is not held in memory.
+///
+/// # Errors
+/// As [`write_atomically`]; also what `fill` gives.
+pub fn write_atomically_with(
+    file: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
     let folder = folder_of(file);
     fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
     let put = || {
@@ -79,7 +90,10 @@ pub fn write_atomically(file: &Path, bytes: &[u8]) -> Result<()> {
             // As of any new file: the umask takes from it what it must.
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(folder)?;
-        aside.write_all(bytes)?;
+        let mut buffered = BufWriter::new(aside.as_file_mut());
+        fill(&mut buffered)?;
+        buffered.flush()?;
+        drop(buffered);
         aside.as_file().sync_all()?;
         aside.persist(file)?;
         // The rename is in the folder's own data; without this a crash could undo it.

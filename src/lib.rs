@@ -46,6 +46,7 @@
 //! | [`figures`] | every metric, defined once; ratios, comparisons, warnings |
 //! | [`run_folder`] | results read back with suspicion |
 //! | [`plan`] | predictions for a VM and a link that were not measured |
+//! | [`merge`] | shards of a run put together |
 //! | [`present`] | the one table, number formatter and escaper |
 //! | [`report`] | page, charts, summary, console, csv |
 //! | [`gate`] | verdicts for CI, and the simulated runs that test it |
@@ -79,6 +80,7 @@ pub mod guest;
 pub mod host;
 pub mod machine;
 pub mod memory;
+pub mod merge;
 pub mod meter;
 pub mod plan;
 pub mod precopy;

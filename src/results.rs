@@ -4,14 +4,18 @@
 //! one place, the module `figures`. Units are in the field names: `_s` seconds, `_ns` nanoseconds,
 //! `_bytes` bytes. A format version stands in `schema_version` from the first day.
 
+mod arms;
+mod blocks;
 mod comparison;
 mod cpu;
 mod parts;
 mod plumbing;
 mod qemu;
 mod rounds;
+mod shard;
 mod throttle;
 
+pub use arms::{ArmInfo, PolicyDecision};
 pub use comparison::{Bound, Comparison};
 pub use cpu::{
     Cpu, DestinationCpu, DestinationSampling, DestinationStages, SourceCpu, SourceSampling,
@@ -20,6 +24,7 @@ pub use cpu::{
 pub use plumbing::SocketCalls;
 pub use qemu::{LONGEST_ANSWER_BYTES, QemuInfo, QemuMask, QemuMigration, QemuTls, ThreadCpu};
 pub use rounds::{Downtime, DowntimeParts, Round, RoundKind, least_expected_downtime};
+pub use shard::{MOST_SHARDS, Shard};
 pub use throttle::Throttled;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +59,9 @@ pub struct Results {
     pub interrupted: bool,
     /// The command that repeats this run, with `***` for secrets of known forms.
     pub command: Vec<String>,
+    /// Which part of which matrix it is; absent of a run that is whole or was merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// The machine that it was made on.
     pub host: MachineInfo,
     /// Every value as resolved, seed included.
@@ -66,48 +74,6 @@ pub struct Results {
     pub comparisons: Vec<Comparison>,
     /// What weakens the result, with a remedy.
     pub warnings: Vec<Warning>,
-}
-
-/// What policy made of an arm; printed, in words for tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "lowercase")]
-pub enum PolicyDecision {
-    /// The arm runs because it is a baseline.
-    Baseline,
-    /// The arm runs encrypted.
-    Encrypted,
-    /// Policy `opportunistic` and a host without the instructions: the migration went in the clear.
-    #[strum(to_string = "fallback to plain")]
-    FallbackPlain,
-    /// Policy forbids this migration.
-    Refused,
-    /// Policy `disabled`: encrypted arms do not run.
-    Disabled,
-    /// The arm can't run on this machine, whatever policy says.
-    Unsupported,
-}
-
-/// One arm of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ArmInfo {
-    /// Its row in the table of arms.
-    pub name: Arm,
-    /// The library: `none`, `null`, `aes-gcm`, `aws-lc`.
-    pub backend: String,
-    /// The library's version, as the build or the library itself reports it.
-    pub backend_version: String,
-    /// CPU features that the library engaged in the host process, as it reported them.
-    pub engaged_features: Vec<String>,
-    /// Whether this machine can run it.
-    pub supported: bool,
-    /// Why not, or what policy did; names missing features.
-    pub reason: Option<String>,
-    /// What policy made of it.
-    pub policy_decision: PolicyDecision,
-    /// The QEMU that runs it, if one does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub qemu: Option<QemuInfo>,
 }
 
 /// How a migration ended; printed, in words for tables.

@@ -10,11 +10,26 @@ use crate::runner::Job;
 use crate::scenario::{MOST_AUTO_BLOCKS, Overrides, Repetitions, Scenario, folder_name};
 
 /// The folder of each point of a matrix, below that of the run; a scenario without lists has the
-/// run's own. No two are the same, although names are cut short.
+/// run's own.
 pub fn of_points(scenarios: Vec<Scenario>, folder: &Path) -> Vec<Job> {
     let is_matrix = scenarios.len() > 1;
+    let names = names(&scenarios.iter().collect::<Vec<_>>());
+    let job = |(scenario, name): (Scenario, String)| Job {
+        folder: match is_matrix {
+            true => folder.join(name),
+            false => folder.to_owned(),
+        },
+        scenario,
+        shard: None,
+        earlier: None,
+    };
+    scenarios.into_iter().zip(names).map(job).collect()
+}
+
+/// The names of the points' folders. No two are the same, although names are cut short.
+pub fn names(points: &[&Scenario]) -> Vec<String> {
     let mut taken = BTreeSet::new();
-    let mut place = |point: &Scenario| {
+    let name = |point: &&Scenario| {
         let stem = folder_name(&label(point));
         let mut name = stem.clone();
         for number in 2.. {
@@ -23,17 +38,9 @@ pub fn of_points(scenarios: Vec<Scenario>, folder: &Path) -> Vec<Job> {
             }
             name = format!("{stem}-{number}");
         }
-        folder.join(name)
+        name
     };
-    let job = |scenario: Scenario| Job {
-        folder: match is_matrix {
-            true => place(&scenario),
-            false => folder.to_owned(),
-        },
-        scenario,
-        earlier: None,
-    };
-    scenarios.into_iter().map(job).collect()
+    points.iter().map(name).collect()
 }
 
 /// What tells a point from the others, such as `record-64KiB-streams-2`.
@@ -64,17 +71,24 @@ pub fn interrupted(run: &Path, overrides: &Overrides) -> Result<(Vec<Job>, PathB
     let file = run_folder::file_of(run);
     let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
     let mut jobs = Vec::new();
-    for file in files_of(run, file)? {
+    for file in files_of(run)? {
         let earlier = run_folder::read(&file)?;
         let mut scenario = earlier.scenario.clone();
         // As a scenario file is: what was read about is run now.
         scenario.check()?;
         if is_open_ended {
+            Error::unless(
+                earlier.shard.is_none(),
+                "--resume",
+                run.display(),
+                "a shard has a fixed number of blocks: leave out --reps auto",
+            )?;
             scenario.measure.repetitions = MOST_AUTO_BLOCKS;
         }
         jobs.push(Job {
             scenario,
             folder: file.parent().unwrap_or(Path::new(".")).to_owned(),
+            shard: earlier.shard.clone(),
             earlier: Some(earlier),
         });
     }
@@ -90,27 +104,43 @@ pub fn interrupted(run: &Path, overrides: &Overrides) -> Result<(Vec<Job>, PathB
     Ok((jobs, folder))
 }
 
-/// The results of a run, or of each point of a matrix.
-fn files_of(run: &Path, file: PathBuf) -> Result<Vec<PathBuf>> {
-    if file.exists() || !run.is_dir() {
-        return Ok(vec![file]);
-    }
-    let failed = |error| Error::io(run.display().to_string(), error);
+/// Folders of results below the one that is named: a matrix's points, or machines and their points.
+const DEEPEST: u32 = 2;
+
+/// The results that a RUN argument means: of a run, of each point of a matrix, or of each point on
+/// each machine of a merged one.
+///
+/// # Errors
+/// If a folder can't be read.
+pub fn files_of(run: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(run).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let file = run_folder::file_of(&entry.path());
-        // A link could lead to a folder that is not this run's, and results are written there.
-        if entry.file_type().map_err(failed)?.is_dir() && file.exists() {
-            files.push(file);
-        }
-    }
-    files.sort();
+    find_files(run, DEEPEST, &mut files)?;
     if files.is_empty() {
         // The error names what is missing.
-        files.push(file);
+        files.push(run_folder::file_of(run));
     }
     Ok(files)
+}
+
+fn find_files(run: &Path, depth: u32, files: &mut Vec<PathBuf>) -> Result<()> {
+    let file = run_folder::file_of(run);
+    if file.exists() || !run.is_dir() {
+        files.push(file);
+        return Ok(());
+    }
+    let failed = |error| Error::io(run.display().to_string(), error);
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(run).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        // A link could lead to a folder that is not this run's, and results are written there.
+        if depth > 0 && entry.file_type().map_err(failed)?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    folders.sort();
+    folders
+        .iter()
+        .try_for_each(|folder| find_files(folder, depth - 1, files))
 }
 
 /// A folder that does not exist yet, named by scenario and time.

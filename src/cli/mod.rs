@@ -7,12 +7,14 @@ pub mod frontier;
 pub mod gate;
 pub mod host;
 pub mod list;
+pub mod merge;
 mod passed;
 mod place;
 pub mod plan;
 mod recording;
 pub mod report;
 pub mod run;
+mod sharding;
 pub mod workload;
 mod workload_plot;
 
@@ -38,6 +40,8 @@ enum Verb {
     Workload(workload::Args),
     /// Build index.html, PNGs and summary.md again from results.json
     Report(report::Args),
+    /// Put the shards of a run together, as made with run --shard
+    Merge(merge::Args),
     /// Compare two runs: verdict and exit code for CI
     Gate(gate::Args),
     /// Run two builds in turn, then the gate
@@ -105,6 +109,7 @@ impl Cli {
             Verb::List(args) => list::run(&args),
             Verb::Workload(args) => workload::run(&args),
             Verb::Report(args) => report::run(args),
+            Verb::Merge(args) => merge::run(args),
             Verb::Gate(args) => gate::run(args),
             Verb::Ab(args) => ab::run(args),
             Verb::Plan(args) => plan::run(&args),

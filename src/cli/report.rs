@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::cli::folders;
 use crate::error::{Error, ExitCode, Result};
 use crate::files::folder_of;
 use crate::report;
@@ -12,17 +13,20 @@ use crate::run_folder::{self, answers};
 /// Arguments of `migtax report`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct Args {
-    /// Run folders or their results.json; with several, the runs are put side by side. Files with saved
-    /// answers to QEMU's query-migrate are set beside them
+    /// Run folders or their results.json, or a matrix's or merged folder; several runs are put side by
+    /// side. Files with saved answers to QEMU's query-migrate are set beside them
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<PathBuf>,
     /// Folder for the report [default: the run's own; with several runs, a folder named after the
-    /// first and the last, beside the first; with answers, imported/ in the first run's]
+    /// first and the last, beside the first; with a matrix's folder alone, that; with answers, imported/ in
+    /// the first run's]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 
-/// Builds the report and prints the path of its page.
+/// Builds the report and prints the path of its page. A folder of runs, of a matrix's points or of a
+/// merged run's machine types, gets what `migtax run` writes there: each run's report, and all of them
+/// side by side.
 ///
 /// # Errors
 ///
@@ -31,12 +35,17 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut runs = Vec::with_capacity(args.runs.len());
     let mut answers = Vec::new();
+    let mut files = Vec::new();
     for path in &args.runs {
         if answers::means_answers(path) {
             answers.extend(answers::read(path)?);
         } else {
-            runs.push((run_folder::file_of(path), run_folder::read(path)?));
+            files.extend(folders::files_of(path)?);
         }
+    }
+    for file in files {
+        let results = run_folder::read(&file)?;
+        runs.push((file, results));
     }
     if !answers.is_empty() {
         let first = runs.first().ok_or_else(|| {
@@ -48,13 +57,36 @@ pub fn run(args: Args) -> Result<ExitCode> {
         print_page(&written);
         return Ok(ExitCode::Done);
     }
+    let whole = match args.runs.as_slice() {
+        [run]
+            if runs
+                .iter()
+                .all(|(file, _)| folder_of(file) != run && file != run) =>
+        {
+            Some(run)
+        }
+        _ => None,
+    };
+    if whole.is_some() {
+        // Points that an interrupt left without a migration have nothing to show.
+        if runs
+            .iter()
+            .any(|(_, results)| !results.migrations.is_empty())
+        {
+            runs.retain(|(_, results)| !results.migrations.is_empty());
+        }
+        for (file, results) in &runs {
+            report::write(results, folder_of(file))?;
+        }
+    }
     let written = match runs.as_slice() {
         [(file, results)] => {
             let folder = args.out.unwrap_or_else(|| folder_of(file).to_owned());
             report::write(results, &folder)?
         }
         _ => {
-            let folder = args.out.unwrap_or_else(|| beside(&runs));
+            let folder = args.out.or(whole.cloned());
+            let folder = folder.unwrap_or_else(|| beside(&runs));
             report::compare_runs(&runs, &folder)?
         }
     };

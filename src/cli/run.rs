@@ -8,9 +8,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::arm::Arm;
 use crate::cli::folders;
 use crate::cli::place::Place;
-use crate::error::{ExitCode, Result};
+use crate::cli::sharding::Sharding;
+use crate::error::{Error, ExitCode, Result};
 use crate::report;
-use crate::results::Migration;
+use crate::results::{Migration, Results, Shard};
 use crate::run_folder;
 use crate::runner::masked::masked;
 use crate::runner::{self, Job, Observer, Options};
@@ -41,6 +42,10 @@ pub struct Args {
     /// Go on with an interrupted run in its own folder; with --reps auto until it is precise enough
     #[arg(long, value_name = "RUN", conflicts_with_all = ["scenario", "out"])]
     resume: Option<PathBuf>,
+    /// Make a fixed part of the run alone: of the matrix's points and blocks, shard I of N; auto, or no
+    /// value: the task that Slurm or Kubernetes says this is. migtax merge puts parts together
+    #[arg(long, value_name = "I/N|auto", num_args = 0..=1, default_missing_value = "auto", conflicts_with = "resume")]
+    shard: Option<Sharding>,
     /// Let the software arms run under policy required
     #[arg(long)]
     allow_software: bool,
@@ -79,17 +84,35 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => {
             let scenarios = load_points(args.scenario.as_deref(), &args.overrides)?;
             scenarios.iter().try_for_each(check)?;
+            let shards = shards(&args, &scenarios)?;
+            if let Some(idle) = shards.as_deref().and_then(|of| idle(of, &scenarios)) {
+                eprintln!("{idle}");
+                if args.json {
+                    super::print_json(&Vec::<Results>::new())?;
+                }
+                return Ok(ExitCode::Done);
+            }
             let folder = match &args.out {
                 Some(folder) => folder.clone(),
                 None => folders::fresh(Path::new("reports"), &scenarios[0])?,
             };
-            (folders::of_points(scenarios, &folder), folder)
+            let mut jobs = folders::of_points(scenarios, &folder);
+            for (job, shard) in jobs.iter_mut().zip(shards.into_iter().flatten()) {
+                job.shard = Some(shard);
+            }
+            // Points of which this shard has no block are other shards' alone.
+            jobs.retain(|job| {
+                job.shard
+                    .as_ref()
+                    .is_none_or(|of| holds_any(of, &job.scenario))
+            });
+            (jobs, folder)
         }
     };
     let mut progress = progress();
     let finished = runner::run(&jobs, &options, &mut progress)?;
     progress.finish_and_clear();
-    let is_matrix = jobs.len() > 1;
+    let is_matrix = jobs.iter().any(|job| job.folder != folder);
     let mut reported = Vec::new();
     for (Job { folder, .. }, results) in jobs.iter().zip(finished.results) {
         // Points of a matrix that an interrupt left without a migration have nothing to show.
@@ -120,6 +143,39 @@ pub fn run(args: Args) -> Result<ExitCode> {
         println!("{}", shown.display());
     }
     Ok(finished.exit)
+}
+
+/// The part of each point that is made, if not all is.
+fn shards(args: &Args, scenarios: &[Scenario]) -> Result<Option<Vec<Shard>>> {
+    let Some(sharding) = args.shard else {
+        return Ok(None);
+    };
+    Error::unless(
+        args.overrides.reps != Some(Repetitions::Auto),
+        "--shard",
+        "with --reps auto",
+        "shards are fixed parts of a fixed number of blocks: give --reps a number",
+    )?;
+    let (index, of) = sharding.resolve()?;
+    Ok(Some(Shard::of_points(index, of, scenarios)))
+}
+
+fn holds_any(shard: &Shard, scenario: &Scenario) -> bool {
+    (0..scenario.measure.repetitions).any(|block| shard.holds(block))
+}
+
+/// What is said of a shard that has nothing to do, which is no error: a task of an array must not
+/// fail for it.
+fn idle(shards: &[Shard], scenarios: &[Scenario]) -> Option<String> {
+    let mut parts = shards.iter().zip(scenarios);
+    if parts.any(|(shard, scenario)| holds_any(shard, scenario)) {
+        return None;
+    }
+    let (shard, scenario) = (shards.first()?, scenarios.first()?);
+    Some(format!(
+        "shard {} of {}: nothing to do, the run has {} points x {} blocks; nothing is written",
+        shard.index, shard.of, shard.points, scenario.measure.repetitions
+    ))
 }
 
 fn parse_share(text: &str) -> std::result::Result<f64, String> {

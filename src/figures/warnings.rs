@@ -64,9 +64,15 @@ fn repetitions(results: &Results, found: &mut Vec<Warning>) {
                 "{n} block{}: intervals reach {level:.1}%, not 95%",
                 if n == 1 { "" } else { "s" }
             ),
-            format!(
-                "--reps {THIN_BLOCKS} or more; 10 make narrower intervals, --reps auto decides"
-            ),
+            match &results.shard {
+                None => format!(
+                    "--reps {THIN_BLOCKS} or more; 10 make narrower intervals, --reps auto decides"
+                ),
+                Some(shard) => format!(
+                    "this is shard {} of {}: migtax merge puts all parts together",
+                    shard.index, shard.of
+                ),
+            },
         ));
     }
 }

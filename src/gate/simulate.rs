@@ -168,6 +168,7 @@ pub fn raw(simulation: &Simulation) -> Results {
         started_at: "2026-01-01T00:00:00Z".to_owned(),
         interrupted: false,
         command: vec!["migtax".to_owned(), "run".to_owned()],
+        shard: None,
         host: host(),
         scenario: Scenario {
             name: "simulated".to_owned(),

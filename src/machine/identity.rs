@@ -69,6 +69,30 @@ impl MachineInfo {
         self.destination.is_none() || self.destination_on_this_machine
     }
 
+    /// Takes over what was worse of another run on the same machine, or on one of its kind: load, steal,
+    /// what other processes took, noise, frequency, the cost of clocks.
+    pub fn take_worse(&mut self, other: &MachineInfo) {
+        let most = |a: &mut f64, b: f64| *a = a.max(b);
+        most(&mut self.load_before, other.load_before);
+        most(&mut self.steal_share, other.steal_share);
+        most(&mut self.other_cpu_share, other.other_cpu_share);
+        most(&mut self.spin_spread, other.spin_spread);
+        most(&mut self.thread_clock_read_ns, other.thread_clock_read_ns);
+        let both = |a: Option<f64>, b: Option<f64>, worse: fn(f64, f64) -> f64| match (a, b) {
+            (Some(a), Some(b)) => Some(worse(a, b)),
+            (a, b) => a.or(b),
+        };
+        self.frequency_mhz = both(self.frequency_mhz, other.frequency_mhz, f64::min);
+        self.destination_thread_clock_read_ns = both(
+            self.destination_thread_clock_read_ns,
+            other.destination_thread_clock_read_ns,
+            f64::max,
+        );
+        if self.tracker.is_empty() {
+            self.tracker.clone_from(&other.tracker);
+        }
+    }
+
     /// What a read of the thread CPU clock costs where the destination runs, nanoseconds.
     pub fn destination_clock_read_ns(&self) -> f64 {
         self.destination_thread_clock_read_ns
@@ -266,6 +290,15 @@ mod tests {
         busier.memory_bytes += 1 << 20;
         busier.versions.insert("aes".to_owned(), "9".to_owned());
         assert_eq!(same_machine(&host, &busier), None);
+        let mut worst = host.clone();
+        busier.frequency_mhz = Some(1000.0);
+        worst.take_worse(&busier);
+        assert_eq!(
+            (worst.load_before, worst.steal_share),
+            (9.0, host.steal_share)
+        );
+        assert_eq!(worst.frequency_mhz, Some(1000.0));
+        assert_eq!(worst.memory_bytes, host.memory_bytes);
     }
 
     #[test]

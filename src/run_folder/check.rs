@@ -6,6 +6,7 @@
 mod numbers;
 mod plumbing;
 mod qemu;
+mod shard;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -38,6 +39,7 @@ pub fn check(results: &Results) -> Result<()> {
             other => other,
         })?;
     check_host(results)?;
+    shard::check(results)?;
     let arms: BTreeSet<_> = results.arms.iter().map(|a| a.name).collect();
     if arms.len() != results.arms.len() {
         return Err(Error::Invalid("arms: an arm stands there twice".to_owned()));

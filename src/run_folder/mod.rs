@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub use check::{LAST_BLOCK, check};
 
 use crate::error::{Error, Result};
-use crate::files::{self, write_atomically};
+use crate::files::{self, write_atomically_with};
 use crate::results::{Results, SCHEMA_VERSION};
 
 /// The name of the results file in a run folder.
@@ -78,10 +78,10 @@ pub fn parse(json: &[u8]) -> Result<Results> {
 /// # Errors
 /// [`Error::Io`] if the folder or the file can't be written.
 pub fn write(results: &Results, folder: &Path) -> Result<()> {
-    let mut json =
-        serde_json::to_vec_pretty(results).map_err(|e| Error::CannotRun(e.to_string()))?;
-    json.push(b'\n');
-    write_atomically(&folder.join(FILE_NAME), &json)
+    write_atomically_with(&folder.join(FILE_NAME), |out| {
+        serde_json::to_writer_pretty(&mut *out, results)?;
+        out.write_all(b"\n")
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
+use crate::results::Shard;
+use crate::run_folder::LAST_BLOCK;
 use crate::scenario::{ClockKind, Scenario};
 use crate::workload::mix;
 
@@ -20,15 +22,26 @@ pub(super) struct Block {
     pub(super) counted: Option<u32>,
 }
 
-/// Warm-up, then `count` blocks that are counted from `first` on.
-pub(super) fn schedule(scenario: &Scenario, first: u32, count: u32) -> Vec<Block> {
+/// Warm-up, then the blocks of these numbers; nothing if there are none.
+pub(super) fn schedule(scenario: &Scenario, blocks: impl IntoIterator<Item = u32>) -> Vec<Block> {
     let warmup = scenario.measure.warmup;
     let uncounted = (0..warmup).map(|number| Block {
         number,
         counted: None,
     });
-    let counted = (first..first + count).map(|block| Block::of(scenario, Some(block)));
-    uncounted.chain(counted).collect()
+    let mut counted = blocks
+        .into_iter()
+        .map(|block| Block::of(scenario, Some(block)))
+        .peekable();
+    match counted.peek() {
+        Some(_) => uncounted.chain(counted).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The numbers from `first` on that a run's blocks may have: of a shard, its own.
+pub(super) fn numbers(shard: Option<&Shard>, first: u32) -> impl Iterator<Item = u32> {
+    (first..=LAST_BLOCK).filter(move |block| shard.is_none_or(|shard| shard.holds(*block)))
 }
 
 impl Block {
@@ -86,7 +99,7 @@ mod tests {
     #[test]
     fn blocks_start_at_different_places_that_follow_the_seed() {
         let seven = scenario(7);
-        let blocks = schedule(&seven, 0, 100);
+        let blocks = schedule(&seven, 0..100);
         let offsets: BTreeSet<u64> = blocks.iter().map(|b| b.start_offset_ns(&seven)).collect();
         assert_eq!(offsets.len(), blocks.len());
         assert!(offsets.iter().all(|offset| *offset < LATEST_START_NS));
@@ -99,7 +112,7 @@ mod tests {
         let mut all = BTreeSet::new();
         for seed in [0, 1, 2, u64::MAX] {
             let scenario = scenario(seed);
-            let blocks = schedule(&scenario, 0, 200);
+            let blocks = schedule(&scenario, 0..200);
             assert_eq!(blocks[2].stream_seed(&scenario), seed);
             // Neighbouring scenarios share no stream either.
             for block in blocks {
@@ -117,12 +130,16 @@ mod tests {
                 .map(|b| (b.stream_seed(scenario), b.start_offset_ns(scenario)))
                 .collect()
         };
-        let whole = seeds(&schedule(&scenario, 0, 9), &scenario);
-        let resumed = seeds(&schedule(&scenario, 4, 5), &scenario);
+        let whole = seeds(&schedule(&scenario, 0..9), &scenario);
+        let resumed = seeds(&schedule(&scenario, 4..9), &scenario);
         assert_eq!(whole[2 + 4..], resumed[2..]);
+        // So has a shard, and one that has nothing to do doesn't warm up.
+        let part = seeds(&schedule(&scenario, [1, 5, 6]), &scenario);
+        assert_eq!(part[2..], [whole[2 + 1], whole[2 + 5], whole[2 + 6]]);
+        assert_eq!(schedule(&scenario, []), []);
         // Whatever the warm-up, a counted block meets the same stream.
         scenario.measure.warmup = 0;
-        let cold = schedule(&scenario, 0, 9);
+        let cold = schedule(&scenario, 0..9);
         assert_eq!(cold[5].stream_seed(&scenario), whole[2 + 5].0);
     }
 
@@ -131,7 +148,7 @@ mod tests {
         let mut scenario = scenario(5);
         scenario.measure.clock = ClockKind::Virtual;
         let met = |b: Block| (b.stream_seed(&scenario), b.start_offset_ns(&scenario));
-        let blocks = schedule(&scenario, 0, 5);
+        let blocks = schedule(&scenario, 0..5);
         assert!(blocks.iter().all(|b| met(*b) == met(blocks[0])));
         assert_eq!(met(blocks[0]).0, 5);
     }

@@ -14,31 +14,18 @@ mod room;
 pub mod route;
 mod session;
 
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 pub use hosts::Hosts;
-pub use options::{Observer, Options};
+pub use options::{Job, Observer, Options};
 pub use pair::NotMade;
 pub use room::check;
 pub use session::Session;
 
 use crate::error::{Error, ExitCode, Result};
 use crate::results::{ArmInfo, Migration, OutcomeStatus, PolicyDecision, Results};
-use crate::scenario::Scenario;
 use process::{Envelope, Launcher, Mailbox, Message};
-
-/// A scenario to run.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// What is run.
-    pub scenario: Scenario,
-    /// Where its results are saved.
-    pub folder: PathBuf,
-    /// What was made before an interrupt, to go on with.
-    pub earlier: Option<Results>,
-}
 
 /// What came of all jobs, finished or interrupted.
 #[derive(Debug)]
@@ -109,6 +96,10 @@ pub fn run(jobs: &[Job], options: &Options, observer: &mut dyn Observer) -> Resu
     for job in jobs {
         std::fs::create_dir_all(&job.folder).map_err(|e| Error::writing(&job.folder, e))?;
         let session = Session::open(&job.scenario, options, &mut hosts, &job.folder)?;
+        let session = match &job.shard {
+            Some(shard) => session.only(shard),
+            None => session,
+        };
         sessions.push(match &job.earlier {
             Some(earlier) => session.resume(earlier.clone())?,
             None => session,

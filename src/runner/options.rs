@@ -3,10 +3,24 @@
 use std::path::PathBuf;
 
 use crate::arm::Arm;
-use crate::results::Migration;
+use crate::results::{Migration, Results, Shard};
 use crate::runner::process::Role;
 use crate::runner::route::Route;
+use crate::scenario::Scenario;
 use crate::stats::StopRule;
+
+/// A scenario to run.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What is run.
+    pub scenario: Scenario,
+    /// Where its results are saved.
+    pub folder: PathBuf,
+    /// Which part of it is run; all if none.
+    pub shard: Option<Shard>,
+    /// What was made before an interrupt, to go on with.
+    pub earlier: Option<Results>,
+}
 
 /// What a run needs beside its scenario.
 #[derive(Debug, Clone, Default)]

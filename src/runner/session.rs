@@ -11,9 +11,9 @@ use strum::IntoEnumIterator as _;
 
 use crate::machine::slowdown::Slowed;
 use crate::machine::{self, MachineInfo, Monitor};
-use crate::results::{ArmInfo, Migration, PolicyDecision, Results, SCHEMA_VERSION, Warning};
+use crate::results::{ArmInfo, Migration, PolicyDecision, Results, SCHEMA_VERSION, Shard, Warning};
 use crate::run_folder::{self, LAST_BLOCK};
-use crate::runner::blocks::{Block, schedule};
+use crate::runner::blocks::{Block, numbers, schedule};
 use crate::runner::hosts::Hosts;
 use crate::runner::options::{Observer, Options};
 use crate::runner::pair::{self, NotMade, Task};
@@ -62,6 +62,7 @@ impl<'a> Session<'a> {
             // Until the end: a coordinator that is killed leaves it so.
             interrupted: true,
             command: options.command.clone(),
+            shard: None,
             host: hosts.machine.clone(),
             scenario: scenario.clone(),
             arms: Vec::new(),
@@ -115,7 +116,7 @@ impl<'a> Session<'a> {
             room::check_both(scenario)?;
         }
         results.host.versions = versions;
-        let runnable = results.arms.iter().filter_map(runs).collect();
+        let runnable = results.arms.iter().filter_map(ArmInfo::runs).collect();
         Ok(Session {
             scenario,
             options,
@@ -123,12 +124,21 @@ impl<'a> Session<'a> {
             folder: folder.to_owned(),
             results,
             runnable,
-            schedule: schedule(scenario, 0, scenario.measure.repetitions),
+            schedule: schedule(scenario, 0..scenario.measure.repetitions),
             made: 0,
             binary,
             extra,
             monitor: Monitor::start(),
         })
+    }
+
+    /// Makes a part of the run's blocks alone.
+    pub fn only(mut self, shard: &Shard) -> Session<'a> {
+        let repetitions = self.scenario.measure.repetitions;
+        let blocks = numbers(Some(shard), 0).take_while(|block| *block < repetitions);
+        self.schedule = schedule(self.scenario, blocks);
+        self.results.shard = Some(shard.clone());
+        self
     }
 
     /// Goes on with an interrupted run, with blocks of their own numbers: a block that was
@@ -150,7 +160,9 @@ impl<'a> Session<'a> {
             ));
         }
         let repetitions = self.scenario.measure.repetitions;
-        let missing = repetitions.saturating_sub(whole_blocks(&earlier, self.runnable.len()));
+        let shard = self.results.shard.as_ref();
+        let all = numbers(shard, 0).take_while(|block| *block < repetitions);
+        let missing = all.count().saturating_sub(earlier.whole_blocks().len());
         if missing == 0 {
             self.schedule = Vec::new();
             self.results = earlier;
@@ -158,13 +170,14 @@ impl<'a> Session<'a> {
         }
         let blocks = earlier.migrations.iter().map(|made| made.block);
         let first = blocks.max().map_or(0, |last| last.saturating_add(1));
+        let blocks: Vec<u32> = numbers(shard, first).take(missing).collect();
         Error::unless(
-            first.saturating_add(missing - 1) <= LAST_BLOCK,
+            blocks.len() == missing,
             "--resume: the next block",
             first,
             format_args!("no block has a number above {LAST_BLOCK}"),
         )?;
-        self.schedule = schedule(self.scenario, first, missing);
+        self.schedule = schedule(self.scenario, blocks);
         self.results.started_at = earlier.started_at;
         self.results.command = earlier.command;
         self.results.host.tracker = earlier.host.tracker;
@@ -335,15 +348,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Blocks in which each of so many arms was run.
-fn whole_blocks(results: &Results, arms: usize) -> u32 {
-    let mut made = BTreeMap::<u32, usize>::new();
-    for migration in &results.migrations {
-        *made.entry(migration.block).or_default() += 1;
-    }
-    made.values().filter(|made| **made == arms).count() as u32
-}
-
 /// What must not be overlooked in results that were made to look slow.
 fn injected_slowdowns() -> impl Iterator<Item = Warning> {
     Slowed::iter().filter_map(|stage| {
@@ -375,13 +379,4 @@ fn differing(arm: Arm, source: &Capabilities, destination: &Capabilities) -> Opt
         ),
         remedy: "use hosts of one CPU model and one build, or read each side by itself".to_owned(),
     })
-}
-
-/// Whether policy lets an arm run, and then whether sealed.
-fn runs(arm: &ArmInfo) -> Option<(Arm, bool)> {
-    match arm.policy_decision {
-        PolicyDecision::Baseline | PolicyDecision::FallbackPlain => Some((arm.name, false)),
-        PolicyDecision::Encrypted => Some((arm.name, true)),
-        PolicyDecision::Refused | PolicyDecision::Disabled | PolicyDecision::Unsupported => None,
-    }
 }

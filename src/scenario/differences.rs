@@ -38,12 +38,12 @@ impl fmt::Display for Difference {
 pub fn conditions(scenario: &Scenario) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     let whole = serde_json::to_value(scenario).unwrap_or(Value::Null);
-    flatten("", whole, &mut found);
+    flatten("", whole, &NOT_CONDITIONS, &mut found);
     found
 }
 
-fn flatten(path: &str, value: Value, found: &mut BTreeMap<String, Value>) {
-    if NOT_CONDITIONS.contains(&path) {
+fn flatten(path: &str, value: Value, except: &[&str], found: &mut BTreeMap<String, Value>) {
+    if except.contains(&path) {
         return;
     }
     let Value::Object(fields) = value else {
@@ -55,14 +55,27 @@ fn flatten(path: &str, value: Value, found: &mut BTreeMap<String, Value>) {
             "" => name,
             path => format!("{path}.{name}"),
         };
-        flatten(&inner, value, found);
+        flatten(&inner, value, except, found);
     }
 }
 
 /// The values in which two scenarios differ, by path. None where both measure the same thing: a
 /// scenario under another name, with another analysis, other arms or more repetitions may be compared.
 pub fn differences(a: &Scenario, b: &Scenario) -> Vec<Difference> {
-    let both = [a, b].map(conditions);
+    between([a, b].map(conditions))
+}
+
+/// The values in which two scenarios differ in anything, names and numbers of blocks included.
+pub fn all_differences(a: &Scenario, b: &Scenario) -> Vec<Difference> {
+    between([a, b].map(|scenario| {
+        let mut found = BTreeMap::new();
+        let whole = serde_json::to_value(scenario).unwrap_or(Value::Null);
+        flatten("", whole, &[], &mut found);
+        found
+    }))
+}
+
+fn between(both: [BTreeMap<String, Value>; 2]) -> Vec<Difference> {
     let paths: BTreeSet<&String> = both.iter().flat_map(BTreeMap::keys).collect();
     let difference = |path: &String| {
         let values = both.each_ref().map(|values| values.get(path));
@@ -120,5 +133,16 @@ mod tests {
         b.measure.warmup += 1;
         assert_ne!(a, b);
         assert_eq!(differences(&a, &b), []);
+        let found = all_differences(&a, &b);
+        let paths: Vec<&str> = found.iter().map(|d| d.path.as_str()).collect();
+        let expected = [
+            "analysis",
+            "measure.arms",
+            "measure.repetitions",
+            "measure.warmup",
+            "name",
+            "point.guest.vcpus",
+        ];
+        assert_eq!(paths, expected);
     }
 }

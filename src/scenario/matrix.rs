@@ -8,7 +8,7 @@ use super::spec::Scenario;
 use crate::error::{Error, Result};
 
 /// Points of a matrix at most.
-const MAX_POINTS: usize = 1000;
+pub const MAX_POINTS: usize = 1000;
 
 /// The varied fields of a point, dotted, and their values.
 type Varied = BTreeMap<String, String>;

@@ -17,8 +17,9 @@ mod preset;
 mod spec;
 
 pub use check::{MAX_RECORD, MAX_STREAMS};
-pub use differences::{Difference, conditions, differences};
+pub use differences::{Difference, all_differences, conditions, differences};
 pub use load::{EMBEDDED, embedded, folder_name, load, load_points, parse};
+pub use matrix::MAX_POINTS;
 pub use overrides::{
     MOST_AUTO_BLOCKS, MigrationOverrides, Overrides, Repetitions, StreamOverrides,
 };

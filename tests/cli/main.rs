@@ -18,5 +18,6 @@ mod plan;
 mod plumbing;
 mod qemu;
 mod secrets;
+mod shards;
 mod slowdown;
 mod throttle;

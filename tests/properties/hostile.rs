@@ -1,5 +1,5 @@
 //! What is made of results that a stranger has prepared: page, charts, tables, comparison of runs,
-//! and the gate's verdict in every format.
+//! the gate's verdict in every format, and shards put together.
 //!
 //! Input: which simulated run is taken, then edits of it, four bytes each: what is done, where (two
 //! bytes), with which value. So most inputs are whole results files with hostile figures, counts and
@@ -13,10 +13,11 @@ use migtax::arm::Arm;
 use migtax::gate::format::{Format, bencher};
 use migtax::gate::simulate::{self, Simulation};
 use migtax::gate::{Config, builds, judge_runs};
+use migtax::merge::{self, Part};
 use migtax::report::csv::migrations_csv;
 use migtax::report::markdown::summary;
 use migtax::report::{self, chart, page, runs};
-use migtax::results::{OutcomeStatus, Results};
+use migtax::results::{OutcomeStatus, Results, Shard};
 use migtax::scenario::ClockKind;
 use migtax::units::Bandwidth;
 use migtax::{figures, run_folder};
@@ -49,6 +50,13 @@ static RUNS: LazyLock<[Results; 4]> = LazyLock::new(|| {
     let mut virtual_clock = run(2, &[Arm::PLAIN, Arm::COPY]);
     virtual_clock.scenario.measure.clock = ClockKind::Virtual;
     virtual_clock.scenario.migration.link = Bandwidth::BitsPerSecond(10_000_000_000);
+    // A shard: of the first of two points the blocks that belong to it.
+    virtual_clock.shard = Shard::of_points(1, 2, &[(); 2].map(|()| virtual_clock.scenario.clone()))
+        .into_iter()
+        .next();
+    for migration in &mut virtual_clock.migrations {
+        migration.block *= 2;
+    }
     [
         run(1, &[Arm::PLAIN, Arm::AWS_LC]),
         run(6, &[Arm::PLAIN, Arm::COPY, Arm::AWS_LC]),
@@ -126,6 +134,7 @@ pub fn check(input: &[u8]) -> bool {
         Ok(results) => {
             shown(results.clone(), which);
             judged(genuine, &results);
+            merged(genuine, &results);
             true
         }
         Err(error) => {
@@ -320,6 +329,47 @@ fn shown(mut results: Results, which: u8) {
     for text in [table, summary(&results), migrations_csv(&results)] {
         assert!(text.len() <= LONGEST);
     }
+}
+
+/// A stranger's shard is put together with a genuine one, and what comes of it is accepted; or it is
+/// refused in one line.
+fn merged(genuine: &Results, hostile: &Results) {
+    let part = |file: &str, results: &Results| Part {
+        file: PathBuf::from(file),
+        results: results.clone(),
+    };
+    let mut other = genuine.clone();
+    if let Some(shard) = &mut other.shard {
+        shard.index = 2;
+        other.migrations.iter_mut().for_each(|m| m.block += 1);
+    }
+    let pair = vec![part("genuine", &other), part("hostile", hostile)];
+    for parts in [vec![part("hostile", hostile)], pair] {
+        match merge::merge(parts) {
+            Ok(whole) => {
+                for results in whole.machines.iter().flatten() {
+                    let json = serde_json::to_vec(results).expect("results are plain data");
+                    run_folder::parse(&json).expect("what this build merges is accepted");
+                }
+            }
+            Err(error) => one_line(&error),
+        }
+    }
+}
+
+/// The genuine shards belong together, or the property above would hold of refusals alone.
+#[test]
+fn genuine_shards_are_put_together() {
+    let genuine = &RUNS[3];
+    let mut other = genuine.clone();
+    other.shard.as_mut().expect("a shard").index = 2;
+    other.migrations.iter_mut().for_each(|m| m.block += 1);
+    let parts = [genuine, &other].map(|results| Part {
+        file: PathBuf::from("part"),
+        results: results.clone(),
+    });
+    let whole = merge::merge(parts.into()).unwrap();
+    assert_eq!(whole.machines[0][0].migrations.len(), 8);
 }
 
 /// The gate answers, whichever side the stranger's run is on, and so does it for builds.
