@@ -101,7 +101,7 @@ fn exact(results: &Results) -> Vec<String> {
         let (seed, hash) = (m.stream_seed, &m.verified.source_hash);
         format!(
             "{} {} {seed:?} {hash} {} {rounds:?}",
-            m.arm, m.block, m.records
+            m.arm, m.block, m.records.unwrap_or(0)
         )
     };
     results.migrations.iter().map(counts).collect()
