@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::crypto;
 use crate::memory::GuestMemory;
-use crate::transport::Pacer;
+use crate::transport::{Pacer, RoundTrip};
 use crate::wire::Bounds;
 
 /// What all stream threads of a source share.
@@ -17,6 +17,8 @@ pub struct StreamContext {
     pub bounds: Bounds,
     /// The link, if it is limited.
     pub pacer: Option<Pacer>,
+    /// The distance to the destination, if it is longer than the network's own.
+    pub round_trip: Option<RoundTrip>,
     /// Seal workers of all streams together, if more than one.
     pub pool: Option<rayon::ThreadPool>,
     /// Whether clocks are read around every socket call: [`StageMeter::new`].

@@ -23,7 +23,7 @@ use crate::guest::content;
 use crate::guest::vcpu::StreamPosition;
 use crate::host::control::{Control, emit};
 use crate::host::{Command, Event, HostSpec, SourceReport, framing, guest_state, process};
-use crate::machine::Instruments;
+use crate::machine::{Instruments, Limits};
 use crate::memory::Presence;
 use crate::meter::StageTimes;
 use crate::precopy::StopReason;
@@ -39,7 +39,7 @@ use crate::source::streams::Streams;
 use crate::source::timeline::{GuestEnd, LiveTimeline, Timeline, VirtualTimeline};
 use crate::source::tracked_guest::TrackedGuest;
 use crate::tracking;
-use crate::transport::Pacer;
+use crate::transport::{Pacer, RoundTrip};
 use crate::units::Bandwidth;
 
 /// Plays the source: fills the guest, migrates it, reports.
@@ -228,6 +228,10 @@ fn stream_context(
         streams: migration.streams,
         bounds: *bounds,
         pacer,
+        round_trip: migration.rtt.map(|rtt| RoundTrip {
+            time: rtt.0,
+            window: Limits::of_this_process().window_bytes(),
+        }),
         pool: (workers > 1).then(pool).transpose()?,
         time_all: spec.scenario.measure.sampling == Sampling::All,
     })
