@@ -78,7 +78,7 @@ pub fn run(options: &Options, memory: Option<Size>, json: bool) -> Result<ExitCo
             _ => println!(),
         }
         for Finding { what, remedy, .. } in &pair.findings {
-            println!("- {what}: {remedy}");
+            println!("- {what}\n  remedy: {remedy}");
         }
     }
     match pair.findings.iter().any(|finding| finding.prevents) {

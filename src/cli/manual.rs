@@ -45,7 +45,8 @@ pub fn man(args: &ManArgs, mut command: Command) -> Result<ExitCode> {
         return print(&page(command, "migtax")?);
     };
     std::fs::create_dir_all(folder).map_err(|error| Error::writing(folder, error))?;
-    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+    let shown = |verb: &&Command| !verb.is_hide_set() && verb.get_name() != "help";
+    for verb in command.get_subcommands().filter(shown) {
         let name = format!("migtax-{}", verb.get_name());
         write(folder, &name, &page(verb.clone(), &name)?)?;
     }

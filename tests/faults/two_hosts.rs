@@ -61,7 +61,7 @@ impl Pair {
     /// What reaches the destination: ssh with these options, and what it starts there.
     fn ssh(&self, options: &str, program: &str) -> String {
         let config = self.path().join("ssh_config");
-        format!("ssh -F {} {options} there {program}", config.display())
+        format!("ssh -F {}{options} there {program}", config.display())
     }
 
     /// Starts a run from the source's host to a destination that `command` starts.
@@ -237,7 +237,7 @@ fn a_destination_that_is_not_reached_or_not_this_build_is_named() {
     let wrong = pair.path().join("wrong_hosts");
     let key = pair.told("client_key.pub");
     fs::write(&wrong, format!("{} {key}\n", pair.told("address"))).unwrap();
-    let option = format!("-o UserKnownHostsFile={}", wrong.display());
+    let option = format!(" -o UserKnownHostsFile={}", wrong.display());
     let said = refused(&pair, &pair.ssh(&option, MIGTAX));
     let ending = "its command ended before it told anything of itself (exit status: 255); \
                   its last words: Host key verification failed.";
