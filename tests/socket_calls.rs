@@ -71,6 +71,7 @@ fn send(arm: Arm, record: usize, streams: u32, workers: usize, content: &Content
         streams,
         bounds: framing.bounds,
         pacer: None,
+        round_trip: None,
         pool: (workers > 1).then(pool),
         time_all: false,
     });

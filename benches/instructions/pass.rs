@@ -86,6 +86,7 @@ impl Pass {
             streams: 1,
             bounds: framing.bounds,
             pacer: None,
+            round_trip: None,
             pool: None,
             time_all: true,
         });

@@ -1,13 +1,17 @@
-//! `migtax doctor`: what this machine is, how steady it is, and what it lacks.
+//! `migtax doctor`: what this machine is, how steady it is, and what it lacks; what a pair of hosts
+//! is and lacks.
 
 use std::path::Path;
 
 use crate::arm::Arm;
-use crate::error::{ExitCode, Result};
+use crate::cli::place::Reach;
+use crate::error::{Error, ExitCode, Result};
 use crate::machine::{self, Instruments, MachineInfo, Monitor};
 use crate::present::table::{Cell, Column, Table};
 use crate::qemu::program::Program;
+use crate::runner::Options;
 use crate::tracking;
+use crate::units::Size;
 
 /// Arguments of `migtax doctor`.
 #[derive(Debug, clap::Args)]
@@ -15,13 +19,32 @@ pub struct Args {
     /// Print the description of the machine as JSON
     #[arg(long)]
     pub json: bool,
+    /// With --destination: guest memory that both hosts are to have room for [default: the default
+    /// scenario's]
+    #[arg(long, value_name = "SIZE", requires = "destination")]
+    memory: Option<Size>,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 /// Measures the machine and prints what it is and what it lacks, each with what would help.
 ///
 /// # Errors
-/// None at present: what can't be read is reported as such.
+/// Invalid input; if this machine's host can't be asked about a pair. What can't be read is reported
+/// as such.
 pub fn run(args: Args) -> Result<ExitCode> {
+    let mut options = Options::default();
+    args.reach.put_into(&mut options)?;
+    if options.destination.is_some() {
+        return super::doctor_pair::run(&options, args.memory, args.json);
+    }
+    let alone = options.route == Options::default().route;
+    Error::unless(
+        alone,
+        "--connect or --listen",
+        "given",
+        "with --destination only",
+    )?;
     let monitor = Monitor::start();
     let mut host = machine::describe();
     let seen = monitor.finish();
@@ -282,7 +305,14 @@ mod tests {
 
     #[test]
     fn it_runs_here() {
-        assert_eq!(run(Args { json: true }).unwrap(), ExitCode::Done);
-        assert_eq!(run(Args { json: false }).unwrap(), ExitCode::Done);
+        for json in [true, false] {
+            let (memory, reach) = (None, Reach::default());
+            let args = Args {
+                json,
+                memory,
+                reach,
+            };
+            assert_eq!(run(args).unwrap(), ExitCode::Done);
+        }
     }
 }

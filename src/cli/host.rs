@@ -37,6 +37,9 @@ enum HostRole {
     Destination,
     /// Print what this host can do, as JSON
     Capabilities,
+    /// Receive what a link is tried with before a run
+    #[command(hide = true)]
+    Probe,
 }
 
 /// Plays the role.
@@ -55,6 +58,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             super::print_json(&capabilities(arm, args.hide_aes))?;
             return Ok(ExitCode::Done);
         }
+        HostRole::Probe => return destination::probe::run().map(|()| ExitCode::Done),
     };
     end_on_panic(process::end);
     crypto::guard_stack();

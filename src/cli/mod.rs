@@ -2,11 +2,13 @@
 
 pub mod ab;
 pub mod doctor;
+mod doctor_pair;
 mod folders;
 pub mod frontier;
 pub mod gate;
 pub mod host;
 pub mod list;
+pub mod manual;
 pub mod merge;
 mod passed;
 mod place;
@@ -15,16 +17,17 @@ mod recording;
 pub mod report;
 pub mod run;
 mod sharding;
+mod version;
 pub mod workload;
 mod workload_plot;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::error::{Error, ExitCode, Result};
 
 /// Measures what encryption costs a live migration: CPU on each host, migration time, downtime.
 #[derive(Debug, Parser)]
-#[command(name = "migtax", version, max_term_width = 100)]
+#[command(name = "migtax", version = version::short(), long_version = version::long(), max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -50,10 +53,14 @@ enum Verb {
     Plan(plan::Args),
     /// Find the highest dirty rate that converges, per arm
     Frontier(frontier::Args),
-    /// Show what this machine is, how steady it is, and what it lacks
+    /// Show what this machine, or a pair of hosts, is and lacks
     Doctor(doctor::Args),
     /// Play one host of a migration (spec on standard input, report on standard output)
     Host(host::Args),
+    /// Print completions for a shell
+    Completions(manual::CompletionsArgs),
+    /// Print a page of the manual, or write one for each verb
+    Man(manual::ManArgs),
 }
 
 /// Carries out the command line of this process, as `migtax` does; what stopped it is said on
@@ -116,6 +123,8 @@ impl Cli {
             Verb::Frontier(args) => frontier::run(&args),
             Verb::Doctor(args) => doctor::run(args),
             Verb::Host(args) => host::run(&args),
+            Verb::Completions(args) => manual::completions(&args, Cli::command()),
+            Verb::Man(args) => manual::man(&args, Cli::command()),
         }
     }
 }

@@ -13,6 +13,19 @@ pub struct Place {
     /// CPUs to keep the hosts to, such as source=0,destination=1
     #[arg(long, value_name = "ROLE=CPUS", value_parser = parse_pin)]
     pin: Option<Pin>,
+    #[command(flatten)]
+    reach: Reach,
+    /// Roles that behave as if their CPUs had no AES instructions
+    #[arg(long, value_name = "HOSTS", value_parser = parse_hosts)]
+    hide_aes: Option<Roles>,
+    /// QEMU's binary, for the arms that it runs [default: qemu-system-x86_64 of PATH]
+    #[arg(long, value_name = "PATH")]
+    qemu: Option<PathBuf>,
+}
+
+/// Flags that say where the destination is and how the source reaches it.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Reach {
     /// How to start migtax where the guest goes, such as "ssh -o BatchMode=yes host2 migtax";
     /// quoted as in a shell. Results record it, passwords of known forms masked: give none here
     #[arg(long, value_name = "COMMAND")]
@@ -23,12 +36,6 @@ pub struct Place {
     /// Where the source connects, if not where the destination says that it listens
     #[arg(long, value_name = "HOST[:PORT]", value_parser = parse_connect)]
     connect: Option<String>,
-    /// Roles that behave as if their CPUs had no AES instructions
-    #[arg(long, value_name = "HOSTS", value_parser = parse_hosts)]
-    hide_aes: Option<Roles>,
-    /// QEMU's binary, for the arms that it runs [default: qemu-system-x86_64 of PATH]
-    #[arg(long, value_name = "PATH")]
-    qemu: Option<PathBuf>,
 }
 
 impl Place {
@@ -39,15 +46,25 @@ impl Place {
     pub fn put_into(&self, options: &mut Options) -> Result<()> {
         let pin = self.pin.clone().unwrap_or_default();
         check_cpus(&pin.source)?;
-        if self.destination.is_none() {
+        if self.reach.destination.is_none() {
             check_cpus(&pin.destination)?;
         }
         options.pin_source = pin.source;
         options.pin_destination = pin.destination;
-        options.destination = self.destination.as_deref().map(words).transpose()?;
         options.hide_aes = self.hide_aes.clone().unwrap_or_default().0;
-        options.route.connect = self.connect.clone();
         options.qemu = self.qemu.clone();
+        self.reach.put_into(options)
+    }
+}
+
+impl Reach {
+    /// Puts them into a run's options.
+    ///
+    /// # Errors
+    /// If a destination elsewhere can't be started or reached by what is given.
+    pub fn put_into(&self, options: &mut Options) -> Result<()> {
+        options.destination = self.destination.as_deref().map(words).transpose()?;
+        options.route.connect = self.connect.clone();
         let elsewhere = || "0.0.0.0:0".parse().expect("an address");
         let Some(listen) = self
             .listen

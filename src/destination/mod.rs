@@ -1,6 +1,7 @@
 //! The destination host: receives the guest's memory and takes the guest over.
 
 mod arrivals;
+pub mod probe;
 pub mod stream_thread;
 pub mod switchover;
 

@@ -22,6 +22,7 @@ pub mod framing;
 pub mod guest_state;
 pub mod guest_view;
 pub mod latency;
+pub mod probe;
 pub mod process;
 
 use std::time::Duration;
@@ -31,13 +32,13 @@ use serde::{Deserialize, Serialize};
 use crate::arm::{Arm, Backend};
 use crate::crypto;
 use crate::host::guest_view::{AtDestination, AtSource, OpenWindows};
-use crate::machine::{self, Counted};
+use crate::machine::{self, Counted, Limits};
 use crate::results::{DestinationCpu, Downtime, Guest, Outcome, Round, SourceCpu, Warning};
 use crate::scenario::{ClockKind, Scenario};
 use crate::workload::StreamSpec;
 
 /// Version of this protocol; both sides must have the same.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// See [`HostSpec::silence_between_records`].
 const VIRTUAL_SILENCE: Duration = Duration::from_secs(600);
@@ -128,13 +129,16 @@ pub struct Capabilities {
     pub protocol: u32,
     /// Version of the migtax that this process runs.
     pub migtax_version: String,
+    /// The commit that it was built from, if that is known.
+    pub commit: Option<String>,
     /// The arm that this process was started for.
     pub arm: Arm,
     /// Version of the library that the arm seals with.
     pub backend_version: String,
     /// Tells whether another process runs on the same machine: [`machine::boot_mark`].
-    #[serde(default)] // as below
     pub boot_mark: Option<String>,
+    /// What the kernel grants it.
+    pub limits: Limits,
     /// CPU features of the machine.
     pub cpu_features: Vec<String>,
     /// CPU features that the library engages in this process.
@@ -142,12 +146,18 @@ pub struct Capabilities {
     /// CPU features that the arm needs and that are missing (or hidden).
     pub missing_features: Vec<String>,
     /// What this process counts a read of the thread CPU clock as, nanoseconds.
-    #[serde(default)] // so that another protocol's host is refused for that
     pub thread_clock_read_ns: f64,
     /// The known-answer test's complaint, if it failed.
     pub known_answer_failure: Option<String>,
     /// Versions of the libraries that touch the data path.
     pub versions: std::collections::BTreeMap<String, String>,
+}
+
+impl Capabilities {
+    /// The version and, if it is known, the commit of its build.
+    pub fn build(&self) -> String {
+        machine::build::named(&self.migtax_version, self.commit.as_deref())
+    }
 }
 
 /// To the coordinator.
@@ -273,10 +283,12 @@ pub fn capabilities(arm: Arm, hide_aes: bool) -> Capabilities {
     };
     Capabilities {
         protocol: PROTOCOL,
-        migtax_version: env!("CARGO_PKG_VERSION").to_owned(),
+        migtax_version: machine::build::VERSION.to_owned(),
+        commit: machine::build::COMMIT.map(str::to_owned),
         arm,
         backend_version: crypto::implementation(backend).version(),
         boot_mark: machine::boot_mark(),
+        limits: Limits::of_this_process(),
         cpu_features: machine::cpu::features()
             .into_iter()
             .filter(|feature| !is_hidden(feature))

@@ -1,5 +1,6 @@
 //! The coordinator: policy, one-time keys, arms and repetitions in interleaved blocks.
 
+mod asked;
 mod blocks;
 mod hosts;
 pub mod masked;
@@ -8,6 +9,7 @@ mod outcome;
 pub mod pair;
 mod patience;
 pub mod policy;
+pub mod probe;
 pub mod process;
 mod qemu;
 mod room;

@@ -23,6 +23,10 @@ static SERIAL: AtomicU64 = AtomicU64::new(0);
 /// peer timeout if that is less. The source waits for the peer timeout, and fencing takes its time.
 const MOST_GRACE: Duration = Duration::from_secs(1);
 
+/// How much longer than twice the peer timeout a destination elsewhere may take to tell how a
+/// migration failed of which the source has told that: it may be cut off from this side.
+const CUT_OFF: Duration = Duration::from_secs(3);
+
 /// What one migration is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Task<'a> {
@@ -152,6 +156,8 @@ struct Seen {
     listening: Option<String>,
     connected: bool,
     took_over: bool,
+    /// The guest stays at the source, which has ended: the destination is awaited until then.
+    destination_until: Option<Instant>,
     /// The source knows of no acknowledgement; the destination's own word is awaited until then.
     unacknowledged_until: Option<Instant>,
     fenced: bool,
@@ -176,7 +182,10 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     fn run(&mut self) -> Result<(), NotMade> {
         while !self.is_over() {
-            let grace = self.seen.unacknowledged_until;
+            let grace = self
+                .seen
+                .unacknowledged_until
+                .or(self.seen.destination_until);
             let limit = grace.map_or(self.patience, |until| {
                 until.saturating_duration_since(Instant::now())
             });
@@ -234,7 +243,12 @@ impl Exchange<'_> {
             }
             Event::TookOver => seen.took_over = true,
             Event::Hashed { hash } => told.destination_hash = Some(hash),
-            Event::Source(report) => told.source = Some(*report),
+            Event::Source(report) => {
+                let stays = report.outcome.status == OutcomeStatus::Failed;
+                seen.destination_until = (stays && self.destination.is_remote())
+                    .then(|| now + self.peer_timeout * 2 + CUT_OFF);
+                told.source = Some(*report);
+            }
             Event::Destination(report) => told.destination = Some(*report),
             Event::Refused { reason } => self.fail(format!("{role}: {reason}")),
         }
@@ -276,6 +290,15 @@ impl Exchange<'_> {
             });
         }
         self.settle_switchover();
+        if self
+            .seen
+            .destination_until
+            .is_some_and(|until| until <= Instant::now())
+        {
+            // It is cut off from this side, and ends by itself when it misses the source.
+            (self.seen.destination_until, self.seen.fenced) = (None, true);
+            self.destination.end();
+        }
         let (seen, told) = (&mut self.seen, &mut self.told);
         let source_ended = told.source.is_some() || seen.source_gone;
         if let (Some(hash), false) = (&told.destination_hash, seen.resumed)

@@ -11,8 +11,9 @@ use crate::arm::Arm;
 use crate::crypto::MigrationSecret;
 use crate::error::{Error, Result};
 use crate::host::control::next_line;
-use crate::host::{Capabilities, Event, HostSpec, PROTOCOL};
+use crate::host::{Capabilities, Event, HostSpec};
 use crate::machine;
+use crate::runner::asked;
 
 /// Which role a host plays; its name is also an argument of `migtax host`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::AsRefStr)]
@@ -134,28 +135,15 @@ impl Launcher {
     /// If it can't be started or does not answer as a host of this protocol does.
     pub fn capabilities(&self, role: Role, arm: Arm) -> Result<Capabilities> {
         let mut process = self.process(role, arm);
-        let program = process.get_program().to_string_lossy().into_owned();
-        let output = process
-            .arg("capabilities")
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| Error::io(format!("starting {program}"), error))?;
-        let capabilities: Capabilities =
-            serde_json::from_slice(&output.stdout).map_err(|error| {
-                Error::CannotRun(format!(
-                    "the {role} host for {arm} did not tell its capabilities ({error}; {})",
-                    output.status
-                ))
-            })?;
-        if capabilities.protocol != PROTOCOL {
-            return Err(Error::CannotRun(format!(
-                "the {role} host is migtax {} with protocol {}, this one speaks {PROTOCOL}: use the \
-                 same build on both sides",
-                capabilities.migtax_version, capabilities.protocol
-            )));
-        }
-        Ok(capabilities)
+        process.arg("capabilities");
+        asked::ask(process, &format!("the {role} host for {arm}"))
+    }
+
+    /// The destination's command, to receive what a link is tried with.
+    pub(super) fn probe(&self) -> Command {
+        let mut process = self.process(Role::Destination, Arm::PLAIN);
+        process.arg("probe");
+        process
     }
 
     /// Starts a host, tells it its spec (and secret) and listens to it.
@@ -250,6 +238,11 @@ impl HostProcess {
             // A host that is gone is noticed by the end of its output.
             let _ = stdin.write_all(&line);
         }
+    }
+
+    /// Whether it is reached by a command that may lose it.
+    pub fn is_remote(&self) -> bool {
+        self.remote
     }
 
     /// Waits for the child in some way. The kernel tells the CPU time of all ended children together,

@@ -367,14 +367,14 @@ fn injected_slowdowns() -> impl Iterator<Item = Warning> {
 fn differing(arm: Arm, source: &Capabilities, destination: &Capabilities) -> Option<Warning> {
     let both = source.missing_features.is_empty() && destination.missing_features.is_empty();
     let same = source.engaged_features == destination.engaged_features
-        && source.migtax_version == destination.migtax_version;
+        && source.build() == destination.build();
     (both && !same).then(|| Warning {
         code: figures::HOSTS_DIFFER.to_owned(),
         message: format!(
             "{arm}: the source (migtax {}) engages {}, the destination (migtax {}) {}",
-            source.migtax_version,
+            source.build(),
             source.engaged_features.join(" "),
-            destination.migtax_version,
+            destination.build(),
             destination.engaged_features.join(" ")
         ),
         remedy: "use hosts of one CPU model and one build, or read each side by itself".to_owned(),

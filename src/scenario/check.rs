@@ -58,6 +58,10 @@ const ALLOWED: &[(&str, &str)] = &[
         "migration.link",
         "a bandwidth such as 10Gbit/s, or \"unlimited\"",
     ),
+    (
+        "migration.rtt",
+        "a duration above 0, up to 1s, and up to a quarter of migration.peer_timeout",
+    ),
     ("migration.downtime_limit", "a duration above 0, up to 1h"),
     ("migration.max_rounds", "1 to 100000"),
     ("migration.time_limit", "a duration above 0, up to 24h"),
@@ -178,6 +182,12 @@ impl Scenario {
         if self.measure.arms.iter().any(|arm| arm.is_qemu()) {
             self.migration.check_for_qemu()?;
         }
+        Error::unless(
+            self.measure.clock == ClockKind::Live || self.migration.rtt.is_none(),
+            "migration.rtt",
+            "given",
+            "none with the virtual clock, whose counts no round trip changes",
+        )?;
         // Virtual time passes as pages are sent.
         let link = self.migration.link;
         Error::unless(
@@ -271,6 +281,11 @@ impl MigrationSpec {
         }
         let least = Span(Duration::from_millis(1));
         within("migration.peer_timeout", self.peer_timeout, least..=HOUR)?;
+        if let Some(rtt) = self.rtt {
+            // The peer is silent for as long at each exchange.
+            let most = Span(Duration::from_secs(1).min(self.peer_timeout.0 / 4));
+            within("migration.rtt", rtt, NS..=most)?;
+        }
         if let Workers::Count(n) = self.seal_workers {
             within("migration.seal_workers", n, 1..=64)?;
         }
@@ -292,6 +307,7 @@ impl MigrationSpec {
         let none = self.compression.is_none();
         Error::unless(none, "migration.compression", self.compression, allowed)?;
         let allowed = "none with qemu-* arms, whose migrations are QEMU's own";
+        Error::unless(self.rtt.is_none(), "migration.rtt", "given", allowed)?;
         let growth = self.downtime_growth.is_none();
         Error::unless(growth, "migration.downtime_growth", "given", allowed)?;
         let timeout = self.progress_timeout.is_none();

@@ -89,6 +89,9 @@ pub struct MigrationOverrides {
     /// make a matrix [migration.link]
     #[arg(long, value_delimiter = ',', value_name = "BANDWIDTH")]
     pub link: Option<Vec<Bandwidth>>,
+    /// Round trip between the hosts, added to the network's own, such as 10ms [migration.rtt]
+    #[arg(long, value_name = "D")]
+    pub rtt: Option<Span>,
     /// The pause that pre-copy aims at, such as 300ms; several, separated by commas, make a matrix
     /// [migration.downtime_limit]
     #[arg(
@@ -211,6 +214,7 @@ impl Scenario {
         replace!(migration.clock => measure.clock);
         let first = |values: &Option<Vec<_>>| values.as_ref()?.first().copied();
         replace!(first(&migration.link) => migration.link);
+        replace!(migration.rtt.map(Some) => migration.rtt);
         let first = |values: &Option<Vec<_>>| values.as_ref()?.first().copied();
         replace!(first(&migration.downtime_limit) => migration.downtime_limit);
         replace!(migration.policy => migration.policy);

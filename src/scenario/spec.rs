@@ -220,6 +220,9 @@ pub struct MigrationSpec {
     pub tracker: TrackerSpec,
     /// Bandwidth that the source keeps to.
     pub link: Bandwidth,
+    /// Round trip between the hosts, on top of the network's own; none adds none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt: Option<Span>,
     /// The pause that pre-copy aims at.
     pub downtime_limit: Span,
     /// How that grows while the migration goes on.
@@ -325,6 +328,7 @@ impl Default for MigrationSpec {
             destination_memory: Presence::FaultedIn,
             tracker: TrackerSpec::Auto,
             link: Bandwidth::Unlimited,
+            rtt: None,
             downtime_limit: Span(std::time::Duration::from_millis(20)),
             downtime_growth: None,
             max_rounds: 30,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::context::StreamContext;
 use crate::record::{Draft, RecordError};
-use crate::transport::{Connection, Pace, Pacer};
+use crate::transport::{Connection, InFlight, Pace, Pacer};
 
 /// Bytes that are handed to the socket in one call, by measurement on two cores. Zen 3: 256 KiB,
 /// 1 MiB and 4 MiB moved 4.0, 5.3 and 5.0 GiB/s in `plain`. Zen 4, with a second-level cache of
@@ -21,6 +21,7 @@ pub(super) struct Line {
     pub(super) connection: Connection,
     context: Arc<StreamContext>,
     pace: Pace,
+    in_flight: Option<InFlight>,
     /// Records in one socket call.
     group: usize,
 }
@@ -31,6 +32,7 @@ impl Line {
         let group = records_in_call(context.bounds.record, context.pacer.as_ref());
         Line {
             connection,
+            in_flight: context.round_trip.map(InFlight::new),
             context,
             pace: Pace::default(),
             group,
@@ -50,8 +52,11 @@ impl Line {
     /// Sends sealed records.
     pub(super) fn transmit(&mut self, drafts: &[Draft]) -> Result<(), RecordError> {
         for call in drafts.chunks(self.group) {
+            let bytes = call.iter().map(|draft| draft.wire_len() as u64).sum();
+            if let Some(in_flight) = &mut self.in_flight {
+                in_flight.wait(bytes);
+            }
             if let Some(pacer) = &self.context.pacer {
-                let bytes = call.iter().map(|draft| draft.wire_len() as u64).sum();
                 pacer.wait(bytes, &mut self.pace);
             }
             self.connection

@@ -17,7 +17,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::crypto::{self, MigrationSecret};
+use crate::crypto::MigrationSecret;
 use crate::error::{Error, Result};
 use crate::guest::content;
 use crate::guest::vcpu::StreamPosition;
@@ -31,7 +31,7 @@ use crate::results::{
     Outcome, OutcomeStatus, SourceCpu, SourceSampling, SourceStages, Warning,
     least_expected_downtime,
 };
-use crate::scenario::{ClockKind, Sampling, Workers};
+use crate::scenario::ClockKind;
 use crate::source::context::StreamContext;
 use crate::source::driver::{Driver, End, Migrated};
 use crate::source::stream_thread::{COMPRESS, PREPARE, SEAL, STAGES, TRANSMIT};
@@ -39,8 +39,6 @@ use crate::source::streams::Streams;
 use crate::source::timeline::{GuestEnd, LiveTimeline, Timeline, VirtualTimeline};
 use crate::source::tracked_guest::TrackedGuest;
 use crate::tracking;
-use crate::transport::Pacer;
-use crate::units::Bandwidth;
 
 /// Plays the source: fills the guest, migrates it, reports.
 ///
@@ -83,7 +81,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         ClockKind::Virtual => Box::new(VirtualTimeline::new(spec, &guest)?),
     };
     let connecting = Instant::now();
-    let context = Arc::new(stream_context(spec, &guest, &framing.bounds)?);
+    let context = StreamContext::of(spec, &guest.memory, &framing.bounds)?;
+    let context = Arc::new(context);
     let silence = spec.scenario.migration.peer_timeout.0;
     let opened = Streams::open(address, &framing, &context, &framing::hello(spec), silence);
     let connect_s = connecting.elapsed().as_secs_f64();
@@ -197,54 +196,6 @@ fn resolve(address: &str) -> Result<SocketAddr> {
         .map_err(|error| Error::io(format!("destination address {address}"), error))?
         .next()
         .ok_or_else(|| Error::CannotRun(format!("destination address {address}: no address")))
-}
-
-fn stream_context(
-    spec: &HostSpec,
-    guest: &TrackedGuest,
-    bounds: &crate::wire::Bounds,
-) -> Result<StreamContext> {
-    let migration = &spec.scenario.migration;
-    let pacer = match (migration.link, spec.scenario.measure.clock) {
-        (Bandwidth::BitsPerSecond(bits), ClockKind::Live) => Some(Pacer::new(bits)),
-        // Under the virtual clock the link is arithmetic; the bytes go as fast as they can.
-        _ => None,
-    };
-    // The same for every arm, whatever there is to seal.
-    let workers = match migration.seal_workers {
-        Workers::Count(count) => count as usize,
-        Workers::Auto => auto_workers(migration.streams),
-    };
-    let pool = || {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(workers)
-            .thread_name(|index| format!("seal-{index}"))
-            .start_handler(|_| crypto::guard_stack())
-            .build()
-            .map_err(|error| Error::CannotRun(format!("seal workers: {error}")))
-    };
-    Ok(StreamContext {
-        memory: guest.memory.clone(),
-        streams: migration.streams,
-        bounds: *bounds,
-        pacer,
-        pool: (workers > 1).then(pool).transpose()?,
-        time_all: spec.scenario.measure.sampling == Sampling::All,
-    })
-}
-
-/// Seal workers of all streams together where the scenario leaves it open: half the cores, since
-/// the destination may share them; no pool where the streams' own threads are as many.
-fn auto_workers(streams: u32) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    pool_size(cores, streams as usize)
-}
-
-fn pool_size(cores: usize, streams: usize) -> usize {
-    match (cores / 2).min(8) {
-        half if half <= streams => 1,
-        half => half,
-    }
 }
 
 /// What became of the migration, once the coordinator's word is in where it is needed.
@@ -384,26 +335,4 @@ fn report_unopened(reason: String, connect_s: f64, end: GuestEnd, unlocked: Opti
         stream_time_ns: end.stream_time_ns,
         ..SourceReport::default()
     })));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pool_is_shared_by_the_streams_and_never_smaller_than_their_own_threads() {
-        for (cores, streams, workers) in [
-            (1, 1, 1),
-            (2, 1, 1),
-            (4, 1, 2),
-            (8, 1, 4),
-            (8, 2, 4),
-            (8, 4, 1),
-            (8, 64, 1),
-            (192, 1, 8),
-            (192, 4, 8),
-        ] {
-            assert_eq!(pool_size(cores, streams), workers, "{cores} {streams}");
-        }
-    }
 }

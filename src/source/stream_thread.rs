@@ -199,6 +199,7 @@ impl StreamThread {
     }
 
     /// Waits for what the destination owes. A peer that still takes in what was sent is not silent.
+    /// What was sent and what answers it take a round trip together: the answer waits for all of it.
     ///
     /// # Errors
     /// If the stream breaks or something else comes.
@@ -223,6 +224,9 @@ impl StreamThread {
                     break;
                 }
             }
+        }
+        if let Some(trip) = self.context.round_trip {
+            std::thread::sleep(trip.time);
         }
         Ok(Done {
             totals: awaited.totals,

@@ -62,6 +62,9 @@ impl Streams {
         for stream in 0..context.streams {
             let connect = || -> io::Result<Connection> {
                 let socket = TcpStream::connect_timeout(&address, silence)?;
+                if let Some(trip) = context.round_trip {
+                    std::thread::sleep(trip.time);
+                }
                 Connection::new(socket, stream, "destination", silence)
             };
             let connection = connect().map_err(|source| RecordError::Connect { stream, source })?;

@@ -68,6 +68,29 @@ impl Carrier {
 
 /// How long ago data last came on a connection, by the kernel's account (`tcpi_last_data_recv`).
 pub fn since_data(socket: &TcpStream) -> Option<Duration> {
+    let info = tcp_info(socket)?;
+    Some(Duration::from_millis(u64::from(info.tcpi_last_data_recv)))
+}
+
+/// The way to the peer of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Path {
+    /// Largest packet that it carries whole, as far as the kernel knows, bytes (`tcpi_pmtu`).
+    pub mtu_bytes: u32,
+    /// The kernel's smoothed estimate of the round trip (`tcpi_rtt`).
+    pub rtt: Duration,
+}
+
+/// The way to the peer, by the kernel's account.
+pub fn path(socket: &TcpStream) -> Option<Path> {
+    let info = tcp_info(socket)?;
+    Some(Path {
+        mtu_bytes: info.tcpi_pmtu,
+        rtt: Duration::from_micros(u64::from(info.tcpi_rtt)),
+    })
+}
+
+fn tcp_info(socket: &TcpStream) -> Option<libc::tcp_info> {
     // SAFETY: tcp_info is plain data for which zero is a value.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
@@ -81,7 +104,7 @@ pub fn since_data(socket: &TcpStream) -> Option<Duration> {
             &raw mut len,
         )
     };
-    (done == 0).then(|| Duration::from_millis(u64::from(info.tcpi_last_data_recv)))
+    (done == 0).then_some(info)
 }
 
 fn message(left: &mut [libc::iovec]) -> libc::msghdr {

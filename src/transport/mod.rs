@@ -6,7 +6,9 @@ mod carrier;
 mod connection;
 mod pacer;
 mod queue;
+mod round_trip;
 
-pub use carrier::since_data;
+pub use carrier::{Path, path, since_data};
 pub use connection::{Calls, Connection, TransportError};
 pub use pacer::{Pace, Pacer};
+pub use round_trip::{InFlight, RoundTrip};

@@ -39,6 +39,17 @@ fn impossible_flags() {
             &["link", "unlimited", "virtual"],
         ),
         (&["--link", "10GB/s"], &["10GB/s", "Gbit/s"]),
+        (&["--rtt", "10"], &["10", "ms"]),
+        (&["--rtt", "0ms"], &["migration.rtt", "above 0, up to 1s"]),
+        (&["--rtt", "2s"], &["migration.rtt = 2s", "up to 1s"]),
+        (
+            &["--rtt", "1ms", "--clock", "virtual"],
+            &["migration.rtt", "virtual clock"],
+        ),
+        (
+            &["--rtt", "1ms", "--arms", "plain,qemu-plain"],
+            &["migration.rtt", "qemu-*"],
+        ),
         (
             &["--link", "10Mbit/s", "--record", "16MiB"],
             &["record", "16MiB", "10Mbit/s", "peer_timeout", "13.42 s"],

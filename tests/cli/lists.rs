@@ -185,3 +185,40 @@ fn a_closed_pipe_ends_the_command_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[test]
+fn completions_and_the_manual_know_every_verb() {
+    let verbs = ["run", "list", "workload", "report", "gate", "ab", "doctor"];
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let text = said(&["completions", shell]);
+        for verb in verbs {
+            assert!(text.contains(verb), "{shell}: {verb}");
+        }
+    }
+    let page = said(&["man"]);
+    assert!(page.contains(".TH migtax 1"), "{page}");
+    assert!(page.contains("migtax\\-run(1)"), "{page}");
+    let folder = tempfile::tempdir().unwrap();
+    said(&["man", "--out", folder.path().to_str().unwrap()]);
+    for verb in verbs {
+        let page = std::fs::read_to_string(folder.path().join(format!("migtax-{verb}.1")));
+        let page = page.unwrap();
+        assert!(page.contains(&format!("migtax\\-{verb}")), "{page}");
+    }
+    assert!(folder.path().join("migtax.1").exists());
+}
+
+#[test]
+fn the_version_names_build_and_machine() {
+    let told = said(&["--version"]);
+    for word in [
+        "commit: ",
+        "target: ",
+        "compiled for: ",
+        "features of this CPU: ",
+        "aws-lc-sys",
+    ] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    assert_eq!(said(&["-V"]).lines().count(), 1);
+}

@@ -17,6 +17,7 @@ mod migration;
 mod plan;
 mod plumbing;
 mod qemu;
+mod rtt;
 mod secrets;
 mod shards;
 mod slowdown;

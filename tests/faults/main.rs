@@ -13,3 +13,4 @@ mod relay;
 mod relayed;
 mod runs;
 mod strangers;
+mod two_hosts;

@@ -159,10 +159,23 @@ pub fn start_in(
     marker: &str,
     flags: &[&str],
 ) -> Running {
+    let command = Command::new(env!("CARGO_BIN_EXE_migtax"));
+    start_by(command, folder, out, text, marker, flags)
+}
+
+/// Starts a run whose folder is `out` by a command that ends in the program's name.
+pub fn start_by(
+    mut command: Command,
+    folder: tempfile::TempDir,
+    out: &Path,
+    text: &str,
+    marker: &str,
+    flags: &[&str],
+) -> Running {
     let path = folder.path().join("scenario.toml");
     fs::write(&path, text).unwrap();
     let said = fs::File::create(folder.path().join("stderr")).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_migtax"))
+    let child = command
         .arg("run")
         .arg(path)
         .arg("--out")

@@ -13,6 +13,7 @@ use migtax::guest::vcpu::StreamPosition;
 use migtax::host::guest_state::pack_device_state;
 use migtax::host::guest_view::OpenWindows;
 use migtax::host::{Capabilities, Command, Event, HostSpec, PROTOCOL, capabilities};
+use migtax::machine::Limits;
 use migtax::memory::PageRun;
 use migtax::results::OutcomeStatus;
 use migtax::scenario::{self, Scenario};
@@ -170,6 +171,13 @@ fn spec() -> Vec<Vec<u8>> {
     let told = Capabilities {
         backend_version: "migtax 0.1.0".to_owned(),
         boot_mark: Some("0123456789abcdef".repeat(2)),
+        commit: Some("0123456789".repeat(4)),
+        limits: Limits {
+            available_memory_bytes: Some(1 << 34),
+            locked_memory_bytes: Some(8 << 20),
+            send_buffer_bytes: Some(4 << 20),
+            receive_buffer_bytes: Some(6 << 20),
+        },
         cpu_features: vec!["aes".to_owned()],
         thread_clock_read_ns: 400.0,
         versions: Default::default(),
