@@ -159,7 +159,7 @@ fn belongs(part: &Part, first: &Part) -> Result<()> {
                 let rest = difference.path.strip_prefix(field);
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             };
-            same_point || !varied.iter().any(|field| is_of(field))
+            same_point || !varied.iter().any(is_of)
         });
         return refuse(match told.map(ToString::to_string) {
             Some(text) if text.len() <= 200 => text,
