@@ -68,7 +68,9 @@ impl fmt::Display for Compression {
 fn zstd(level: i64) -> Result<Compression, String> {
     match i32::try_from(level) {
         Ok(level) if (1..=22).contains(&level) => Ok(Compression::Zstd { level }),
-        _ => Err(format!("zstd level {level}: a level is from 1 to 22")),
+        _ => Err(format!(
+            "zstd level {level}: none, lz4 or zstd with a level from 1 to 22"
+        )),
     }
 }
 

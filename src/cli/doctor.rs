@@ -249,7 +249,8 @@ mod tests {
     #[test]
     fn every_lack_is_named_with_what_helps() {
         let mut host = raw(&Simulation::default()).host;
-        host.cpu_features.push("vpclmulqdq".to_owned());
+        host.cpu_features
+            .extend(["vpclmulqdq", "ssse3"].map(str::to_owned));
         host.cpu_accounting = "irq".to_owned();
         let told = complaints(&host, Vec::new(), true);
         assert_eq!(

@@ -87,7 +87,7 @@ mod tests {
     fn what_is_passed_on_is_parsed_as_the_same() {
         let flags = "t --own --arms copy,aws-lc --reps auto --memory 1.5GiB --rate=7MiB/s --streams 3 \
                      --record 64KiB --tracker bitmap --compression lz4 --clock virtual --link unlimited,10Gbit/s \
-                     --downtime-limit 7ms --policy required --seed 18446744073709551615 --warmup 3 --pages thp --destination-memory on-demand";
+                     --downtime-limit 7ms --policy required --seed 18446744073709551615 --warmup 3 --pages thp --destination-memory on-demand --rtt 10ms";
         let passed = Verb::try_parse_from(flags.split_whitespace())
             .unwrap()
             .passed;

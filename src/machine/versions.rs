@@ -70,7 +70,11 @@ mod tests {
     #[test]
     fn versions_are_exact() {
         let is_number = |part: &str| part.starts_with(|c: char| c.is_ascii_digit());
-        let exact = |version: &str| version.split('.').filter(|part| is_number(part)).count() == 3;
+        let exact = |version: &str| {
+            // What a -sys crate holds stands behind a plus.
+            let own = version.split('+').next().unwrap_or_default();
+            own.split('.').filter(|part| is_number(part)).count() == 3
+        };
         for (name, version) in of_data_path() {
             assert!(version.split(", ").all(exact), "{name} = {version}");
         }

@@ -271,7 +271,9 @@ mod tests {
             package: String::new(),
             machine: "pc-i440fx-5.0".to_owned(),
             kvm: Err("no /dev/kvm".to_owned()),
-            capabilities: vec!["auto-converge".to_owned()],
+            capabilities: ["auto-converge", "pause-before-switchover"]
+                .map(str::to_owned)
+                .into(),
             compressions: vec!["none".to_owned(), "zlib".to_owned()],
         }
     }
@@ -291,7 +293,7 @@ mod tests {
             (
                 spec(),
                 2,
-                "migration.streams above 1: QEMU 5.0.0 has auto-converge",
+                "migration.streams above 1: QEMU 5.0.0 has auto-converge, pause-before-switchover",
             ),
             (
                 QemuSpec {

@@ -68,7 +68,7 @@ impl Draft {
             payload: 0,
             gathered: match framing.compression.is_none() {
                 true => Vec::new(),
-                false => touched(framing.bounds.record),
+                false => vec![0xff; framing.bounds.record],
             },
             packed: match framing.compression.is_none() {
                 true => Vec::new(),

@@ -4,7 +4,7 @@ use super::framing::{Framing, RecordError};
 use crate::compression::Decompressor;
 use crate::crypto::Opener;
 use crate::crypto::sequence::{FlowDirection, OpenSequence};
-use crate::memory::{GuestMemory, Segment, touched};
+use crate::memory::{GuestMemory, Segment};
 use crate::transport::Connection;
 use crate::wire::{
     AAD_LEN, Bounds, Head, PREAMBLE_LEN, PREFIX_LEN, Prefix, RecordKind, WireError, verify_checksum,
@@ -90,7 +90,7 @@ impl Inbound {
             decompressor: Decompressor::new(framing.compression).map_err(RecordError::Compress)?,
             unpacked: match framing.compression.is_none() {
                 true => Vec::new(),
-                false => touched(bounds.record),
+                false => vec![0xff; bounds.record],
             },
         })
     }

@@ -44,27 +44,30 @@ impl InFlight {
         }
     }
 
-    /// When `bytes` may be sent. More than the window holds are sent a window at a time.
+    /// When the last of `bytes` may be sent: what the window has no room for waits for what was sent before it,
+    /// its own first bytes included.
     fn book(&mut self, bytes: u64, window: u64, now: u64) -> u64 {
-        let need = bytes.min(window);
-        let mut held: u64 = self.sent.iter().map(|(_, bytes)| bytes).sum();
-        let mut start = now;
-        while let Some((acknowledged, bytes)) = self.sent.front().copied()
-            && (acknowledged <= now || held + need > window)
-        {
-            start = start.max(acknowledged);
-            held -= bytes;
-            self.sent.pop_front();
-        }
         let rtt = self.trip.time.as_nanos() as u64;
-        let (mut left, mut acknowledged) = (bytes, start);
-        while left > 0 {
-            acknowledged += rtt;
-            let piece = left.min(window);
-            self.sent.push_back((acknowledged, piece));
-            left -= piece;
+        let mut held: u64 = self.sent.iter().map(|(_, bytes)| bytes).sum();
+        let (mut left, mut at) = (bytes, now);
+        loop {
+            while let Some((acknowledged, bytes)) = self.sent.front().copied()
+                && acknowledged <= at
+            {
+                held -= bytes;
+                self.sent.pop_front();
+            }
+            let piece = left.min(window.saturating_sub(held));
+            if piece > 0 {
+                self.sent.push_back((at + rtt, piece));
+                held += piece;
+                left -= piece;
+            }
+            match self.sent.front() {
+                Some((acknowledged, _)) if left > 0 => at = *acknowledged,
+                _ => return at,
+            }
         }
-        start
     }
 }
 

@@ -90,8 +90,12 @@ fn every_arm_moves_the_same_guest_and_tells_what_it_can() {
         );
         assert!(m.total_time_s >= m.downtime.total_s);
         // The first of its syncs is the start; the last finds what is left once the guest has stopped, and
-        // the one before that is what the stop was decided on.
-        let syncs = qemu.answer["ram"]["dirty-sync-count"].as_u64().unwrap();
+        // the one before that is what the stop was decided on. What ends before QEMU has measured bandwidth
+        // (100 ms) is decided on without one.
+        let syncs = qemu.answer["ram"]["dirty-sync-count"]
+            .as_u64()
+            .unwrap()
+            .max(3);
         assert_eq!(m.rounds.len() as u64, syncs - 1, "{context}: {syncs} syncs");
         let kinds = m.rounds.iter().filter(|r| r.kind == RoundKind::PreCopy);
         assert_eq!(kinds.count() as u64, syncs - 2, "{context}");

@@ -101,7 +101,9 @@ fn exact(results: &Results) -> Vec<String> {
         let (seed, hash) = (m.stream_seed, &m.verified.source_hash);
         format!(
             "{} {} {seed:?} {hash} {} {rounds:?}",
-            m.arm, m.block, m.records.unwrap_or(0)
+            m.arm,
+            m.block,
+            m.records.unwrap_or(0)
         )
     };
     results.migrations.iter().map(counts).collect()
@@ -351,6 +353,7 @@ fn what_does_not_belong_together_is_not_put_together() {
     let second = file(&parts[1]);
     let genuine = fs::read(&second).unwrap();
     for (change, words) in &cases {
+        fs::write(&second, &genuine).unwrap();
         edit(&second, change);
         let words: Vec<&str> = std::iter::once("part-2")
             .chain(words.iter().copied())

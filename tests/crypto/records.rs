@@ -10,8 +10,18 @@ use crate::{backends, both_sides, quiet, sequences};
 
 const AAD: &[u8] = b"preamble";
 
+/// What a backend seals with.
+fn algorithm(backend: Backend) -> &'static str {
+    match backend {
+        Backend::None | Backend::Null => "none",
+        Backend::AwsLc128 => "AES-128-GCM",
+        Backend::AwsLcChaCha20 => "ChaCha20-Poly1305",
+        Backend::RustcryptoSoft | Backend::Rustcrypto | Backend::AwsLc => "AES-256-GCM",
+    }
+}
+
 #[test]
-fn each_backend_opens_what_every_other_sealed_across_epochs() {
+fn each_backend_opens_what_every_other_of_its_algorithm_sealed_across_epochs() {
     let memory: Vec<u8> = (0..20_000u32).map(|i| ((i * i) >> 7) as u8).collect();
     let pages = [quiet(&memory[..4096]), quiet(&memory[8192..16_384])];
     // Three records of this size fill a stream's share of a key.
@@ -23,7 +33,7 @@ fn each_backend_opens_what_every_other_sealed_across_epochs() {
     };
     for from in backends() {
         for to in backends() {
-            if from.has_cipher() != to.has_cipher() {
+            if algorithm(from) != algorithm(to) {
                 continue;
             }
             let secrets = both_sides();

@@ -44,6 +44,10 @@ fn within_bounds(config: &Config) {
         config.criterion.relative_floor,
         config.criterion.tolerance
     ));
+    assert!(sane(
+        config.undivided.relative_floor,
+        config.undivided.tolerance
+    ));
     assert!(!config.metrics.is_empty());
     let mut names: Vec<_> = config.metrics.iter().map(|metric| metric.name).collect();
     names.sort_unstable();
@@ -72,12 +76,15 @@ fn line_exists(refusal: &str, text: &str) {
 fn written(config: &Config) -> String {
     let mut out = format!(
         "false_alarm = {:?}\npower = {:?}\npass_confidence = {:?}\n\
+         [undivided]\nrelative_floor = {:?}\ntolerance = {:?}\n\
          [confirm]\nfirst = {:?}\nagain = {:?}\n\
          [criterion]\nrelative_floor = {:?}\ntolerance = {:?}\nbatches = {}\n\
          [instructions]\nthreshold = {:?}\n",
         config.false_alarm,
         config.power,
         config.pass_confidence,
+        config.undivided.relative_floor,
+        config.undivided.tolerance,
         config.confirm.first,
         config.confirm.again,
         config.criterion.relative_floor,

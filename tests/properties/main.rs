@@ -127,7 +127,10 @@ mod of {
 #[test]
 fn content_unpacks_to_exactly_its_pages_or_is_refused() {
     let samples = content::samples();
-    assert!(samples.iter().all(|sample| content::check(sample)));
+    // Two that hold what they say of each compressor, and a bomb.
+    for (at, sample) in samples.iter().enumerate() {
+        assert_eq!(content::check(sample), at % 3 < 2, "sample {at}");
+    }
     let mut mutator = Mutator::new(0x6d69_6774_6178);
     let inputs = (0..2_000).map(|_| mutator.input(&samples));
     Count::of(content::check, inputs).require(1);
