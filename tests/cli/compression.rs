@@ -17,7 +17,7 @@ rate = "40MiB/s"
 record = "64KiB"
 streams = 2
 link = "1Gbit/s"
-downtime_limit = "20ms"
+downtime_limit = "300ms"
 seal_workers = 1
 [measure]
 repetitions = 1
