@@ -7,7 +7,7 @@
 //! the virtual clock answers are exact, and so is the frontier.
 //!
 //! - [`search`]: where to probe next, what the answers say; pure
-//! - [`file`]: `frontier.json`, written after each probe and read back with suspicion
+//! - [`mod@file`]: `frontier.json`, written after each probe and read back with suspicion
 //! - [`probing`]: searches that take turns on the runner
 //! - [`report`]: table, chart, page
 

@@ -26,7 +26,7 @@ pub struct StreamContext {
     pub round_trip: Option<RoundTrip>,
     /// Seal workers of all streams together, if more than one.
     pub pool: Option<rayon::ThreadPool>,
-    /// Whether clocks are read around every socket call: [`StageMeter::new`].
+    /// Whether clocks are read around every socket call: [`StageMeter::new`](crate::meter::StageMeter::new).
     pub time_all: bool,
 }
 
