@@ -69,11 +69,15 @@ fn more_of_everything_takes_longer_and_slow_ciphers_longest() {
         "--memory", "4GiB", "--rate", "50MiB/s", "--link", "10Gbit/s",
     ]);
     for arm in 0..2 {
+        // Whatever kept up with half the link.
+        let on_link = slower[arm] > slower[0] * 0.99 && slower[arm] > few[arm];
         assert!(
-            slower[arm] > 1.7 * few[arm] && larger[arm] > 3.5 * few[arm],
+            on_link && larger[arm] > 3.5 * few[arm],
             "{few:?} {slower:?} {larger:?}"
         );
     }
+    // Without a cipher the link binds.
+    assert!(slower[0] > 1.7 * few[0], "{few:?} {slower:?}");
     assert!(few[2] > 3.0 * few[1]);
 }
 

@@ -15,7 +15,7 @@ const PANELS: [[Metric; 2]; 2] = [
     [Metric::TOTAL_TIME, Metric::DOWNTIME],
 ];
 const ROW: f64 = 29.0;
-const NAMES: f64 = 112.0;
+const NAMES: f64 = 168.0;
 const FIGURE: f64 = 58.0;
 const GAP: f64 = 20.0;
 
