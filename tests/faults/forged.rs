@@ -11,7 +11,7 @@ use crate::runs::{assert_guest_stayed, marker, several_at_once};
 
 /// How many migrations of each arm are attacked in each way, if not this many; 1000 take minutes.
 const COUNT: &str = "MIGTAX_TEST_FORGERIES";
-const USUAL: u32 = 12;
+const USUAL: u32 = 24;
 /// So many in one run.
 const AT_ONCE: u32 = 24;
 
