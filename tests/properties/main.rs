@@ -117,7 +117,7 @@ mod of {
         scenario: 3_000,
         results: 2_000,
         gate_policy: 4_000,
-        hostile: 24,
+        hostile: 60,
         exact: 4_000,
         criterion: 4_000,
     }

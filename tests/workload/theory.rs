@@ -145,11 +145,11 @@ fn a_requested_burstiness_is_the_measured_one() {
     for model in models {
         for burstiness in [4.0, 40.0] {
             let text = format!("{model} burstiness = {burstiness:?}, window = \"100ms\" }}");
-            // 4 seeds x 200 s: 8,000 windows, 1.6% of standard error if they are independent.
-            let all = over_seeds(&text, &["100ms"], "200s", 4);
+            // 8 seeds x 200 s: 16,000 windows, 1.1% of standard error if they are independent.
+            let all = over_seeds(&text, &["100ms"], "200s", 8);
             let found = mean(&all, 0, |w| w.idc_writes);
             assert_near(found, burstiness, 0.05, &text);
-            let rate = all.iter().map(|m| m.rate_bytes_per_s).sum::<f64>() / 4.0;
+            let rate = all.iter().map(|m| m.rate_bytes_per_s).sum::<f64>() / 8.0;
             assert_near(rate, 10.0 * 1024.0 * 1024.0, 0.02, &text);
         }
     }
