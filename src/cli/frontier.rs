@@ -1,21 +1,29 @@
 //! `migtax frontier`: the highest dirty rate that converges, per arm.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::arm::Arm;
 use crate::cli::folders;
 use crate::cli::place::Place;
 use crate::error::{Error, ExitCode, Result};
 use crate::frontier::{self, Asked, FrontierFile, Observer, check_scenario, file, report};
+use crate::plan::Planner;
+use crate::results::Migration;
+use crate::run_folder;
 use crate::runner::masked::masked;
-use crate::runner::{self, Options};
+use crate::runner::{self, Job, Options};
 use crate::scenario::{ClockKind, Overrides, Scenario, load_points};
 use crate::units::Span;
 
 /// How precise a frontier under the live clock is to be, if nothing else is asked for.
 const PRECISION: f64 = 0.05;
+/// The folder of the run that the predicted line is drawn from, below the search's own.
+const CALIBRATION: &str = "calibration";
+/// Its blocks.
+const BLOCKS: u32 = 6;
 
 /// Finds the highest dirty rate at which each arm's migration still converges.
 ///
@@ -39,9 +47,13 @@ pub struct Args {
     /// under the virtual clock one page write a second
     #[arg(long, value_name = "SHARE", value_parser = parse_precision)]
     precision: Option<f64>,
-    /// No probe is begun that would end later than this
+    /// No probe is begun that would end later than this, the measuring of costs included
     #[arg(long, value_name = "D", default_value = "10m")]
     budget: Span,
+    /// The run whose costs the predicted line is drawn from; without it the arms' costs are measured first, in
+    /// six blocks of the scenario kept in DIR/calibration. Not under the virtual clock
+    #[arg(long, value_name = "RUN")]
+    predict: Option<PathBuf>,
     /// Go on with a search that was interrupted or ran out of its budget, in its own folder
     #[arg(long, value_name = "DIR", conflicts_with_all = ["scenario", "out"])]
     resume: Option<PathBuf>,
@@ -72,16 +84,30 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "--reps: the frontier takes as many probes as --precision needs".to_owned(),
         ));
     }
-    let (asked, folder) = match &args.resume {
+    let (mut asked, folder) = match &args.resume {
         Some(folder) => interrupted(args, folder)?,
         None => fresh(args)?,
     };
     for scenario in &asked.scenarios {
         runner::check(scenario, &options)?;
     }
+    let given = given(args, &asked)?;
     let mut progress = Progress(bar());
-    let (found, exit) = frontier::run(&asked, &options, &folder, &mut progress)?;
+    let began = Instant::now();
+    let planner = match given {
+        Some(planner) => Some(planner),
+        None => match calibrate(&asked, &options, &folder, &mut progress)? {
+            Calibrated::Interrupted => return Ok(ExitCode::Interrupted),
+            Calibrated::From(planner) => planner.map(|planner| *planner),
+        },
+    };
+    asked.budget = asked.budget.saturating_sub(began.elapsed());
+    let (mut found, exit) = frontier::run(&asked, &options, &folder, &mut progress)?;
     progress.0.finish_and_clear();
+    if let Some(planner) = &planner {
+        frontier::predict(&mut found, planner)?;
+        found.write(&folder)?;
+    }
     report::write(&found, &folder)?;
     if args.json {
         super::print_json(&found)?;
@@ -91,6 +117,80 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("{}", folder.join("index.html").display());
     }
     Ok(exit)
+}
+
+/// The planner of the run that was named.
+fn given(args: &Args, asked: &Asked) -> Result<Option<Planner>> {
+    let Some(run) = &args.predict else {
+        return Ok(None);
+    };
+    Error::unless(
+        asked.scenarios[0].measure.clock == ClockKind::Live,
+        "--predict",
+        run.display(),
+        "a search under the live clock: under the virtual one ciphers take no time",
+    )?;
+    let results = run_folder::read(run)?;
+    let named = |error: Error| match error {
+        Error::Invalid(text) => {
+            Error::Invalid(format!("{}: {text}", run_folder::file_of(run).display()))
+        }
+        other => other,
+    };
+    Planner::new(&results).map(Some).map_err(named)
+}
+
+/// What the search's own calibration came to.
+enum Calibrated {
+    Interrupted,
+    /// None where there is nothing to plan from: no migration completed, or ciphers take no time.
+    From(Option<Box<Planner>>),
+}
+
+/// Measures what a plan needs, unless that was done before.
+fn calibrate(
+    asked: &Asked,
+    options: &Options,
+    folder: &Path,
+    progress: &mut Progress,
+) -> Result<Calibrated> {
+    if asked.scenarios[0].measure.clock == ClockKind::Virtual {
+        return Ok(Calibrated::From(None));
+    }
+    let folder = folder.join(CALIBRATION);
+    let earlier = match (&asked.earlier, run_folder::file_of(&folder).exists()) {
+        (Some(_), true) => Some(run_folder::read(&folder)?),
+        // A search that goes on keeps the predictions that it has.
+        (Some(_), false) => return Ok(Calibrated::From(None)),
+        (None, _) => None,
+    };
+    let results = match earlier {
+        Some(earlier) => earlier,
+        None => {
+            // Over the fastest link, on which ciphers are as dear as they get.
+            let bits = |s: &&Scenario| s.migration.link.bits_per_second().unwrap_or(u64::MAX);
+            let fastest = asked.scenarios.iter().max_by_key(bits);
+            let mut scenario = fastest.unwrap_or(&asked.scenarios[0]).clone();
+            scenario.measure.repetitions = BLOCKS;
+            // A run of its own, and no point of a matrix.
+            scenario.point.clear();
+            let job = Job {
+                scenario,
+                folder: folder.clone(),
+                shard: None,
+                earlier: None,
+            };
+            let finished = runner::run(&[job], options, progress)?;
+            if finished.exit == ExitCode::Interrupted {
+                return Ok(Calibrated::Interrupted);
+            }
+            let mut results = finished.results;
+            let results = results.remove(0);
+            crate::report::write(&results, &folder)?;
+            results
+        }
+    };
+    Ok(Calibrated::From(Planner::new(&results).ok().map(Box::new)))
 }
 
 fn asked(args: &Args, scenarios: Vec<Scenario>, earlier: Option<FrontierFile>) -> Asked {
@@ -164,6 +264,20 @@ fn bar() -> ProgressBar {
 }
 
 struct Progress(ProgressBar);
+
+impl runner::Observer for Progress {
+    fn planned(&mut self, migrations: u32) {
+        self.0.set_length(u64::from(migrations));
+    }
+
+    fn begins(&mut self, arm: Arm, _block: Option<u32>) {
+        self.0.set_message(format!("{arm}, costs"));
+    }
+
+    fn made(&mut self, _migration: &Migration) {
+        self.0.inc(1);
+    }
+}
 
 impl Observer for Progress {
     fn begins(&mut self, probe: &str, left: usize) {

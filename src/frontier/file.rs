@@ -51,6 +51,9 @@ pub struct FrontierFile {
     pub frontier: Vec<Entry>,
     /// Every probe, in the order in which they were made. Warm-up is not among them.
     pub probes: Vec<Probe>,
+    /// What a plan from the costs of a run says of each frontier; empty without one.
+    #[serde(default)]
+    pub predicted: Vec<Predicted>,
     /// What weakens the result, with a remedy.
     pub warnings: Vec<Warning>,
 }
@@ -86,6 +89,17 @@ pub struct Entry {
     pub failed: usize,
     /// Why there is no frontier, or not one as precise as was asked for.
     pub reason: Option<String>,
+}
+
+/// A frontier as a plan has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Predicted {
+    /// Index of its scenario.
+    pub scenario: usize,
+    /// The arm.
+    pub arm: Arm,
+    /// The highest dirty rate that is expected to converge.
+    pub rate_bytes_per_s: f64,
 }
 
 /// A migration that was made to see whether it converges.
@@ -179,6 +193,12 @@ impl FrontierFile {
         if let Some(entry) = self.frontier.iter_mut().find(is) {
             *entry = derived;
         }
+    }
+
+    /// What a plan says of a scenario's arm, bytes per second.
+    pub fn predicted(&self, scenario: usize, arm: Arm) -> Option<f64> {
+        let is = |p: &&Predicted| (p.scenario, p.arm) == (scenario, arm);
+        self.predicted.iter().find(is).map(|p| p.rate_bytes_per_s)
     }
 
     fn info(&self, arm: Arm) -> Option<&ArmInfo> {

@@ -9,14 +9,17 @@
 //! - [`search`]: where to probe next, what the answers say; pure
 //! - [`mod@file`]: `frontier.json`, written after each probe and read back with suspicion
 //! - [`probing`]: searches that take turns on the runner
+//! - `prediction`: what a plan says of the same frontiers, from the costs of a run
 //! - [`report`]: table, chart, page
 
 pub mod file;
+mod prediction;
 pub mod probing;
 mod question;
 pub mod report;
 pub mod search;
 
-pub use file::{Entry, FrontierFile, Probe};
+pub use file::{Entry, FrontierFile, Predicted, Probe};
+pub use prediction::predict;
 pub use probing::{Asked, Observer, run};
 pub use question::check_scenario;

@@ -75,6 +75,7 @@ pub fn run(
         precision: asked.precision,
         frontier: Vec::new(),
         probes: Vec::new(),
+        predicted: Vec::new(),
         warnings: Vec::new(),
     };
     if let Some(earlier) = &asked.earlier {
@@ -123,6 +124,7 @@ fn resume(file: &mut FrontierFile, earlier: &FrontierFile) -> Result<()> {
     file.started_at = earlier.started_at.clone();
     file.command = earlier.command.clone();
     file.probes = earlier.probes.clone();
+    file.predicted = earlier.predicted.clone();
     Ok(())
 }
 

@@ -34,11 +34,24 @@ logistic curve of unknown place and width over all probes. Under the virtual clo
 /// # Errors
 /// An input/output error on the folder, or a chart that can't be drawn.
 pub fn write(file: &FrontierFile, folder: &Path) -> Result<Vec<PathBuf>> {
-    let charts: Vec<Figure> = draw(file).into_iter().collect();
+    let (charts, texts) = render(file)?;
     let mut files = chart::pngs(&charts)?;
-    files.push(("summary.md".to_owned(), summary(file).into_bytes()));
-    files.push(("index.html".to_owned(), page(file, &charts)?.into_bytes()));
+    files.extend(texts.map(|(name, text)| (name.to_owned(), text.into_bytes())));
     staging::write_files(folder, &files)
+}
+
+/// The report's texts, by the names of their files.
+pub type Texts = [(&'static str, String); 2];
+
+/// The report's charts and texts.
+///
+/// # Errors
+/// A chart that can't be drawn.
+pub fn render(file: &FrontierFile) -> Result<(Vec<Figure>, Texts)> {
+    let charts: Vec<Figure> = draw(file).into_iter().collect();
+    let page = page(file, &charts)?;
+    let texts = [("summary.md", summary(file)), ("index.html", page)];
+    Ok((charts, texts))
 }
 
 /// The answer for a terminal.
@@ -96,6 +109,7 @@ fn table(file: &FrontierFile) -> Table {
         Column::text("link"),
         Column::text("downtime limit"),
         Column::figures("frontier", "MiB/s"),
+        Column::figures("predicted", "MiB/s"),
         Column::figures("probes", ""),
         Column::sentences("note"),
     ];
@@ -109,6 +123,10 @@ fn table(file: &FrontierFile) -> Table {
             Cell::text(entry.link.as_str()),
             Cell::text(of.migration.downtime_limit.to_string()),
             frontier_cell(entry),
+            match file.predicted(entry.scenario, entry.arm) {
+                Some(rate) => Cell::figure(text::sig3(rate / MIB), rate / MIB),
+                None => Cell::none(),
+            },
             Cell::count((entry.probes + entry.failed) as u64),
             Cell::text(entry.reason.clone().unwrap_or_default()),
         ];
@@ -223,6 +241,20 @@ fn draw(file: &FrontierFile) -> Option<Figure> {
         marks.sort_by(|a, b| a.at.total_cmp(&b.at));
         (arm, marks)
     };
+    let predicted = |title: &str, arm: Arm| -> (Arm, Vec<(f64, f64)>) {
+        let of = file.predicted.iter().filter(|p| p.arm == arm);
+        let of = of.filter(|p| panel_of(&file.scenarios[p.scenario]) == title);
+        let mut points: Vec<(f64, f64)> = of
+            .map(|p| {
+                (
+                    place(file.scenarios[p.scenario].migration.link),
+                    p.rate_bytes_per_s / MIB,
+                )
+            })
+            .collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        (arm, points)
+    };
     let guide: Vec<(f64, f64)> = ticks
         .iter()
         .filter(|(at, _)| fastest.is_some_and(|fastest| *at <= fastest as f64))
@@ -233,6 +265,11 @@ fn draw(file: &FrontierFile) -> Option<Figure> {
         let lines = lines.filter(|line| !line.1.is_empty()).collect();
         let mut panel = Panel::new(title, Values::Sizes("dirty rate, MiB/s"), lines);
         panel.guide = guide.clone();
+        panel.thin = file
+            .arms
+            .iter()
+            .map(|info| predicted(title, info.name))
+            .collect();
         panel
     });
     let axis = Axis {
@@ -241,7 +278,7 @@ fn draw(file: &FrontierFile) -> Option<Figure> {
         spread: Spread::Log,
         joined: true,
     };
-    let note = "Dot and bar: the frontier and its interval. Hollow with an arrow: a bound. Dashed: the link's own speed.";
+    let note = "Dot and bar: the frontier and its interval. Hollow with an arrow: a bound. Thin line and cross: predicted from a run's costs. Dashed: the link's own speed.";
     let title = format!("Frontier of {}", file.scenarios[0].name);
     let picture: Picture = sheet(&title, note, panels.collect(), &axis)?;
     Some(Figure {

@@ -7,6 +7,7 @@ use super::predict::{Planner, Prediction};
 use super::vm::Vm;
 use crate::arm::Arm;
 use crate::error::Result;
+use crate::scenario::Scenario;
 use crate::units::{Bandwidth, Rate, Span};
 
 /// What is looked for.
@@ -124,6 +125,29 @@ pub fn find(
         value: value.map(written),
         prediction,
     }))
+}
+
+/// The highest rate at which an arm's migration is expected to converge, everything else of the scenario being
+/// held; `None` of an arm without costs, or if that is beyond what [`find`] looks at on either side.
+///
+/// # Errors
+/// A stream that can't be.
+pub fn highest_rate(
+    planner: &Planner,
+    arm: Arm,
+    scenario: &Scenario,
+    hosts: Hosts,
+) -> Result<Option<Rate>> {
+    let met = |value: u64| -> Result<Option<(bool, Prediction)>> {
+        let mut scenario = scenario.clone();
+        scenario.set_rate(Rate(value));
+        let predicted = planner.predict(arm, &scenario, hosts)?;
+        Ok(predicted.map(|p| (p.converges, p)))
+    };
+    let found = bisected(RATES[0], RATES[1], &met)?;
+    Ok(found
+        .map(|(value, _)| Rate(value))
+        .filter(|rate| rate.0 < RATES[1]))
 }
 
 /// Between a value that meets the target and one that does not, the last that does; on a scale of ratios, to

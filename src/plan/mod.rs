@@ -24,7 +24,7 @@ mod vm;
 pub use calibration::{ArmCosts, Calibration, Draw};
 pub use costs::Costs;
 pub use curve::{Curve, Curves};
-pub use find::{Find, Found, Target, find};
+pub use find::{Find, Found, Target, find, highest_rate};
 pub use hosts::{Binds, Busy, Hosts};
 pub use pacing::Pacing;
 pub use predict::{LEVEL, Planner, Prediction};

@@ -176,8 +176,12 @@ fn an_interrupted_search_goes_on_and_finds_the_same() {
 #[test]
 fn live_searches_take_turns_and_keep_to_their_budget() {
     let live = EDGE.replace("\"virtual\"", "\"live\"\nwindow = \"10ms\"");
-    let (found, code) = frontier(&live, &["--budget", "4s"]);
-    assert_eq!(code, 0);
+    let (folder, path) = scenario_file(&live);
+    let (out, again) = (folder.path().join("run"), folder.path().join("again"));
+    let output = start(&path, &out, &["--budget", "10s"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let found = file::parse(&output.stdout).unwrap();
+    assert_eq!(file::read(&out).unwrap(), found);
     assert!(
         !found.interrupted && found.probes.len() >= 2,
         "{:?}",
@@ -199,6 +203,20 @@ fn live_searches_take_turns_and_keep_to_their_budget() {
         assert_eq!(entry.level.is_some(), entry.rate_bytes_per_s.is_some());
         assert!(low.zip(*high).is_none_or(|(low, high)| low < high));
     }
+    // Costs were measured first; from them, and from no others, come the predictions.
+    for arm in [Arm::PLAIN, Arm::AWS_LC] {
+        let predicted = found.predicted(0, arm).unwrap();
+        assert!((1e6..1e9).contains(&predicted), "{arm}: {predicted}");
+    }
+    let calibration = out.join("calibration");
+    let flags = ["--budget", "0s", "--predict", calibration.to_str().unwrap()];
+    let output = start(&path, &again, &flags).output().unwrap();
+    let quick = file::parse(&output.stdout).unwrap();
+    assert_eq!(
+        (quick.probes.len(), &quick.predicted),
+        (0, &found.predicted)
+    );
+    assert!(!again.join("calibration").exists());
 }
 
 #[test]
@@ -227,6 +245,7 @@ fn bad_input() {
             &["migration.link", "virtual"],
         ),
         (EDGE, &["--precision", "0"], &["precision", "0.05"]),
+        (EDGE, &["--predict", "."], &["--predict", "live clock"]),
         (EDGE, &["--reps", "3"], &["--reps", "--precision"]),
         (EDGE, &["--resume", "nowhere"], &["--resume"]),
     ];

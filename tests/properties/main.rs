@@ -6,6 +6,7 @@
 mod content;
 mod criterion;
 mod exact;
+mod frontier;
 mod gate_policy;
 mod hostile;
 mod lackey;
@@ -116,6 +117,7 @@ mod of {
         lackey: 1_000,
         scenario: 3_000,
         results: 2_000,
+        frontier: 1_000,
         gate_policy: 4_000,
         hostile: 60,
         exact: 4_000,

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use migtax::arm::Arm;
+use migtax::frontier::{FrontierFile, Predicted, Probe};
 use migtax::gate::simulate::{self, Simulation};
 use migtax::guest::vcpu::StreamPosition;
 use migtax::host::guest_state::pack_device_state;
@@ -15,9 +16,9 @@ use migtax::host::guest_view::OpenWindows;
 use migtax::host::{Capabilities, Command, Event, HostSpec, PROTOCOL, capabilities};
 use migtax::machine::Limits;
 use migtax::memory::PageRun;
-use migtax::results::OutcomeStatus;
+use migtax::results::{Outcome, OutcomeStatus};
 use migtax::scenario::{self, Scenario};
-use migtax::units::{Bandwidth, PAGE_SIZE, Span};
+use migtax::units::{Bandwidth, PAGE_SIZE, Rate, Span};
 use migtax::wire::{Head, Preamble, Prefix, RecordKind, Totals};
 use migtax::workload::trace::TraceWriter;
 
@@ -27,7 +28,7 @@ use crate::stream;
 type Maker = fn() -> Vec<Vec<u8>>;
 
 /// The targets that have seeds, and what makes them.
-const MAKERS: [(&str, Maker); 11] = [
+const MAKERS: [(&str, Maker); 12] = [
     ("record", record),
     ("stream", streams),
     ("spec", spec),
@@ -35,6 +36,7 @@ const MAKERS: [(&str, Maker); 11] = [
     ("lackey", lackey),
     ("scenario", scenarios),
     ("results", results),
+    ("frontier", frontiers),
     ("hostile", hostile),
     ("gate_policy", gate_policy),
     ("exact", exact),
@@ -296,6 +298,85 @@ fn results() -> Vec<Vec<u8>> {
     ]
     .iter()
     .map(|run| serde_json::to_vec(run).unwrap())
+    .collect()
+}
+
+/// A search of two links under each clock, whose probes converge below a rate.
+fn frontiers() -> Vec<Vec<u8>> {
+    let run = simulate::results(&Simulation {
+        blocks: 1,
+        arms: vec![Arm::PLAIN, Arm::AWS_LC],
+        ..Simulation::default()
+    });
+    let of = |clock, probes: u64| {
+        let scenarios = [1_000_000_000, 10_000_000_000].map(|bits| {
+            let mut scenario = run.scenario.clone();
+            scenario.analysis = String::new();
+            scenario.migration.link = Bandwidth::BitsPerSecond(bits);
+            scenario.measure.clock = clock;
+            scenario.set_rate(Rate(64 << 20));
+            scenario
+        });
+        let mut found = FrontierFile {
+            schema_version: migtax::frontier::file::SCHEMA_VERSION,
+            migtax_version: "0.1.0".to_owned(),
+            started_at: "2026-01-02T03:04:05Z".to_owned(),
+            interrupted: false,
+            command: vec!["migtax".to_owned(), "frontier".to_owned()],
+            host: run.host.clone(),
+            scenarios: scenarios.to_vec(),
+            arms: run.arms.clone(),
+            precision: 0.05,
+            frontier: Vec::new(),
+            probes: Vec::new(),
+            predicted: vec![Predicted {
+                scenario: 1,
+                arm: Arm::AWS_LC,
+                rate_bytes_per_s: 2e8,
+            }],
+            warnings: Vec::new(),
+        };
+        found.host.cpu_features.truncate(2);
+        for turn in 0..probes {
+            for (scenario, arm) in [(0, Arm::PLAIN), (1, Arm::PLAIN), (1, Arm::AWS_LC)] {
+                let search = found.search(scenario, arm);
+                let Some(writes) = found.next(scenario, arm, &search) else {
+                    continue;
+                };
+                let converged = writes < 20_000 + 10_000 * scenario as u64;
+                let asked = writes * PAGE_SIZE as u64;
+                found.probes.push(Probe {
+                    scenario,
+                    arm,
+                    block: turn as u32,
+                    stream_seed: turn,
+                    rate_asked_bytes_per_s: asked,
+                    schedule_kept: Some(1.0),
+                    rate_achieved_bytes_per_s: Some(asked as f64),
+                    converged: Some(converged),
+                    outcome: Outcome {
+                        status: match converged {
+                            true => OutcomeStatus::Completed,
+                            false => OutcomeStatus::NotConverged,
+                        },
+                        reason: (!converged).then(|| "round limit".to_owned()),
+                    },
+                    rounds: 3,
+                    total_time_s: 0.5,
+                    downtime_s: converged.then_some(0.1),
+                });
+            }
+        }
+        found.derive();
+        found
+    };
+    [
+        of(scenario::ClockKind::Live, 4),
+        of(scenario::ClockKind::Live, 0),
+        of(scenario::ClockKind::Virtual, 30),
+    ]
+    .iter()
+    .map(|found| serde_json::to_vec(found).unwrap())
     .collect()
 }
 

@@ -10,6 +10,8 @@ use crate::units::PAGE_SIZE;
 
 /// No probe takes longer, seconds: about a year.
 const LONGEST_S: f64 = 3.2e7;
+/// No rate is higher, bytes a second.
+const FASTEST: f64 = 1e15;
 /// Scenarios of a matrix at most.
 const MOST_SCENARIOS: usize = 1000;
 
@@ -45,6 +47,21 @@ pub(super) fn check(file: &FrontierFile) -> Result<()> {
     )?;
     let fine = (0.0..=1.0).contains(&file.precision);
     Error::unless(fine, "precision", file.precision, "0 to 1")?;
+    let mut pairs = BTreeSet::new();
+    for (index, of) in file.predicted.iter().enumerate() {
+        let known = of.scenario < count && arms.contains(&of.arm);
+        let fine = known && pairs.insert((of.scenario, of.arm));
+        let field = format!("predicted[{index}]");
+        Error::unless(
+            fine,
+            &field,
+            of.arm,
+            "an arm and a scenario of the file, each pair once",
+        )?;
+        let rate = of.rate_bytes_per_s;
+        let fine = rate > 0.0 && rate < FASTEST;
+        Error::unless(fine, field + ".rate_bytes_per_s", rate, "above 0 to 1e15")?;
+    }
     let mut blocks = BTreeMap::new();
     for (index, probe) in file.probes.iter().enumerate() {
         check_probe(file, index, probe)?;

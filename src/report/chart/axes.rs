@@ -34,9 +34,21 @@ pub const GROUP: f64 = 30.0;
 
 /// The heading of a group of arms, where a chart holds several: a line across and whose they are.
 pub fn group(picture: &mut Picture, top: f64, base: Arm) {
+    headed(
+        picture,
+        top,
+        &format!("{base} and the arms whose tax is over it"),
+    );
+}
+
+/// The heading of a group of arms of which the baseline itself is not shown, short enough to stand beside a plot.
+pub fn group_over(picture: &mut Picture, top: f64, base: Arm) {
+    headed(picture, top, &format!("relative to {base}"));
+}
+
+fn headed(picture: &mut Picture, top: f64, heading: &str) {
     picture.line((0.0, top + 2.0), (WIDTH, top + 2.0), 1.0, Ink::Muted);
-    let whose = format!("{base} and the arms whose tax is over it");
-    picture.note((0.0, top + 16.0), Anchor::Start, &whose);
+    picture.note((0.0, top + 16.0), Anchor::Start, heading);
 }
 
 /// Vertical grid lines with their ticks under the plot, and the axis title below.

@@ -41,6 +41,8 @@ pub struct Panel<'t> {
     pub lines: Vec<Line>,
     /// A dashed line through points, to read the others by.
     pub guide: Vec<(f64, f64)>,
+    /// What was expected of arms, thin beside their marks.
+    pub thin: Vec<(Arm, Vec<(f64, f64)>)>,
 }
 
 impl<'t> Panel<'t> {
@@ -51,6 +53,7 @@ impl<'t> Panel<'t> {
             values,
             lines,
             guide: Vec::new(),
+            thin: Vec::new(),
         }
     }
 }
@@ -109,7 +112,8 @@ pub fn sheet(
 /// The vertical axis of a panel: all that it shows has its place.
 fn scale(of: &Panel<'_>, plot: &Plot) -> Scale {
     let points = || of.lines.iter().flat_map(|(_, points)| points);
-    let beside = || of.guide.iter().map(|point| point.1);
+    let thin = || of.thin.iter().flat_map(|(_, points)| points);
+    let beside = || of.guide.iter().chain(thin()).map(|point| point.1);
     let shown = |value: &f64| *value > 0.0 && value.is_finite();
     let ratios = of.values == Values::Ratios;
     let low = points().flat_map(|p| [p.interval.0, p.value]);
@@ -136,6 +140,11 @@ fn panel(picture: &mut Picture, plot: &Plot, of: &Panel<'_>, axis: &Axis<'_>) {
     let inner = (plot.left + 14.0, plot.right - 14.0);
     let first = axis.ticks.first().map_or(0.0, |tick| tick.0);
     let last = axis.ticks.last().map_or(1.0, |tick| tick.0);
+    // A single value stands in the middle.
+    let (first, last) = match first < last {
+        true => (first, last),
+        false => (first / 2.0, first * 2.0),
+    };
     let x = Scale::new(axis.spread, first, last, inner);
     let mut free = f64::MIN;
     for (at, text) in &axis.ticks {
@@ -166,7 +175,20 @@ fn panel(picture: &mut Picture, plot: &Plot, of: &Panel<'_>, axis: &Axis<'_>) {
     let middle = (lines.len() as f64 - 1.0) / 2.0;
     for (index, (arm, points)) in lines.iter().enumerate() {
         let ink = Ink::Arm(*arm);
-        let place = |point: &Mark| x.at(point.at) + (index as f64 - middle) * apart;
+        let aside = (index as f64 - middle) * apart;
+        let place = |point: &Mark| x.at(point.at) + aside;
+        let expected = of.thin.iter().filter(|thin| thin.0 == *arm);
+        for (_, points) in expected {
+            let path: Vec<(f64, f64)> = points
+                .iter()
+                .map(|(at, value)| (x.at(*at) + aside, y.at(*value)))
+                .collect();
+            for (x, y) in &path {
+                picture.line((x - 3.0, y - 3.0), (x + 3.0, y + 3.0), 0.8, ink);
+                picture.line((x - 3.0, y + 3.0), (x + 3.0, y - 3.0), 0.8, ink);
+            }
+            picture.path(path, 0.6, ink, 1.0);
+        }
         if axis.joined {
             // Where several runs have one value, the line goes through the middle of their medians.
             let path = points

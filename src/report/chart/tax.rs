@@ -74,7 +74,7 @@ pub fn draw(results: &Results) -> Option<Picture> {
     for (row, metrics) in panels.iter().enumerate() {
         let top = HEAD + row as f64 * panel + 22.0;
         for (y, base) in &layout.headings {
-            axes::group(&mut picture, top + y, *base);
+            axes::group_over(&mut picture, top + y, *base);
         }
         for (arm, y) in arms.iter().zip(&layout.rows) {
             let y = top + y;

@@ -1,0 +1,27 @@
+//! What a plan says of the frontiers that were searched for.
+
+use super::file::{FrontierFile, Predicted, runs};
+use crate::error::Result;
+use crate::plan::{self, Hosts, Planner};
+
+/// Puts beside each frontier what a run's costs let expect of it. An arm that the run has no costs of, and a frontier
+/// beyond what a plan looks at, are left out.
+///
+/// # Errors
+/// A stream that can't be.
+pub fn predict(file: &mut FrontierFile, planner: &Planner) -> Result<()> {
+    let hosts = Hosts::of(planner.run());
+    let mut predicted = Vec::new();
+    for (index, scenario) in file.scenarios.iter().enumerate() {
+        for info in file.arms.iter().filter(|info| runs(info)) {
+            let rate = plan::highest_rate(planner, info.name, scenario, hosts)?;
+            predicted.extend(rate.map(|rate| Predicted {
+                scenario: index,
+                arm: info.name,
+                rate_bytes_per_s: rate.0 as f64,
+            }));
+        }
+    }
+    file.predicted = predicted;
+    Ok(())
+}
