@@ -104,15 +104,23 @@ impl Layout {
 /// Fills all of guest memory, in parallel. The result depends on the size, the shares and the seed
 /// alone, on every machine and with any number of threads.
 pub fn fill(memory: &GuestMemory, content: &ContentSpec, seed: u64) {
-    let pages = memory.pages();
-    let layout = Layout::new(pages, content, seed);
+    let layout = Layout::new(memory.pages(), content, seed);
+    fill_part(memory, memory.pages(), 0, &layout, seed);
+}
+
+/// Fills the first `pages` pages of `memory` with what a guest of that layout and seed has from page `from` on, in
+/// parallel.
+///
+/// # Panics
+/// If `memory` has fewer pages.
+pub fn fill_part(memory: &GuestMemory, pages: u64, from: u64, layout: &Layout, seed: u64) {
     (0..pages.div_ceil(CHUNK_PAGES))
         .into_par_iter()
         .for_each(|chunk| {
             let first = chunk * CHUNK_PAGES;
             for page in first..pages.min(first + CHUNK_PAGES) {
-                let page_seed = sub_seed(seed, domain::PAGE, page);
-                match layout.of(page) {
+                let page_seed = sub_seed(seed, domain::PAGE, from + page);
+                match layout.of(from + page) {
                     PageContent::Zero => memory.zero_pages(page, 1),
                     PageContent::Constant => {
                         let word = mix(page_seed) | 1;

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -55,22 +55,44 @@ pub struct Start<'a> {
     pub tells_tls: bool,
 }
 
-/// A running QEMU. Dropping it ends it.
+/// A process of QEMU's. Dropping it ends it.
 #[derive(Debug)]
-pub struct Machine {
+struct Process {
     side: &'static str,
     child: Child,
-    qmp: Qmp,
     said: Arc<Mutex<VecDeque<String>>>,
     listener: Option<JoinHandle<()>>,
 }
 
-impl Machine {
-    /// Starts it with its guest stopped, and waits for its monitor.
+impl Process {
+    /// Ends it now; how it had ended, if it had.
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        let _ = self.child.kill();
+        let status = self.child.wait();
+        let _ = self.listener.take().map(JoinHandle::join);
+        status
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+/// A QEMU that was started: it makes its memory before it answers.
+#[derive(Debug)]
+pub struct Starting {
+    process: Process,
+    monitor: UnixStream,
+}
+
+impl Starting {
+    /// Starts it with its guest stopped.
     ///
     /// # Errors
-    /// If it can't be started, or ends at once: with its own words.
-    pub fn start(start: &Start<'_>, rom: &[u8], limit: Duration) -> Result<Machine> {
+    /// If it can't be started.
+    pub fn begin(start: &Start<'_>, rom: &[u8]) -> Result<Starting> {
         let (ours, theirs) = UnixStream::pair()
             .map_err(|error| Error::io("a socket pair for QEMU's monitor", error))?;
         let rom = in_memory("rom", rom)?;
@@ -90,36 +112,55 @@ impl Machine {
             let said = said.clone();
             std::thread::spawn(move || listen(BufReader::new(stderr), &said))
         });
-        match Qmp::over(ours, limit) {
-            Ok(qmp) => Ok(Machine {
+        Ok(Starting {
+            process: Process {
                 side: start.side,
                 child,
-                qmp,
                 said,
                 listener,
+            },
+            monitor: ours,
+        })
+    }
+
+    /// Waits until its monitor answers.
+    ///
+    /// # Errors
+    /// If it ends at once, with its own words, or does not answer within the limit.
+    pub fn ready(mut self, limit: Duration) -> Result<Machine> {
+        match Qmp::over(self.monitor, limit) {
+            Ok(qmp) => Ok(Machine {
+                process: self.process,
+                qmp,
             }),
             Err(error) => {
-                let _ = child.kill();
-                let status = child.wait();
-                let _ = listener.map(JoinHandle::join);
-                let words = words(&said);
-                let how = status.map_or_else(|e| e.to_string(), |status| status.to_string());
+                let how = self.process.end();
+                let how = how.map_or_else(|e| e.to_string(), |status| status.to_string());
+                let (side, words) = (self.process.side, words(&self.process.said));
                 Err(Error::CannotRun(format!(
-                    "{}: QEMU did not start: {error} ({how}){words}",
-                    start.side
+                    "{side}: QEMU did not start: {error} ({how}){words}"
                 )))
             }
         }
     }
+}
 
+/// A running QEMU. Dropping it ends it.
+#[derive(Debug)]
+pub struct Machine {
+    process: Process,
+    qmp: Qmp,
+}
+
+impl Machine {
     /// `source` or `destination`.
     pub fn side(&self) -> &'static str {
-        self.side
+        self.process.side
     }
 
     /// Its process's number.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.child.id()
     }
 
     /// Its monitor, for events.
@@ -141,7 +182,7 @@ impl Machine {
     pub fn complaint(&mut self, doing: &str, error: &QmpError) -> String {
         match error {
             QmpError::Gone => self.epitaph(),
-            error => format!("{}: {doing}: {error}", self.side),
+            error => format!("{}: {doing}: {error}", self.process.side),
         }
     }
 
@@ -149,30 +190,31 @@ impl Machine {
     pub fn epitaph(&mut self) -> String {
         let deadline = Instant::now() + ENDING;
         let status = loop {
-            match self.child.try_wait() {
+            match self.process.child.try_wait() {
                 Ok(Some(status)) => break status.to_string(),
                 Ok(None) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 Ok(None) => {
-                    let _ = self.child.kill();
-                    let _ = self.child.wait();
+                    let _ = self.process.child.kill();
+                    let _ = self.process.child.wait();
                     break "its monitor closed".to_owned();
                 }
                 Err(error) => break error.to_string(),
             }
         };
-        let _ = self.listener.take().map(JoinHandle::join);
+        let _ = self.process.listener.take().map(JoinHandle::join);
         format!(
             "the {} QEMU process ended: {status}{}",
-            self.side,
-            words(&self.said)
+            self.process.side,
+            words(&self.process.said)
         )
     }
 
     /// What it has said on standard error, the last lines.
     pub fn said(&self) -> String {
         let said = self
+            .process
             .said
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -191,21 +233,8 @@ impl Machine {
         let base = text
             .rsplit_once("is 0x")
             .and_then(|(_, hex)| u64::from_str_radix(hex.trim(), 16).ok())
-            .ok_or_else(|| format!("{}: gpa2hva answered {text:?}", self.side))?;
+            .ok_or_else(|| format!("{}: gpa2hva answered {text:?}", self.process.side))?;
         Ok(ProcessMemory::at(self.pid(), base))
-    }
-
-    /// Ends it now.
-    pub fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = self.listener.take().map(JoinHandle::join);
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

@@ -43,15 +43,14 @@ fn run(plan: &Plan<'_>, told: &mut Told) -> Result<(), Stop> {
     let began = Instant::now();
     let scenario = plan.scenario;
     let layout = Layout::of(scenario.guest.memory.0);
-    let mut source = start(plan, layout, "source")?;
+    let [mut source, mut destination] = start(plan, layout)?;
+    (plan.started)();
     let filling = Instant::now();
     let source_memory = source.memory()?;
     let pages = fill(scenario, layout, &source_memory)?;
     let fill_s = filling.elapsed().as_secs_f64();
     let busy = scenario.workload.rate.0 > 0;
     running::lay(&source_memory, layout, busy)?;
-    let mut destination = start(plan, layout, "destination")?;
-    (plan.started)();
     let port = configure(plan, &mut source, &mut destination)?;
     source.run("cont", json!({}))?;
     wait_for(

@@ -6,15 +6,15 @@ use serde_json::json;
 
 use super::guest;
 use super::guest::layout::{Layout, MAX_GUEST_MEMORY};
-use super::machine::{Machine, Start};
+use super::machine::{Machine, Start, Starting};
 use super::memory::ProcessMemory;
 use super::plan::{Plan, Stop, channels};
 use crate::error::Error;
 use crate::guest::content;
-use crate::memory::{GuestMemory, Pages, Presence};
+use crate::memory::{GuestMemory, Presence};
 use crate::precopy::Throttle;
 use crate::scenario::Scenario;
-use crate::units::{Bandwidth, PAGE_SIZE};
+use crate::units::{Bandwidth, PAGE_SIZE, Size};
 
 /// How long a QEMU may take to start, beside making its memory.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,8 +23,16 @@ const UNLIMITED: u64 = 1 << 37;
 /// The longest downtime limit that QEMU takes, milliseconds (migration/options.c).
 pub(super) const LONGEST_DOWNTIME_MS: u64 = 2_000_000;
 
-/// Starts one side's QEMU, with its guest stopped.
-pub(super) fn start(plan: &Plan<'_>, layout: Layout, side: &'static str) -> Result<Machine, Stop> {
+/// Starts both sides' QEMUs, with their guests stopped: at once, since each makes its memory first.
+pub(super) fn start(plan: &Plan<'_>, layout: Layout) -> Result<[Machine; 2], Stop> {
+    // Making all of its memory takes its time.
+    let limit = PATIENCE + Duration::from_secs(layout.ram_bytes >> 27);
+    let source = begin(plan, layout, "source")?;
+    let destination = begin(plan, layout, "destination")?;
+    Ok([source.ready(limit)?, destination.ready(limit)?])
+}
+
+fn begin(plan: &Plan<'_>, layout: Layout, side: &'static str) -> Result<Starting, Stop> {
     let incoming = side == "destination";
     let (pin, endpoint) = match incoming {
         false => (plan.pin.0, "client"),
@@ -53,14 +61,12 @@ pub(super) fn start(plan: &Plan<'_>, layout: Layout, side: &'static str) -> Resu
         cpus: pin,
         tells_tls: plan.tells_tls,
     };
-    // Making all of its memory takes its time.
-    let limit = PATIENCE + Duration::from_secs(layout.ram_bytes >> 27);
-    Ok(Machine::start(&start, &guest::rom(), limit)?)
+    Ok(Starting::begin(&start, &guest::rom())?)
 }
 
 /// Fills guest memory as the scenario says; its pages.
 pub(super) fn fill(scenario: &Scenario, layout: Layout, to: &ProcessMemory) -> Result<u64, Stop> {
-    const PIECE_PAGES: u64 = 1024;
+    const PIECE_PAGES: u64 = 4096;
     let size = scenario.guest.memory;
     Error::unless(
         size.0 <= MAX_GUEST_MEMORY,
@@ -68,14 +74,17 @@ pub(super) fn fill(scenario: &Scenario, layout: Layout, to: &ProcessMemory) -> R
         size,
         "at most 507GiB for an arm of QEMU's",
     )?;
-    let memory = GuestMemory::backed(size, Pages::Small, Presence::OnDemand)?;
-    content::fill(&memory, &scenario.guest.content, scenario.guest.seed);
+    let pages = size.pages();
+    let contents = content::Layout::new(pages, &scenario.guest.content, scenario.guest.seed);
+    // A piece at a time, in memory that is there: making new pages is what takes longest.
+    let window = GuestMemory::new(Size(PIECE_PAGES * PAGE_SIZE as u64), false)?;
     let mut piece = vec![0; PIECE_PAGES as usize * PAGE_SIZE];
-    let pages = memory.pages();
     for first in (0..pages).step_by(PIECE_PAGES as usize) {
-        let count = PIECE_PAGES.min(pages - first) as usize * PAGE_SIZE;
-        memory.copy_out(first, &mut piece[..count]);
-        to.write(layout.offset(first), &piece[..count])?;
+        let count = PIECE_PAGES.min(pages - first);
+        content::fill_part(&window, count, first, &contents, scenario.guest.seed);
+        let piece = &mut piece[..count as usize * PAGE_SIZE];
+        window.copy_out(0, piece);
+        to.write(layout.offset(first), piece)?;
     }
     Ok(pages)
 }
@@ -132,8 +141,9 @@ pub(super) fn configure(
             parameters[name] = ((share * 100.0).round() as u64).into();
         }
     }
+    // In whole milliseconds, and never more than was asked for. With none, QEMU stops the guest once nothing is left.
     let limit_ns = scenario.migration.downtime_limit.as_nanos();
-    parameters["downtime-limit"] = limit_ns.div_ceil(1_000_000).min(LONGEST_DOWNTIME_MS).into();
+    parameters["downtime-limit"] = (limit_ns / 1_000_000).min(LONGEST_DOWNTIME_MS).into();
     parameters["max-bandwidth"] = match scenario.migration.link {
         Bandwidth::Unlimited => UNLIMITED,
         Bandwidth::BitsPerSecond(bits) => (bits / 8).max(1),
