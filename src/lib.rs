@@ -64,7 +64,7 @@
 //! | a metric | a row of `figures::table` | the tests in `figures::metric`, `report::csv`, `report::page::definitions` and `tests/gate` walk the table |
 //! | a chart | a file in `report::chart` and its entry in `report::chart::CHARTS` | `tests/report` |
 //! | a CI format | a file in `gate::format` and a variant of `Format` | the tests of `gate::format` |
-//! | a scenario | a file in `datasets/scenarios` | `tests/scenario.rs` |
+//! | a scenario | a file in `datasets/scenarios` | `tests/scenario/main.rs` |
 
 pub mod arm;
 pub mod cli;

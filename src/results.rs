@@ -24,7 +24,7 @@ pub use cpu::{
 pub use plumbing::SocketCalls;
 pub use qemu::{LONGEST_ANSWER_BYTES, QemuInfo, QemuMask, QemuMigration, QemuTls, ThreadCpu};
 pub use rounds::{Downtime, DowntimeParts, Round, RoundKind, least_expected_downtime};
-pub use shard::{MOST_SHARDS, Shard};
+pub use shard::{MOST_SHARDS, Parts, Shard};
 pub use throttle::Throttled;
 
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,9 @@ pub struct Results {
     /// Which part of which matrix it is; absent of a run that is whole or was merged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
+    /// Of a merged run some of whose shards are missing, those that it has; else absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
     /// The machine that it was made on.
     pub host: MachineInfo,
     /// Every value as resolved, seed included.

@@ -76,6 +76,12 @@ pub fn interrupted(run: &Path, overrides: &Overrides) -> Result<(Vec<Job>, PathB
         let mut scenario = earlier.scenario.clone();
         // As a scenario file is: what was read about is run now.
         scenario.check()?;
+        Error::unless(
+            earlier.parts.is_none(),
+            "--resume",
+            run.display(),
+            "shards are missing from this merged run: run or resume them, then migtax merge adds them to it",
+        )?;
         if is_open_ended {
             Error::unless(
                 earlier.shard.is_none(),

@@ -18,7 +18,8 @@ use crate::scenario::{Scenario, folder_name};
 /// Arguments of `migtax merge`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Shards of one run: run folders, folders of a matrix's points, folders of these, or results.json
+    /// Shards of one run, and what an earlier merge made of some: run folders, folders of a matrix's points,
+    /// folders of these, or results.json
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
     /// The folder of the whole run; it must not exist

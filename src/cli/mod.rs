@@ -14,6 +14,7 @@ mod passed;
 mod place;
 pub mod plan;
 mod recording;
+mod refusal;
 pub mod report;
 pub mod run;
 mod sharding;
@@ -70,7 +71,10 @@ pub fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors; everything else is invalid input.
+            if let Some(error) = refusal::of(&error) {
+                return ends_with(&error);
+            }
+            // Help and version are no errors; help where a verb is missing is.
             let code = match error.use_stderr() {
                 true => ExitCode::InvalidInput,
                 false => ExitCode::Done,
@@ -82,11 +86,13 @@ pub fn main() -> std::process::ExitCode {
     };
     match cli.carry_out() {
         Ok(code) => code.into(),
-        Err(error) => {
-            eprintln!("migtax: {error}");
-            error.exit_code().into()
-        }
+        Err(error) => ends_with(&error),
     }
+}
+
+fn ends_with(error: &Error) -> std::process::ExitCode {
+    eprintln!("migtax: {error}");
+    error.exit_code().into()
 }
 
 /// Prints a value as JSON, for people too.

@@ -62,16 +62,24 @@ impl Sharding {
 /// completions are numbered from 0. With MIGTAX_SHARDS the number of an array's task is its shard: so
 /// some tasks of an array can be submitted again by themselves.
 fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(u32, u32)> {
+    let of_auto = |name: &str| format!("--shard auto: {name}");
     let number = |name: &str| match variable(name).filter(|text| !text.is_empty()) {
         None => Ok(None),
         Some(text) => match text.parse::<u32>() {
             Ok(number) => Ok(Some(number)),
-            Err(_) => Err(Error::invalid(name, text, "a whole number is wanted")),
+            Err(_) => Err(Error::invalid(
+                of_auto(name),
+                text,
+                "a whole number is wanted",
+            )),
         },
     };
     let missing =
-        |name: &str, why: &str| Error::Invalid(format!("--shard auto: {name} is not set: {why}"));
-    let (index, of, told_by) = match (number(SLURM_TASK)?, number(KUBERNETES_TASK)?) {
+        |name: &str, why: &str| Error::Invalid(format!("{} is not set: {why}", of_auto(name)));
+    let (index, of, (task_name, of_name, first)) = match (
+        number(SLURM_TASK)?,
+        number(KUBERNETES_TASK)?,
+    ) {
         (Some(_), Some(_)) => {
             return Err(Error::Invalid(format!(
                 "--shard auto: {SLURM_TASK} and {KUBERNETES_TASK} are both set: name the shard, --shard I/N"
@@ -90,10 +98,10 @@ fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(u32, u
                     "Kubernetes does not tell a pod the Job's completions",
                 )
             })?;
-            (task.checked_add(1), of, KUBERNETES_TASK)
+            (task.checked_add(1), of, (KUBERNETES_TASK, SHARDS, 0))
         }
         (Some(task), None) => match number(SHARDS)? {
-            Some(of) => (Some(task), of, SLURM_TASK),
+            Some(of) => (Some(task), of, (SLURM_TASK, SHARDS, 1)),
             None => {
                 let count = number(SLURM_COUNT)?
                     .ok_or_else(|| missing(SLURM_COUNT, "the number of the array's tasks"))?;
@@ -108,16 +116,23 @@ fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(u32, u
                     )));
                 }
                 let index = task.checked_sub(first).and_then(|i| i.checked_add(1));
-                (index, count, SLURM_TASK)
+                (index, count, (SLURM_TASK, SLURM_COUNT, first))
             }
         },
     };
+    let refused = |name: &str, allowed: String| {
+        let value = variable(name).unwrap_or_default();
+        Err(Error::invalid(of_auto(name), value, allowed))
+    };
+    if !(1..=MOST_SHARDS).contains(&of) {
+        return refused(of_name, format!("1 to {MOST_SHARDS} shards"));
+    }
     match index {
-        Some(index) if (1..=of).contains(&index) && of <= MOST_SHARDS => Ok((index, of)),
-        _ => Err(Error::Invalid(format!(
-            "--shard auto: {told_by} = {}: no shard of {of}, of {MOST_SHARDS} at most",
-            variable(told_by).unwrap_or_default()
-        ))),
+        Some(index) if (1..=of).contains(&index) => Ok((index, of)),
+        _ => {
+            let last = u64::from(first) + u64::from(of) - 1;
+            refused(task_name, format!("no shard of {of}: {first} to {last}"))
+        }
     }
 }
 
@@ -202,14 +217,25 @@ mod tests {
             ),
             (
                 "SLURM_ARRAY_TASK_ID=5 MIGTAX_SHARDS=4",
-                "= 5: no shard of 4",
+                "= 5: no shard of 4: 1 to 4",
             ),
             ("JOB_COMPLETION_INDEX=0", "MIGTAX_SHARDS is not set"),
             (
                 "JOB_COMPLETION_INDEX=4 MIGTAX_SHARDS=4",
-                "= 4: no shard of 4",
+                "= 4: no shard of 4: 0 to 3",
             ),
-            ("JOB_COMPLETION_INDEX=0 MIGTAX_SHARDS=0", "no shard of 0"),
+            (
+                "JOB_COMPLETION_INDEX=0 MIGTAX_SHARDS=0",
+                "MIGTAX_SHARDS = 0: 1 to 1000000 shards",
+            ),
+            (
+                "SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=2000000",
+                "SLURM_ARRAY_TASK_COUNT = 2000000: 1 to 1000000",
+            ),
+            (
+                "SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=4 SLURM_ARRAY_TASK_MIN=2",
+                "= 1: no shard of 4: 2 to 5",
+            ),
             (
                 "JOB_COMPLETION_INDEX=0 MIGTAX_SHARDS=4 SLURM_ARRAY_TASK_ID=1",
                 "both set",

@@ -32,4 +32,4 @@ pub use rates::per_gib;
 pub use rounds::{WireTraffic, wire_traffic};
 pub use row::{Direction, Format, Over, Row, Unfinished};
 pub use sample::{median, median_interval};
-pub use warnings::{HOSTS_DIFFER, INJECTED_SLOWDOWN, THIN_BLOCKS, warnings};
+pub use warnings::{DEBUG_BUILD, HOSTS_DIFFER, INJECTED_SLOWDOWN, THIN_BLOCKS, warnings};

@@ -29,6 +29,8 @@ const MOST_MESSAGES: usize = 3;
 pub const HOSTS_DIFFER: &str = "hosts_differ";
 /// As [`HOSTS_DIFFER`]: sealing was made slower on purpose.
 pub const INJECTED_SLOWDOWN: &str = "injected_slowdown";
+/// As [`HOSTS_DIFFER`]: the program was built for its developers.
+pub const DEBUG_BUILD: &str = "debug_build";
 
 /// What weakens these results. `comparisons` must be in place; `warnings` is not read.
 pub fn warnings(results: &Results) -> Vec<Warning> {

@@ -12,7 +12,7 @@ use super::identity::scenario_difference;
 use super::verdict::{Report, Row, Verdict};
 use crate::arm::Arm;
 use crate::error::{Error, Result};
-use crate::figures::{self, HOSTS_DIFFER, INJECTED_SLOWDOWN, completed};
+use crate::figures::{self, DEBUG_BUILD, HOSTS_DIFFER, INJECTED_SLOWDOWN, completed};
 use crate::results::{Migration, OutcomeStatus, Results};
 use crate::scenario::differences;
 use crate::stats;
@@ -68,7 +68,8 @@ pub fn merge(runs: &[Results], first: u32) -> Result<Results> {
     whole.comparisons = figures::comparisons(&whole);
     whole.warnings = figures::warnings(&whole);
     for warning in runs.iter().flat_map(|run| &run.warnings) {
-        let follows = ![HOSTS_DIFFER, INJECTED_SLOWDOWN].contains(&warning.code.as_str());
+        let of_hosts = [DEBUG_BUILD, HOSTS_DIFFER, INJECTED_SLOWDOWN];
+        let follows = !of_hosts.contains(&warning.code.as_str());
         if !follows && !whole.warnings.contains(warning) {
             whole.warnings.push(warning.clone());
         }

@@ -169,6 +169,7 @@ pub fn raw(simulation: &Simulation) -> Results {
         interrupted: false,
         command: vec!["migtax".to_owned(), "run".to_owned()],
         shard: None,
+        parts: None,
         host: host(),
         scenario: Scenario {
             name: "simulated".to_owned(),

@@ -7,6 +7,9 @@ use crate::results::{Results, Shard, Warning};
 /// Blocks named in one line at most.
 const MOST_NAMED: usize = 20;
 
+/// Code of the warning about what is missing.
+pub(super) const MISSING_BLOCKS: &str = "missing_blocks";
+
 /// What a point lacks.
 pub(super) struct Lack {
     /// Its name, or its number where no part of it is here.
@@ -27,7 +30,7 @@ pub(super) fn lacks<'a>(parts: impl Iterator<Item = &'a Results>) -> BTreeMap<u3
         by_point.entry(key(part).0).or_default().push(part);
     }
     let first = by_point.values().next().and_then(|parts| parts.first());
-    let Some((first, of_first)) = first.and_then(|r| Some((*r, r.shard.as_ref()?))) else {
+    let Some((first, of_first)) = first.and_then(|r| Some((*r, r.division()?))) else {
         return BTreeMap::new();
     };
     let repetitions = first.scenario.measure.repetitions;
@@ -46,15 +49,15 @@ pub(super) fn lacks<'a>(parts: impl Iterator<Item = &'a Results>) -> BTreeMap<u3
         }
         let mut whole = BTreeMap::<u32, BTreeSet<u32>>::new();
         for part in parts {
-            let owner = key(part).1;
-            let runs = part.arms.iter().any(|arm| arm.runs().is_some());
-            match runs || part.interrupted {
-                true => whole.entry(owner).or_default().extend(part.whole_blocks()),
-                // Where no arm can run, a block holds nothing.
-                false => whole
-                    .entry(owner)
-                    .or_default()
-                    .extend(shares.get(&owner).into_iter().flatten()),
+            for block in part.whole_blocks() {
+                whole.entry(shard.owner(block)).or_default().insert(block);
+            }
+            // Where no arm can run, a block holds nothing.
+            if part.arms.iter().all(|arm| arm.runs().is_none()) {
+                for owner in part.whole_shards() {
+                    let share = shares.get(&owner).into_iter().flatten();
+                    whole.entry(owner).or_default().extend(share);
+                }
             }
         }
         let mut blocks = Vec::new();
@@ -107,7 +110,7 @@ impl Lack {
 
     pub(super) fn warning(&self) -> Warning {
         Warning {
-            code: "missing_blocks".to_owned(),
+            code: MISSING_BLOCKS.to_owned(),
             message: self.what(),
             remedy: self.remedy(),
         }
@@ -123,10 +126,7 @@ fn listed<'a>(numbers: impl ExactSizeIterator<Item = &'a u32>) -> String {
     }
 }
 
-/// Point and shard.
+/// Point and shard; of a merged run its first.
 pub(super) fn key(results: &Results) -> (u32, u32) {
-    results
-        .shard
-        .as_ref()
-        .map_or((0, 1), |s| (s.point, s.index))
+    results.division().map_or((0, 1), |s| (s.point, s.index))
 }

@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::figures;
 use crate::machine::{MachineInfo, same_machine};
-use crate::results::{ArmInfo, Results, Shard, Warning};
+use crate::results::{ArmInfo, Parts, Results, Shard, Warning};
 use crate::scenario::all_differences;
-use lack::{Lack, key, lacks};
+use lack::{Lack, MISSING_BLOCKS, key, lacks};
 
-/// A shard's results, of one point.
+/// Code of the warning that a run was made on several types of machine.
+const SEVERAL_MACHINES: &str = "several_machines";
+
+/// A shard's results, of one point; or those of an earlier merge that is not complete.
 #[derive(Debug, Clone)]
 pub struct Part {
     /// Where they were read; errors name it.
@@ -32,7 +35,7 @@ pub struct Merged {
     pub missing: Vec<String>,
 }
 
-/// Puts the parts of one run together. Ratios are of blocks, and a block is whole on one machine; so the
+/// Puts the parts of one run together; one may be an earlier merge that lacks some. Ratios are of blocks, and a block is whole on one machine; so the
 /// results of several types of machine stay apart, as do those of different trackers. Of what describes
 /// a machine and may vary, the worst is kept. Comparisons and warnings are derived again; warnings that
 /// don't follow from results are kept.
@@ -55,6 +58,7 @@ pub fn merge(mut parts: Vec<Part>) -> Result<Merged> {
     }
     doubles(&parts)?;
     let lacks = lacks(parts.iter().map(|part| &part.results));
+    let is_complete = lacks.values().all(|lack| lack.blocks.is_empty());
     let mut types: Vec<MachineInfo> = Vec::new();
     let mut groups = BTreeMap::<(usize, u32), Vec<Part>>::new();
     for part in by_shard(parts) {
@@ -71,12 +75,11 @@ pub fn merge(mut parts: Vec<Part>) -> Result<Merged> {
     let mut machines: Vec<Vec<Results>> = types.iter().map(|_| Vec::new()).collect();
     let mut is_matrix = false;
     for ((place, point), group) in groups {
-        is_matrix |= group[0]
-            .results
-            .shard
-            .as_ref()
-            .is_some_and(|s| s.points > 1);
+        let division = group[0].results.division();
+        is_matrix |= division.is_some_and(|s| s.points > 1);
+        let parts = if is_complete { None } else { parts_of(&group) };
         let mut whole = one_of(group)?;
+        whole.parts = parts;
         let blocks: BTreeSet<u32> = whole.migrations.iter().map(|m| m.block).collect();
         let lack = lacks.get(&point).filter(|lack| !lack.blocks.is_empty());
         whole.interrupted = lack.is_some();
@@ -111,11 +114,23 @@ fn is_one(a: &MachineInfo, b: &MachineInfo) -> bool {
 }
 
 fn shard_of(part: &Part) -> Result<&Shard> {
-    part.results.shard.as_ref().ok_or_else(|| {
+    part.results.division().ok_or_else(|| {
         Error::Invalid(format!(
-            "{}: no part of a run: only what migtax run --shard I/N made is merged",
+            "{}: no part of a run: merged is what migtax run --shard I/N made, and what migtax merge made of some \
+             shards",
             part.file.display()
         ))
+    })
+}
+
+/// What a run that is not complete keeps of its parts.
+fn parts_of(group: &[Part]) -> Option<Parts> {
+    let divisions = group.iter().filter_map(|part| part.results.division());
+    let whole = group.iter().flat_map(|part| part.results.whole_shards());
+    let whole: BTreeSet<u32> = whole.collect();
+    Some(Parts {
+        first: divisions.min_by_key(|shard| shard.index)?.clone(),
+        whole: whole.into_iter().collect(),
     })
 }
 
@@ -196,7 +211,7 @@ fn doubles(parts: &[Part]) -> Result<()> {
 fn several_types(here: usize, whole: &Results, place: usize, types: usize) -> Warning {
     let of = whole.scenario.measure.repetitions;
     Warning {
-        code: "several_machines".to_owned(),
+        code: SEVERAL_MACHINES.to_owned(),
         message: format!(
             "the run was made on {types} types of machine: {here} of {of} blocks on this one, number {}",
             place + 1
@@ -212,7 +227,11 @@ fn one_of(parts: Vec<Part>) -> Result<Results> {
     let mut whole: Option<(PathBuf, Results)> = None;
     for Part { file, mut results } in parts {
         let derived = figures::warnings(&results);
-        let stands_alone = |warning: &Warning| !derived.contains(warning);
+        // What an earlier merge lacked is asked again.
+        let stands_alone = |warning: &Warning| {
+            let of_merge = [MISSING_BLOCKS, SEVERAL_MACHINES].contains(&warning.code.as_str());
+            !of_merge && !derived.contains(warning)
+        };
         for warning in std::mem::take(&mut results.warnings) {
             if stands_alone(&warning) && !kept.contains(&warning) {
                 kept.push(warning);
@@ -234,6 +253,7 @@ fn one_of(parts: Vec<Part>) -> Result<Results> {
     };
     whole.command = without_shard(&whole.command);
     whole.shard = None;
+    whole.parts = None;
     // Stable: arms stay in the order in which their block ran them.
     whole.migrations.sort_by_key(|migration| migration.block);
     whole.comparisons = figures::comparisons(&whole);

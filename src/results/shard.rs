@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Results;
 use crate::scenario::Scenario;
 
 /// Shards of a run at most.
@@ -26,6 +27,33 @@ pub struct Shard {
     /// What tells the matrix from others: 32 hexadecimal digits of a BLAKE3 hash over every value of
     /// every point.
     pub matrix: String,
+}
+
+/// What a merged run that is not complete was put together from: the shards that are missing are added to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    /// The one with the lowest number.
+    pub first: Shard,
+    /// The numbers of those that had made all their blocks.
+    pub whole: Vec<u32>,
+}
+
+impl Results {
+    /// How the run that these results are a part of is divided: of a shard, and of a merged run that is not
+    /// complete.
+    pub fn division(&self) -> Option<&Shard> {
+        let parts = self.parts.as_ref().map(|parts| &parts.first);
+        self.shard.as_ref().or(parts)
+    }
+
+    /// The numbers of the shards in them that had made all their blocks.
+    pub fn whole_shards(&self) -> Vec<u32> {
+        match (&self.shard, &self.parts) {
+            (Some(shard), _) if !self.interrupted => vec![shard.index],
+            (None, Some(parts)) => parts.whole.clone(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl Shard {

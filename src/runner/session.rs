@@ -63,6 +63,7 @@ impl<'a> Session<'a> {
             interrupted: true,
             command: options.command.clone(),
             shard: None,
+            parts: None,
             host: hosts.machine.clone(),
             scenario: scenario.clone(),
             arms: Vec::new(),
@@ -77,7 +78,7 @@ impl<'a> Session<'a> {
         };
         let mut versions = BTreeMap::new();
         let mut binary = None;
-        let mut extra: Vec<Warning> = injected_slowdowns().collect();
+        let mut extra: Vec<Warning> = injected_slowdowns().chain(debug_build()).collect();
         for &arm in &scenario.measure.arms {
             if arm.is_qemu() {
                 let hides_aes = !options.hide_aes.is_empty();
@@ -360,6 +361,17 @@ fn injected_slowdowns() -> impl Iterator<Item = Warning> {
             ),
             remedy: format!("unset {} for real figures", stage.variable()),
         })
+    })
+}
+
+/// What developers build: its ciphers' tax is not that of any program in use.
+fn debug_build() -> Option<Warning> {
+    cfg!(debug_assertions).then(|| Warning {
+        code: figures::DEBUG_BUILD.to_owned(),
+        message: "a debug build: ciphers in Rust and the path around all of them are not optimised, and check \
+                  themselves"
+            .to_owned(),
+        remedy: "cargo build --release for real figures".to_owned(),
     })
 }
 

@@ -13,6 +13,7 @@ mod hosts;
 mod interrupted;
 mod lists;
 mod memory;
+mod merging;
 mod migration;
 mod plan;
 mod plumbing;

@@ -1,4 +1,4 @@
-//! Runs in shards, and what they are when they are put together.
+//! Runs in shards.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::process::{Command, Output, Stdio};
 
 use migtax::results::{Migration, Results};
 use migtax::run_folder::{self, FILE_NAME};
-use serde_json::{Value, json};
 
+use crate::bad_input::refused;
 use crate::command::{migtax, scenario_file};
 use crate::interrupted::interrupt_after;
 use crate::migration::IDLE;
 
 /// Two points by three blocks, whose counts are exact.
-const MATRIX: &str = r#"
+pub const MATRIX: &str = r#"
 name = "swept"
 [guest]
 memory = "8MiB"
@@ -30,7 +30,7 @@ repetitions = 3
 warmup = 0
 "#;
 
-fn shard(path: &str, which: &str, out: &Path) -> Command {
+pub fn shard(path: &str, which: &str, out: &Path) -> Command {
     let mut command = migtax();
     // The tests themselves may run in a task of an engine's.
     for variable in [
@@ -49,29 +49,20 @@ fn shard(path: &str, which: &str, out: &Path) -> Command {
     command
 }
 
-fn done(output: &Output) -> String {
+pub fn done(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
     said.into_owned()
 }
 
-fn refused(output: &Output, words: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
-    assert!(output.stdout.is_empty());
-    for word in words {
-        assert!(said.contains(word), "\"{word}\" is not in: {said}");
-    }
-}
-
-fn merge(parts: &[PathBuf], out: &Path) -> Output {
+pub fn merge(parts: &[PathBuf], out: &Path) -> Output {
     let mut command = migtax();
     command.arg("merge").args(parts).arg("--out").arg(out);
     command.output().unwrap()
 }
 
 /// Shards 1 to `of` of a scenario, each in its folder.
-fn shards(path: &str, of: u32, under: &Path) -> Vec<PathBuf> {
+pub fn shards(path: &str, of: u32, under: &Path) -> Vec<PathBuf> {
     let make = |index: u32| {
         let out = under.join(format!("part-{index}"));
         done(
@@ -82,12 +73,6 @@ fn shards(path: &str, of: u32, under: &Path) -> Vec<PathBuf> {
         out
     };
     (1..=of).map(make).collect()
-}
-
-fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
-    let mut value: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
-    change(&mut value);
-    fs::write(file, serde_json::to_vec(&value).unwrap()).unwrap();
 }
 
 /// What is the same on every machine.
@@ -109,7 +94,7 @@ fn exact(results: &Results) -> Vec<String> {
     results.migrations.iter().map(counts).collect()
 }
 
-fn points(folder: &Path) -> [Results; 2] {
+pub fn points(folder: &Path) -> [Results; 2] {
     ["streams-1", "streams-2"].map(|point| run_folder::read(&folder.join(point)).unwrap())
 }
 
@@ -285,161 +270,4 @@ fn what_is_no_shard_is_refused_before_anything_starts() {
         .unwrap();
     refused(&auto, &["--shard", "--reps"]);
     assert!(!out.exists());
-}
-
-#[test]
-fn what_does_not_belong_together_is_not_put_together() {
-    let (folder, path) = scenario_file(MATRIX);
-    let at = |name: &str| folder.path().join(name);
-    let parts = shards(&path, 2, folder.path());
-    let merged = at("merged");
-    let one_line = |parts: &[PathBuf], words: &[&str]| {
-        let output = merge(parts, &merged);
-        refused(&output, words);
-        assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1);
-        assert!(!merged.exists());
-        let stray = fs::read_dir(folder.path()).unwrap().flatten();
-        let stray = stray.filter(|entry| entry.file_name().to_string_lossy().starts_with(".merge"));
-        assert_eq!(stray.count(), 0, "nothing is left aside");
-    };
-
-    one_line(
-        &[parts[0].clone(), parts[0].clone()],
-        &["part-1", "stands in", "as well", "each part once"],
-    );
-    one_line(&[at("nowhere")], &["nowhere"]);
-    let file = |part: &Path| {
-        let mut points = fs::read_dir(part)
-            .unwrap()
-            .flatten()
-            .filter(|e| e.path().is_dir());
-        points.next().unwrap().path().join(FILE_NAME)
-    };
-    // Each change of the second part, and what is said of it.
-    type Change = Box<dyn Fn(&mut Value)>;
-    let set = |place: &'static str, value: Value| -> Change {
-        Box::new(move |results| *results.pointer_mut(place).unwrap() = value.clone())
-    };
-    let cases: [(Change, &[&str]); 8] = [
-        (
-            set("/migtax_version", json!("0.0.9")),
-            &["migtax_version differs", "0.0.9"],
-        ),
-        (
-            set("/schema_version", json!(1)),
-            &["schema_version differs: 1 and 2"],
-        ),
-        (
-            set("/host/versions/aes", json!("0.0.1")),
-            &["host.versions.aes differs: 0.0.1"],
-        ),
-        (
-            set("/scenario/name", json!("other")),
-            &["scenario", "differs"],
-        ),
-        (
-            set("/shard/matrix", json!("0123456789abcdef0123456789abcdef")),
-            &["of another scenario"],
-        ),
-        (set("/shard/matrix", json!("x")), &["shard.matrix"]),
-        (set("/shard/of", json!(4)), &["shard"]),
-        (
-            Box::new(|results| {
-                results.as_object_mut().unwrap().remove("shard");
-            }),
-            &["no part of a run", "--shard I/N"],
-        ),
-    ];
-    let second = file(&parts[1]);
-    let genuine = fs::read(&second).unwrap();
-    for (change, words) in &cases {
-        fs::write(&second, &genuine).unwrap();
-        edit(&second, change);
-        let words: Vec<&str> = std::iter::once("part-2")
-            .chain(words.iter().copied())
-            .collect();
-        one_line(&parts, &words);
-    }
-    fs::write(&second, &genuine[..genuine.len() / 2]).unwrap();
-    one_line(&parts, &["part-2", "truncated"]);
-    fs::write(&second, &genuine).unwrap();
-
-    // Another matrix, and another division of this one.
-    let (_other, longer) = scenario_file(&MATRIX.replace("100MiB/s", "50MiB/s"));
-    let other = at("other");
-    done(&shard(&longer, "2/2", &other).output().unwrap());
-    one_line(
-        &[parts[0].clone(), other],
-        &["other", "workload.rate", "50MiB/s"],
-    );
-    let third = at("third");
-    done(&shard(&path, "3/3", &third).output().unwrap());
-    one_line(&[parts[0].clone(), third], &["third", "divided into"]);
-
-    fs::create_dir(&merged).unwrap();
-    refused(&merge(&parts, &merged), &["--out", "merged", "exists"]);
-    assert_eq!(fs::read_dir(&merged).unwrap().count(), 0);
-}
-
-/// Blocks of different machines are never in one ratio.
-#[test]
-fn the_machine_is_a_factor() {
-    let (folder, path) = scenario_file(MATRIX);
-    let parts = shards(&path, 2, folder.path());
-    for point in ["streams-1", "streams-2"] {
-        let file = parts[1].join(point).join(FILE_NAME);
-        if file.exists() {
-            edit(&file, |results| {
-                results["host"]["cpu_model"] = json!("Other CPU / 7");
-                results["host"]["steal_share"] = json!(0.5);
-            });
-        }
-    }
-    let merged = folder.path().join("merged");
-    let output = merge(&parts, &merged);
-    done(&output);
-    let mut machines: Vec<_> = fs::read_dir(&merged)
-        .unwrap()
-        .flatten()
-        .map(|e| e.path())
-        .collect();
-    machines.sort();
-    assert_eq!(machines.len(), 2);
-    assert!(
-        machines[1].ends_with("machine-2-Other-CPU---7"),
-        "{machines:?}"
-    );
-    let mut blocks = Vec::new();
-    for machine in &machines {
-        for point in fs::read_dir(machine).unwrap().flatten() {
-            let results = run_folder::read(&point.path()).unwrap();
-            let other = machine == &machines[1];
-            assert_eq!(results.host.cpu_model == "Other CPU / 7", other);
-            assert_eq!(results.host.steal_share == 0.5, other);
-            assert!(!results.interrupted, "together they are complete");
-            let told = results
-                .warnings
-                .iter()
-                .find(|w| w.code == "several_machines")
-                .unwrap();
-            assert!(
-                told.message.contains("2 types of machine"),
-                "{}",
-                told.message
-            );
-            let made = results
-                .migrations
-                .iter()
-                .map(|m| (m.block, m.arm.to_string()));
-            blocks.extend(made.map(|made| (point.file_name(), made)));
-        }
-    }
-    let all = blocks.len();
-    blocks.sort();
-    blocks.dedup();
-    assert_eq!((all, blocks.len()), (12, 12));
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("Other CPU / 7"), "{said}");
-    done(&migtax().arg("report").arg(&merged).output().unwrap());
-    assert!(merged.join("index.html").exists());
 }
