@@ -141,9 +141,9 @@ pub(super) fn configure(
             parameters[name] = ((share * 100.0).round() as u64).into();
         }
     }
-    // In whole milliseconds, and never more than was asked for. With none, QEMU stops the guest once nothing is left.
+    // In whole milliseconds. Never 0: QEMU 7.2 then stops the guest after one pass, without another look at what is dirty.
     let limit_ns = scenario.migration.downtime_limit.as_nanos();
-    parameters["downtime-limit"] = (limit_ns / 1_000_000).min(LONGEST_DOWNTIME_MS).into();
+    parameters["downtime-limit"] = limit_ns.div_ceil(1_000_000).min(LONGEST_DOWNTIME_MS).into();
     parameters["max-bandwidth"] = match scenario.migration.link {
         Bandwidth::Unlimited => UNLIMITED,
         Bandwidth::BitsPerSecond(bits) => (bits / 8).max(1),
