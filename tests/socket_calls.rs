@@ -61,6 +61,7 @@ fn send(arm: Arm, record: usize, streams: u32, workers: usize, content: &Content
             stream: 0,
             streams,
         },
+        tls: None,
     };
     let pool = || {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(workers);

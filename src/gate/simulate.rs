@@ -171,6 +171,7 @@ pub fn raw(simulation: &Simulation) -> Results {
         shard: None,
         host: host(),
         scenario: Scenario {
+            tunnel: Default::default(),
             name: "simulated".to_owned(),
             point: Default::default(),
             analysis: "Noise of a known shape and a known effect.".to_owned(),
@@ -233,6 +234,7 @@ fn migration(
         let transmit_s = transmit * noisy(scales.transmit);
         let other_s = 0.005 * gib * noisy(scales.source_other);
         SourceCpu {
+            tunnel_s: None,
             total_s: prepare_s + seal_s + transmit_s + other_s,
             vcpu_s: 0.05,
             stages: Some(SourceStages {
@@ -250,6 +252,7 @@ fn migration(
         let apply_s = apply * noisy(scales.apply);
         let other_s = 0.003 * gib * noisy(scales.destination_other);
         DestinationCpu {
+            tunnel_s: None,
             total_s: receive_s + open_s + apply_s + other_s,
             stages: Some(DestinationStages {
                 decompress_s: None,
@@ -300,6 +303,7 @@ fn migration(
         },
         total_time_s,
         setup_time_s: 0.004,
+        channel: None,
         downtime,
         rounds: timed(rounds, transfer_s, downtime.total_s),
         pages_sent: payload_bytes / PAGE_SIZE as u64,

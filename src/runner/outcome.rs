@@ -60,6 +60,7 @@ impl Told {
             outcome: judge(source.outcome, &verified, self.failure, destination.failure),
             total_time_s: source.total_time_s,
             setup_time_s: self.starting_s + source.connect_s,
+            channel: source.channel,
             downtime: source.downtime,
             pages_sent: sum(|r| r.pages_sent),
             zero_pages: sum(|r| r.zero_pages),

@@ -33,6 +33,13 @@ pub fn decide(
             return (PolicyDecision::Unsupported, Some(reason));
         }
     }
+    let lacking: Vec<String> = hosts
+        .iter()
+        .filter_map(|(host, name)| Some(format!("{name}: {}", host.lacking.as_ref()?)))
+        .collect();
+    if !lacking.is_empty() {
+        return (PolicyDecision::Unsupported, Some(lacking.join("; ")));
+    }
     if arm.is_baseline() {
         return (PolicyDecision::Baseline, None);
     }

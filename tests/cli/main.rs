@@ -16,6 +16,7 @@ mod memory;
 mod migration;
 mod plan;
 mod plumbing;
+mod protocols;
 mod qemu;
 mod rtt;
 mod secrets;
