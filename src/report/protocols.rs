@@ -65,7 +65,7 @@ pub fn sentence(results: &Results) -> Option<String> {
     ))
 }
 
-/// What it adds to sealing the records with the same cipher, or to the nearest arm that does less.
+/// What each adds to the nearest arm that does less: TLS to sealing the records with the same cipher, a tunnel to TLS.
 pub fn framing(results: &Results) -> Table {
     let sides = [Metric::SOURCE_CPU_PER_GIB, Metric::DESTINATION_CPU_PER_GIB];
     let mut columns = vec![Column::text("arm"), Column::text("over")];
@@ -89,7 +89,6 @@ pub fn framing(results: &Results) -> Table {
         Some(row)
     };
     let rows = view::arms(results).iter().filter_map(row).collect();
-    let caption =
-        "Added to what seals with the same cipher: median difference within blocks (interval)";
+    let caption = "Added to another protected arm: median difference within blocks (interval)";
     Table::new("framing-table", caption, columns, rows)
 }

@@ -38,8 +38,13 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Of a migration's key; with `kernel` its records are sealed and opened in the kernel.
+    /// Of a migration's key; with `kernel` its records are sealed and opened in the kernel. Starts the library, which
+    /// reads the system's authorities meanwhile: that belongs to the start of a host, not to a handshake.
+    ///
+    /// # Panics
+    /// As [`start`].
     pub fn new(key: TlsKey, kernel: bool) -> Keys {
+        start();
         Keys { key, kernel }
     }
 

@@ -66,7 +66,7 @@ fn tls_holds_with_the_migrations_key_and_preamble_alone() {
         let ends = both(client, server);
         let said: Vec<String> = ends
             .into_iter()
-            .map(|end| end.err().expect("no connection").to_string())
+            .map(|end| end.expect_err("no connection").to_string())
             .collect();
         assert!(
             said[1].contains("stream 1: what came from the peer is not authentic: TLS handshake"),
