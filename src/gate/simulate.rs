@@ -6,12 +6,13 @@
 mod qemu;
 mod rounds;
 mod setting;
+mod through;
 
 use self::rounds::{rounds, timed};
 pub use self::setting::mixed;
 use self::setting::{arm_info, costs, host};
 use super::noise::Scales;
-use crate::arm::Arm;
+use crate::arm::{Arm, Engine};
 use crate::figures::{self, Metric};
 use crate::machine::Counted;
 use crate::results::{
@@ -72,8 +73,8 @@ impl Stage {
     /// The gated metric that shows it of an arm: of one that tells no stages, the total that holds it.
     pub fn metric(self, arm: Arm) -> Metric {
         match self {
-            Stage::Seal if arm.is_qemu() => Metric::SOURCE_CPU_PER_GIB,
-            Stage::Open | Stage::Apply if arm.is_qemu() => Metric::DESTINATION_CPU_PER_GIB,
+            Stage::Seal if !arm.has_stages() => Metric::SOURCE_CPU_PER_GIB,
+            Stage::Open | Stage::Apply if !arm.has_stages() => Metric::DESTINATION_CPU_PER_GIB,
             Stage::Seal => Metric::SEAL_CPU_PER_GIB,
             Stage::Open => Metric::OPEN_CPU_PER_GIB,
             Stage::Apply => Metric::APPLY_CPU_PER_GIB,
@@ -354,9 +355,10 @@ fn migration(
             throttled: None,
         },
     };
-    match arm.is_qemu() {
-        true => qemu::as_told(migration),
-        false => migration,
+    match arm.engine() {
+        Engine::Migtax(_) => migration,
+        Engine::Through(_) => through::as_told(arm, migration),
+        Engine::Qemu { .. } => qemu::as_told(migration),
     }
 }
 
