@@ -77,13 +77,10 @@ fn sockets() -> (TcpStream, TcpStream) {
 }
 
 /// Runs both sides, each on a thread of its own: what their second halves take.
-fn both<A: FnOnce(TcpStream) -> S, B: FnOnce(TcpStream) -> R, S: FnOnce(), R: FnOnce()>(
-    near: A,
-    far: B,
-) -> Cost
+fn both<A, B, S: FnOnce(), R: FnOnce()>(near: A, far: B) -> Cost
 where
-    A: Send,
-    B: Send,
+    A: FnOnce(TcpStream) -> S + Send,
+    B: FnOnce(TcpStream) -> R,
 {
     let timed = |work: &mut dyn FnMut()| {
         let before = thread_cpu_ns();

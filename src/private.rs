@@ -80,31 +80,41 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
         .map_err(|error| Error::writing(path, error))
 }
 
-/// Overwrites every file below a folder with zeros and removes it; one that is not there has none.
+/// Overwrites every file below a folder with zeros and removes it; one that is not there has none. Others may do the
+/// same meanwhile, or write a last file.
 ///
 /// # Errors
 /// What the operating system says.
 pub fn wipe(folder: &Path) -> io::Result<()> {
-    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    match overwrite_all(folder).and_then(|()| fs::remove_dir_all(folder)) {
-        Err(error) if !is_gone(&error) => Err(error),
+    let once = || match overwrite_all(folder).and_then(|()| fs::remove_dir_all(folder)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    };
+    match once() {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => once(),
+        done => done,
     }
 }
 
 fn overwrite_all(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            overwrite_all(&path)?;
-            continue;
+        match overwrite(&entry) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
-        let length = fs::metadata(&path)?.len();
-        let mut file = OpenOptions::new().write(true).open(&path)?;
-        io::copy(&mut io::Read::take(io::repeat(0), length), &mut file)?;
-        // Over the old bytes, before the file's blocks are given away.
-        file.sync_data()?;
     }
     Ok(())
+}
+
+fn overwrite(entry: &fs::DirEntry) -> io::Result<()> {
+    let path = entry.path();
+    if entry.file_type()?.is_dir() {
+        return overwrite_all(&path);
+    }
+    let length = fs::metadata(&path)?.len();
+    let mut file = OpenOptions::new().write(true).open(&path)?;
+    io::copy(&mut io::Read::take(io::repeat(0), length), &mut file)?;
+    // Over the old bytes, before the file's blocks are given away.
+    file.sync_data()
 }
