@@ -33,10 +33,12 @@ impl Told {
             hash,
             ..DestinationReport::default()
         });
-        // Those of a host that told nothing are zero; only QEMU's are unknown.
-        source.cpu.stages.get_or_insert_default();
+        // Those of a host that told nothing are zero, unless nobody can know them.
+        if arm.has_stages() || !sealed {
+            source.cpu.stages.get_or_insert_default();
+            destination.cpu.stages.get_or_insert_default();
+        }
         source.downtime.parts.get_or_insert_default();
-        destination.cpu.stages.get_or_insert_default();
         let mut guest = source.guest;
         if let Some(at_source) = &source.at_source {
             let there = destination.guest.as_ref();

@@ -65,6 +65,7 @@ impl Keys {
             peer,
             reason,
         };
+        let limit = socket.read_timeout().ok().flatten().unwrap_or_default();
         let began = Instant::now();
         let mut tls = Tls::set_up(end, socket, (self.key.bytes(), identity), self.kernel)
             .map_err(|error| not_authentic(error.to_string()))?;
@@ -77,7 +78,15 @@ impl Keys {
                     within: "in the TLS handshake",
                 });
             }
-            Err(Failure::Blocked | Failure::Io) => {
+            Err(Failure::Blocked) => {
+                return Err(TransportError::Silent {
+                    stream,
+                    peer,
+                    doing: "its part in the TLS handshake was awaited",
+                    limit,
+                });
+            }
+            Err(Failure::Io) => {
                 return Err(TransportError::Io {
                     stream,
                     peer,

@@ -188,8 +188,13 @@ fn what_a_tunnel_can_not_do_is_refused_by_name_before_anything_starts() {
     refused(EXACT, &elsewhere, &["--destination", "ssh", "this machine"]);
     refused(
         EXACT,
-        &["--listen", "0.0.0.0:0"],
-        &["--listen", "0.0.0.0:0", "127.0.0.1"],
+        &["--listen", "127.0.0.2:0"],
+        &["--listen", "127.0.0.2:0", "ssh", "127.0.0.1"],
+    );
+    refused(
+        EXACT,
+        &["--clock", "live", "--rtt", "10ms"],
+        &["migration.rtt", "10ms", "ssh"],
     );
     let cipher = |name: &str| format!("{EXACT}[tunnel]\nssh_cipher = \"{name}\"\n");
     refused(

@@ -79,17 +79,27 @@ fn tls_holds_with_the_migrations_key_and_preamble_alone() {
     }
 }
 
-/// Who speaks something else than TLS is told of as such.
+/// Who speaks something else than TLS, or nothing, is told of as such.
 #[test]
 fn what_is_no_tls_is_named() {
-    let (near, far) = tunnel::pair().unwrap();
-    let mut plain = Connection::new(far, 1, "peer", LIMIT).unwrap();
-    plain.send(&[0x5a; 100]).unwrap();
-    let said = establish(End::Client, near, "5e", b"stream 1")
-        .err()
-        .unwrap()
-        .to_string();
-    assert!(said.contains("not authentic: TLS handshake"), "{said}");
+    let said = |bytes: &[u8]| {
+        let (near, far) = tunnel::pair().unwrap();
+        let mut plain = Connection::new(far, 1, "peer", LIMIT).unwrap();
+        plain.send(bytes).unwrap();
+        let keys = Keys::new(secret("5e").tls_key().unwrap(), false);
+        let connection = Connection::new(near, 1, "peer", Duration::from_millis(100)).unwrap();
+        let made = connection.secured(|socket, stream, peer| {
+            keys.establish(End::Client, socket, b"stream 1", (stream, peer))
+        });
+        made.expect_err("no connection").to_string()
+    };
+    // As a record it would be 23130 bytes long.
+    let noise = said(&[0x5a; 24_000]);
+    assert!(noise.contains("not authentic: TLS handshake"), "{noise}");
+    let silence = said(&[]);
+    let expected =
+        "stream 1: the peer was silent for 100 ms while its part in the TLS handshake was awaited";
+    assert_eq!(silence, expected);
 }
 
 fn make_keys(programs: &Programs, folder: &Path) -> [String; 2] {
