@@ -25,6 +25,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`error`], [`units`], [`files`] | errors with their exit codes; sizes, rates and durations; files read within limits and written whole |
+//! | [`private`], [`child`] | folders for secrets; processes that end with this one |
 //! | [`stats`] | medians, intervals, tests, power: pure functions |
 //! | [`machine`] | what this machine is and how steady: CPU features, library versions, clocks, load |
 //! | [`meter`] | CPU time by stage of a thread |
@@ -33,12 +34,14 @@
 //! | [`compression`] | page content compressed, each record by itself |
 //! | [`wire`], [`transport`] | what bytes mean on a stream; what carries them, at the link's pace |
 //! | [`crypto`] | ciphers behind one interface, keys, sequences, locked memory |
+//! | [`tls`] | TLS below the records of a stream |
 //! | [`record`] | records: framed, sealed, sent; received, opened, checked |
 //! | [`tracking`] | dirty trackers |
 //! | [`workload`] | dirty-page streams: arrival, placement, traces, their measures |
 //! | [`precopy`] | when to go on, to slow the guest down, to stop and copy, to give up |
 //! | [`guest`] | what memory holds, and the vCPUs that write to it |
 //! | [`scenario`] | a run as data: files, matrices, overrides, checks |
+//! | [`tunnel`] | OpenSSH and stunnel as carriers of the streams |
 //! | [`results`] | the record of a run: `results.json` |
 //! | [`host`] | what coordinator and host processes say to each other |
 //! | [`qemu`] | QEMU under the same instrument: its processes, the guest in them, its migrations |
@@ -67,6 +70,7 @@
 //! | a scenario | a file in `datasets/scenarios` | `tests/scenario/main.rs` |
 
 pub mod arm;
+pub mod child;
 pub mod cli;
 pub mod compression;
 pub mod crypto;
@@ -85,6 +89,7 @@ pub mod meter;
 pub mod plan;
 pub mod precopy;
 pub mod present;
+pub mod private;
 pub mod qemu;
 pub mod record;
 pub mod report;
@@ -94,8 +99,10 @@ pub mod runner;
 pub mod scenario;
 pub mod source;
 pub mod stats;
+pub mod tls;
 pub mod tracking;
 pub mod transport;
+pub mod tunnel;
 pub mod units;
 pub mod wire;
 pub mod workload;

@@ -21,7 +21,7 @@ pub use cpu::{
     Cpu, DestinationCpu, DestinationSampling, DestinationStages, SourceCpu, SourceSampling,
     SourceStages,
 };
-pub use plumbing::SocketCalls;
+pub use plumbing::{ChannelInfo, SocketCalls};
 pub use qemu::{LONGEST_ANSWER_BYTES, QemuInfo, QemuMask, QemuMigration, QemuTls, ThreadCpu};
 pub use rounds::{Downtime, DowntimeParts, Round, RoundKind, least_expected_downtime};
 pub use shard::{MOST_SHARDS, Parts, Shard};
@@ -146,6 +146,9 @@ pub struct Migration {
     pub total_time_s: f64,
     /// Before that: processes, connections, handshake; without filling memory.
     pub setup_time_s: f64,
+    /// What protected the streams below their records; absent where records are sealed themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelInfo>,
     /// The guest's pause, by part.
     pub downtime: Downtime,
     /// Rounds in order; the last of a completed migration is `stop-and-copy`.

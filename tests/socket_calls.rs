@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use migtax::arm::{Arm, Backend};
+use migtax::arm::{Arm, Backend, Channel};
 use migtax::compression::Compression;
 use migtax::crypto::{KeyLimits, MigrationSecret, supported};
 use migtax::destination::stream_thread::{Step, StreamThread as Destination};
@@ -17,8 +17,10 @@ use migtax::record::Framing;
 use migtax::source::context::StreamContext;
 use migtax::source::order::Order;
 use migtax::source::stream_thread::StreamThread as Source;
+use migtax::tls::{End, Keys};
 use migtax::transport::{Calls, Connection};
-use migtax::units::Size;
+use migtax::tunnel;
+use migtax::units::{PAGE_SIZE, Size};
 use migtax::wire::{Bounds, PREAMBLE_LEN, Preamble};
 
 /// Guest memory, bytes.
@@ -37,23 +39,22 @@ struct Took {
     records: u64,
 }
 
-/// Sends the guest once.
-fn send(arm: Arm, record: usize, streams: u32, workers: usize, content: &ContentSpec) -> Took {
-    let memory = || {
-        let memory = GuestMemory::new(Size(GUEST as u64), false).expect("guest memory");
-        Arc::new(memory)
-    };
-    let memories = [memory(), memory()];
-    fill(&memories[0], content, 1);
+/// Memory of the guest's size.
+fn memory() -> Arc<GuestMemory> {
+    Arc::new(GuestMemory::new(Size(GUEST as u64), false).expect("guest memory"))
+}
+
+/// How an arm's records are made.
+fn framing(arm: Arm, record: usize, streams: u32) -> Framing {
     let backend = arm.backend();
-    let framing = Framing {
+    let secret = || MigrationSecret::generate().expect("a key");
+    Framing {
         backend,
-        secret: (backend != Backend::None)
-            .then(|| Arc::new(MigrationSecret::generate().expect("a key"))),
+        secret: (backend != Backend::None).then(|| Arc::new(secret())),
         compression: Compression::None,
         limits: KeyLimits::for_streams(streams),
         bounds: Bounds {
-            guest_pages: memories[0].pages(),
+            guest_pages: (GUEST / PAGE_SIZE) as u64,
             record,
         },
         preamble: Preamble {
@@ -61,7 +62,16 @@ fn send(arm: Arm, record: usize, streams: u32, workers: usize, content: &Content
             stream: 0,
             streams,
         },
-    };
+        tls: (arm.channel() == Some(Channel::Tls))
+            .then(|| Arc::new(Keys::new(secret().tls_key().expect("a key"), false))),
+    }
+}
+
+/// Sends the guest once.
+fn send(arm: Arm, record: usize, streams: u32, workers: usize, content: &ContentSpec) -> Took {
+    let memories = [memory(), memory()];
+    fill(&memories[0], content, 1);
+    let framing = framing(arm, record, streams);
     let pool = || {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(workers);
         pool.build().expect("threads are there")
@@ -142,6 +152,60 @@ fn scattered_pages_take_no_more_calls() {
         ..ContentSpec::default()
     };
     check(256 * KIB, 1, &content);
+}
+
+/// TLS hands what it sealed to its socket in larger pieces than its records, and not for each of ours.
+#[test]
+fn tls_makes_a_call_for_many_of_its_records() {
+    for record in [4 * KIB, 256 * KIB, 1024 * KIB] {
+        let plain = send(Arm::PLAIN, record, 1, 1, &ContentSpec::default());
+        let sends = send_over_tls(record);
+        // A call of ours and what TLS adds to it, in pieces of 256 KiB.
+        let most = plain.source.sends * (CALL.max(record) / (256 * KIB) + 1) as u64;
+        assert!(sends <= most, "{record}: {sends}, at most {most}");
+    }
+}
+
+/// Sends the guest through TLS over a socket: calls that sent, from the handshake on.
+fn send_over_tls(record: usize) -> u64 {
+    let framing = framing(Arm::TLS, record, 1);
+    let memories = [memory(), memory()];
+    fill(&memories[0], &ContentSpec::default(), 1);
+    let shared = Arc::new(StreamContext {
+        memory: memories[0].clone(),
+        streams: 1,
+        bounds: framing.bounds,
+        pacer: None,
+        round_trip: None,
+        pool: None,
+        time_all: false,
+    });
+    let runs = Arc::new(vec![PageRun {
+        first: 0,
+        pages: memories[0].pages(),
+    }]);
+    let (near, far) = tunnel::pair().expect("sockets");
+    let limit = Duration::from_secs(60);
+    let end = |socket, peer| Connection::new(socket, 0, peer, limit).expect("a connection");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut far = end(far, "source");
+            let mut preamble = [0; PREAMBLE_LEN];
+            far.receive(&mut preamble, "the preamble").expect("sent");
+            let far = framing.protect(far, End::Server).expect("a handshake");
+            let switchover = Arc::new(Switchover::new(1, 0, Duration::ZERO));
+            let memory = memories[1].clone();
+            let mut destination =
+                Destination::open(far, &framing, memory, switchover, false).expect("a destination");
+            while destination.step().expect("applied") == Step::Applied {}
+        });
+        let mut source =
+            Source::open(end(near, "destination"), &framing, shared).expect("a source");
+        let before = source.calls();
+        let awaited = source.begin(Order::Round { round: 0, runs }).expect("sent");
+        source.complete(awaited).expect("acknowledged");
+        source.calls().sends - before.sends
+    })
 }
 
 fn check(record: usize, streams: u32, content: &ContentSpec) {

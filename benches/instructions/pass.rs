@@ -80,6 +80,7 @@ impl Pass {
                 stream: 0,
                 streams: 1,
             },
+            tls: None,
         };
         let shared = Arc::new(StreamContext {
             memory: memories[0].clone(),

@@ -9,6 +9,8 @@ import os, select, socket, struct, threading, time
 
 PREAMBLE = 40
 HEAD = 32
+# A handshake's record and the first byte of its version: of no length of this program's first records.
+TLS_HANDSHAKE = b"\x16\x03"
 CHUNK = 256 << 10
 # Small, so that little waits in the relay while a host is already silent for its peer.
 BUFFER = 256 << 10
@@ -38,10 +40,12 @@ class Migration:
 
 
 class Records:
-    """Follows the records in one direction of a stream; calls `each(start, end, body, head)`."""
+    """Follows the records in one direction of a stream; calls `each(start, end, body, head)`. A stream that begins with
+    a TLS handshake has none to follow: what is in them, the final one included, is not known then."""
 
     def __init__(self, preamble, each):
         self.at, self.next, self.lengths, self.each = 0, preamble, b"", each
+        self.first = preamble
 
     def feed(self, data):
         end = self.at + len(data)
@@ -49,6 +53,9 @@ class Records:
             start = self.next + len(self.lengths) - self.at
             self.lengths += data[start:start + 8 - len(self.lengths)]
             if len(self.lengths) < 8:
+                break
+            if self.next == self.first and self.lengths[:2] == TLS_HANDSHAKE:
+                self.next = float("inf")
                 break
             body, head = struct.unpack("<II", self.lengths)
             self.each(self.next, self.next + 8 + body, body, head)

@@ -2,6 +2,8 @@
 import json, os, select, signal, threading, time
 
 MARK = "MIGTAX_SOAK_RUN"
+# Where folders with keys are made.
+PRIVATE = "/dev/shm"
 
 
 def read(path):
@@ -64,6 +66,21 @@ def left_behind(mark, seconds):
             left.append(f"{pid} {text}")
             send(pid, signal.SIGKILL)
     return left
+
+
+def tunnels_left_behind(seconds, killed):
+    """Processes of tunnels and folders with keys that don't go within so many seconds. The processes have no mark:
+    they are known by the folder, which whoever else migrates on this machine has too, but not for long. A
+    coordinator that is killed before its hosts know of a folder leaves it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        left = [f"{name} {text}" for name, text in
+                ((name, read(f"/proc/{name}/cmdline").replace(b"\0", b" ").decode(errors="replace"))
+                 for name in os.listdir("/proc") if name.isdigit()) if f"{PRIVATE}/migtax-" in text]
+        left += [] if killed else [name for name in os.listdir(PRIVATE) if name.startswith("migtax-")]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.05)
 
 
 def is_listening(port):

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 mod rows;
 
-pub use rows::{Backend, Engine, Row, Rung};
+pub use rows::{Backend, Channel, Engine, Row, Rung};
 
 use crate::units::text_serde;
 use rows::ROWS;
@@ -60,6 +60,16 @@ impl Arm {
     pub const CHACHA20: Arm = Arm::named("chacha20");
     /// ChaCha20-Poly1305, masked down to what every CPU has.
     pub const CHACHA20_SOFT: Arm = Arm::named("chacha20-soft");
+    /// TLS, masked down to software.
+    pub const TLS_SOFT: Arm = Arm::named("tls-soft");
+    /// TLS, not masked.
+    pub const TLS: Arm = Arm::named("tls");
+    /// TLS in the kernel.
+    pub const TLS_KERNEL: Arm = Arm::named("tls-kernel");
+    /// An OpenSSH tunnel.
+    pub const SSH: Arm = Arm::named("ssh");
+    /// A stunnel tunnel.
+    pub const STUNNEL: Arm = Arm::named("stunnel");
     /// QEMU without encryption: the baseline of the arms that QEMU runs.
     pub const QEMU_PLAIN: Arm = Arm::named("qemu-plain");
     /// QEMU's TLS, masked down to software.
@@ -86,8 +96,13 @@ impl Arm {
         Arm::all().filter(|arm| arm.row().by_default)
     }
 
-    /// The arms that this program's own hosts run.
+    /// The arms whose records this program's hosts seal or open themselves, the baselines included.
     pub fn own() -> impl Iterator<Item = Arm> {
+        Arm::all().filter(|arm| matches!(arm.engine(), Engine::Migtax(_)))
+    }
+
+    /// The arms that this program's hosts run, through whatever.
+    pub fn hosted() -> impl Iterator<Item = Arm> {
         Arm::all().filter(|arm| !arm.is_qemu())
     }
 
@@ -120,11 +135,33 @@ impl Arm {
         self.row().engine
     }
 
-    /// The library that seals in this program; none in an arm of QEMU's.
+    /// The library that seals records in this program; none in an arm of QEMU's, or where something
+    /// below the records protects them.
     pub fn backend(self) -> Backend {
         match self.engine() {
             Engine::Migtax(backend) => backend,
-            Engine::Qemu { .. } => Backend::None,
+            Engine::Through(_) | Engine::Qemu { .. } => Backend::None,
+        }
+    }
+
+    /// What protects the streams below their records, if something does.
+    pub fn channel(self) -> Option<Channel> {
+        match self.engine() {
+            Engine::Through(channel) => Some(channel),
+            _ => None,
+        }
+    }
+
+    /// Whether processes of their own carry the streams.
+    pub fn is_tunnel(self) -> bool {
+        self.channel().is_some_and(Channel::is_tunnel)
+    }
+
+    /// Whether what seals and what moves bytes can be told apart by their CPU time.
+    pub fn has_stages(self) -> bool {
+        match self.engine() {
+            Engine::Migtax(_) | Engine::Through(Channel::Tls) => true,
+            Engine::Through(_) | Engine::Qemu { .. } => false,
         }
     }
 
@@ -137,6 +174,7 @@ impl Arm {
     pub fn library(self) -> &'static str {
         match self.engine() {
             Engine::Qemu { tls: true } => "gnutls",
+            Engine::Through(channel) => channel.library(),
             Engine::Migtax(_) | Engine::Qemu { tls: false } => self.backend().library(),
         }
     }
@@ -145,6 +183,7 @@ impl Arm {
     pub fn is_encrypted(self) -> bool {
         match self.engine() {
             Engine::Migtax(backend) => backend.has_cipher(),
+            Engine::Through(_) => true,
             Engine::Qemu { tls } => tls,
         }
     }
@@ -250,7 +289,7 @@ mod tests {
         for arm in Arm::all() {
             assert_eq!(arm.name().parse(), Ok(arm));
             assert!(arm.baselines().all(|baseline| baseline < arm), "{arm}");
-            assert!(arm.baselines().all(Arm::is_baseline), "{arm}");
+            assert!(arm.base().is_baseline(), "{arm}");
             let first = [Arm::PLAIN, Arm::QEMU_PLAIN].contains(&arm);
             assert_eq!(arm.baselines().count() == 0, first, "{arm}");
             let alike = Arm::all().filter(|other| other.row().colour == arm.row().colour);

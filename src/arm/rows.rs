@@ -41,11 +41,42 @@ impl Backend {
     }
 }
 
+/// What protects a stream below its records, which are those of `plain` then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::EnumIter, strum::IntoStaticStr)]
+pub enum Channel {
+    /// TLS in this program's hosts.
+    #[strum(serialize = "s2n-tls")]
+    Tls,
+    /// TLS whose records the kernel seals and opens.
+    #[strum(serialize = "s2n-tls")]
+    KernelTls,
+    /// An OpenSSH client and server beside the hosts.
+    #[strum(serialize = "openssh")]
+    Ssh,
+    /// A stunnel on each side.
+    #[strum(serialize = "stunnel")]
+    Stunnel,
+}
+
+impl Channel {
+    /// The name in results of what ciphers.
+    pub fn library(self) -> &'static str {
+        self.into()
+    }
+
+    /// Whether processes of their own carry the stream.
+    pub fn is_tunnel(self) -> bool {
+        matches!(self, Channel::Ssh | Channel::Stunnel)
+    }
+}
+
 /// What migrates: whose processes hold the guest and move it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// This program's own hosts, sealing with a library.
     Migtax(Backend),
+    /// This program's own hosts, with the records of `plain` through something that protects them.
+    Through(Channel),
     /// QEMU's processes.
     Qemu {
         /// Whether they speak TLS with each other.
@@ -228,6 +259,60 @@ pub(super) const ROWS: &[Row] = &[
         headline: Some((Rung::Alternative, 1)),
         by_default: false,
         colour: (0xd2, 0xb4, 0x6c),
+        ..BASE
+    },
+    Row {
+        name: "tls-soft",
+        summary: "TLS 1.3 through s2n-tls, masked as aws-lc-soft: a host without AES instructions",
+        short: "software AES, TLS",
+        engine: Engine::Through(Channel::Tls),
+        environment: &[(AWS_LC_MASK, "~0x200000200000000:~0x60000000000")],
+        baselines: &["plain", "aws-lc-soft"],
+        headline: Some((Rung::Software, 2)),
+        by_default: false,
+        colour: (0xa0, 0x52, 0x2d),
+        ..BASE
+    },
+    Row {
+        name: "tls",
+        summary: "TLS 1.3 through s2n-tls over aws-lc, AES-256-GCM, records of 16 KiB",
+        short: "TLS",
+        engine: Engine::Through(Channel::Tls),
+        required_features: AES,
+        baselines: &["plain", "aws-lc"],
+        by_default: false,
+        colour: (0x00, 0x33, 0x66),
+        ..BASE
+    },
+    Row {
+        name: "tls-kernel",
+        summary: "TLS 1.3, its handshake through s2n-tls, its records sealed and opened by the kernel",
+        short: "TLS in the kernel",
+        engine: Engine::Through(Channel::KernelTls),
+        required_features: AES,
+        baselines: &["plain", "tls"],
+        by_default: false,
+        colour: (0x20, 0xb2, 0xaa),
+        ..BASE
+    },
+    Row {
+        name: "ssh",
+        summary: "plain through an OpenSSH tunnel, as Proxmox's default and qemu+ssh",
+        short: "an OpenSSH tunnel",
+        engine: Engine::Through(Channel::Ssh),
+        baselines: &["plain", "tls"],
+        by_default: false,
+        colour: (0x8b, 0x00, 0x8b),
+        ..BASE
+    },
+    Row {
+        name: "stunnel",
+        summary: "plain through a stunnel on each side, as XenServer",
+        short: "a stunnel tunnel",
+        engine: Engine::Through(Channel::Stunnel),
+        baselines: &["plain", "tls"],
+        by_default: false,
+        colour: (0x6b, 0x8e, 0x23),
         ..BASE
     },
     Row {

@@ -66,7 +66,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let (spec, secret) = read_spec(&mut input)?;
         check_spec(args, &spec)?;
         clock::adopt_read_ns(spec.thread_clock_read_ns);
-        let control = Control::listen(input);
+        let control = Control::listen(
+            input,
+            spec.tunnel.as_ref().map(|tunnel| tunnel.folder.clone()),
+        );
         if is_source {
             source::run(&spec, secret, &control)
         } else {

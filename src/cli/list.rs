@@ -148,7 +148,8 @@ fn arms() -> Result<Vec<ArmEntry>> {
         let missing = told.missing_features.join(", ");
         let reason = told
             .known_answer_failure
-            .or_else(|| (!missing.is_empty()).then(|| format!("this CPU lacks {missing}")));
+            .or_else(|| (!missing.is_empty()).then(|| format!("this CPU lacks {missing}")))
+            .or(told.lacking);
         let (qemu, missing) = match (arm.is_qemu(), &qemu) {
             (true, Ok(info)) => (Some(info.clone()), None),
             (true, Err(missing)) => (None, Some(missing.clone())),

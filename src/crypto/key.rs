@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 
 /// What the derived keys are for; changes with the wire format.
 const LABEL: &[u8] = b"migtax epoch key 1";
+/// What the key shared before a TLS handshake is for.
+const TLS_LABEL: &[u8] = b"migtax tls key 1";
 
 /// Bytes of the line that [`MigrationSecret::from_hex_line`] reads, its end included.
 pub const HEX_LINE_LEN: usize = HEX_LINE + 1;
@@ -34,6 +36,16 @@ pub struct MigrationSecret {
 struct Bytes {
     key: [u8; KEY_LEN],
     nonce: u64,
+}
+
+/// The key that both sides of a TLS handshake have, in memory as that of a [`MigrationSecret`].
+pub struct TlsKey(Locked<[u8; KEY_LEN]>);
+
+impl TlsKey {
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &*self.0
+    }
 }
 
 impl MigrationSecret {
@@ -111,8 +123,21 @@ impl MigrationSecret {
     /// # Errors
     /// If there is no memory for it.
     pub(crate) fn epoch_key(&self, epoch: u32) -> Result<Locked<[u8; KEY_LEN]>> {
+        self.derived(&[LABEL, &epoch.to_be_bytes()])
+    }
+
+    /// The key that both sides of a TLS handshake have: as [`MigrationSecret::epoch_key`], with another
+    /// label and without an epoch.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn tls_key(&self) -> Result<TlsKey> {
+        self.derived(&[TLS_LABEL]).map(TlsKey)
+    }
+
+    fn derived(&self, info: &[&[u8]]) -> Result<Locked<[u8; KEY_LEN]>> {
         let mut key = Locked::new_with(|| [0; KEY_LEN])?;
-        derive(&self.memory.key, epoch, &mut key);
+        derive(&self.memory.key, info, &mut key);
         scrub_stack();
         Ok(key)
     }
@@ -139,10 +164,10 @@ impl MigrationSecret {
 /// In a frame of its own, so that the caller can scrub what the hash leaves on the stack. The hash
 /// states themselves are wiped by sha2's `zeroize` feature.
 #[inline(never)]
-fn derive(key: &[u8; KEY_LEN], epoch: u32, out: &mut [u8; KEY_LEN]) {
+fn derive(key: &[u8; KEY_LEN], info: &[&[u8]], out: &mut [u8; KEY_LEN]) {
     let (mut prk, hkdf) = Hkdf::<Sha256>::extract(None, key);
     prk.as_mut_slice().zeroize();
-    hkdf.expand_multi_info(&[LABEL, &epoch.to_be_bytes()], out)
+    hkdf.expand_multi_info(info, out)
         .expect("32 bytes are within what HKDF-SHA256 gives (8160)");
 }
 

@@ -67,6 +67,22 @@ impl Mapping {
     }
 }
 
+/// Memory for a library that keeps secrets in what it allocates: mappings as above, of whole pages,
+/// given back through [`give_back`]. `None` if there is no memory.
+pub(crate) fn lend(bytes: usize) -> Option<(NonNull<u8>, usize)> {
+    let mapping = std::mem::ManuallyDrop::new(Mapping::new(bytes).ok()?);
+    Some((mapping.start, mapping.length))
+}
+
+/// Overwrites and unmaps what was lent.
+///
+/// # Safety
+/// Both must be what one call of [`lend`] gave, not given back before, and no longer in use.
+pub(crate) unsafe fn give_back(start: NonNull<u8>, length: usize) {
+    let mut mapping = Mapping { start, length };
+    mapping.wipe();
+}
+
 impl Drop for Mapping {
     fn drop(&mut self) {
         forget(self.start.as_ptr());

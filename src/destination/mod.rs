@@ -27,8 +27,10 @@ use crate::meter::StageTimes;
 use crate::record::Framing;
 use crate::results::{DestinationCpu, DestinationSampling, DestinationStages, Warning};
 use crate::scenario::{ClockKind, Sampling};
+use crate::tls::End;
 use crate::tracking::NoTracker;
 use crate::transport::{Calls, Connection};
+use crate::tunnel::Servers;
 use crate::workload::WriteStream;
 
 /// How fast a source fills its memory at least, bytes/s, on a busy machine.
@@ -51,18 +53,30 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let address = listener
         .local_addr()
         .map_err(|error| Error::io("listening", error))?;
+    let servers = match (&spec.tunnel, spec.channel()) {
+        (Some(tunnel), Some(channel)) => Some(Arc::new(Servers::start(channel, tunnel, address)?)),
+        _ => None,
+    };
     emit(&Event::Ready {
         capabilities: Box::new(crate::host::capabilities(spec.arm, false)),
         fill_s,
         tracker: None,
         address: Some(address.to_string()),
+        tunnel: servers
+            .as_ref()
+            .map(|servers| servers.address().to_string()),
     });
     let streams = spec.scenario.migration.streams;
-    let switchover = Arc::new(Switchover::new(
+    let mut switchover = Switchover::new(
         streams,
         guest_state::most_device_state(spec),
         spec.silence_between_records(),
-    ));
+    );
+    if let Some(servers) = &servers {
+        let servers = servers.clone();
+        switchover.count_tunnel(move || servers.cpu_ns());
+    }
+    let switchover = Arc::new(switchover);
     let silence = spec.scenario.migration.peer_timeout.0;
     let mut arrivals = Arrivals::new(listener, framing.preamble, silence)
         .map_err(|error| Error::io("listening", error))?;
@@ -71,6 +85,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let strangers = arrivals.warning();
     let before = instruments.read();
     let cpu_began = process_cpu_ns();
+    let tunnel_began_ns = servers.as_ref().map(|servers| servers.cpu_ns());
     let (ended, mut failure, late) = match opened {
         Ok(threads) => receive(threads),
         Err(reason) => (Vec::new(), Some(reason), None),
@@ -82,7 +97,17 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     drop(framing);
     let resident = process::resident_beyond(&guest_memory);
     let decompresses = !spec.scenario.migration.compression.is_none();
-    let cpu = cpu(&ended, switchover.decided_cpu_ns(), cpu_began, decompresses);
+    let mut cpu = cpu(&ended, switchover.decided_cpu_ns(), cpu_began, decompresses);
+    if spec.sealed && !spec.arm.has_stages() {
+        (cpu.stages, cpu.sampling) = (None, None);
+    }
+    if let (Some(began), Some(ended)) = (tunnel_began_ns, switchover.decided_tunnel_ns())
+        && ended >= began
+    {
+        let tunnel_s = (ended - began) as f64 / 1e9;
+        cpu.tunnel_s = Some(tunnel_s);
+        cpu.total_s += tunnel_s;
+    }
     let mut report = DestinationReport {
         switched_over: switchover.is_switched_over(),
         warnings: process::unlocked_keys("destination", spec.sealed)
@@ -149,6 +174,9 @@ fn open(
             preamble,
             ..framing.clone()
         };
+        let connection = framing
+            .protect(connection, End::Server)
+            .map_err(|error| error.to_string())?;
         let time_all = spec.scenario.measure.sampling == Sampling::All;
         let (memory, switchover) = (memory.clone(), switchover.clone());
         let thread = StreamThread::open(connection, &framing, memory, switchover, time_all)

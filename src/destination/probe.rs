@@ -26,7 +26,7 @@ pub fn run() -> Result<()> {
         return Err(Error::invalid("spec.protocol", spec.protocol, allowed));
     }
     // Its end is this process's.
-    let _control = Control::listen(input.into_inner());
+    let _control = Control::listen(input.into_inner(), None);
     tell(&receive(&spec).unwrap_or_else(|error| ProbeEvent::Refused(error.to_string())));
     Ok(())
 }

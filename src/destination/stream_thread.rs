@@ -53,7 +53,13 @@ pub enum StreamError {
 impl StreamError {
     /// Whether the stream ended or broke, rather than carrying something that was not due.
     pub fn is_loss(&self) -> bool {
-        matches!(self, StreamError::Record(RecordError::Transport(_)))
+        use TransportError::NotAuthentic;
+        match self {
+            StreamError::Record(RecordError::Transport(error)) => {
+                !matches!(error, NotAuthentic { .. })
+            }
+            _ => false,
+        }
     }
 }
 
@@ -162,8 +168,9 @@ impl StreamThread {
     /// If the stream breaks, or the record is not the one that is due.
     pub fn step(&mut self) -> Result<Step, StreamError> {
         self.meter.begin();
+        self.connection.watch(self.meter.is_sampling());
         self.receive()?;
-        self.meter.lap(RECEIVE);
+        self.lap_received();
         let head = self.inbound.open()?;
         self.meter.lap(OPEN);
         let step = match head.kind {
@@ -232,6 +239,17 @@ impl StreamThread {
         }
     }
 
+    /// The receive stage is done: where something below the records opens them, what was not the socket's
+    /// of it is the open stage's.
+    fn lap_received(&mut self) {
+        match self.connection.watch(self.meter.is_sampling()) {
+            None => self.meter.lap(RECEIVE),
+            Some(socket) => self
+                .meter
+                .lap_around(OPEN, (RECEIVE, socket.ns, socket.pairs)),
+        }
+    }
+
     /// A round sends a page once, so no round holds more of them than the guest.
     fn check_room(&self, head: &Head) -> Result<(), StreamError> {
         let zero = head.zero(self.inbound.head_bytes());
@@ -257,7 +275,7 @@ impl StreamThread {
             if has_more {
                 // SAFETY: as above; this thread holds guest memory.
                 unsafe { self.inbound.receive_content(&mut self.connection)? };
-                self.meter.lap(RECEIVE);
+                self.lap_received();
             }
             totals.pages = u64::from(head.payload) / PAGE_SIZE as u64;
         } else {

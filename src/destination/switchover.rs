@@ -29,7 +29,13 @@ pub struct Switchover {
     decision: AtomicU8,
     /// CPU time of the process when the guest was switched over, nanoseconds.
     decided_cpu_ns: AtomicU64,
+    /// What asks for the CPU time of a tunnel's processes, if there are any, and what it said then.
+    tunnel_cpu: Option<TunnelCpu>,
+    decided_tunnel_ns: AtomicU64,
 }
+
+/// CPU nanoseconds so far.
+type TunnelCpu = Box<dyn Fn() -> u64 + Send + Sync>;
 
 impl Switchover {
     /// For as many streams, and a device state of at most so many bytes. A stream may be silent for
@@ -44,7 +50,15 @@ impl Switchover {
             silence,
             decision: AtomicU8::new(UNDECIDED),
             decided_cpu_ns: AtomicU64::new(0),
+            tunnel_cpu: None,
+            decided_tunnel_ns: AtomicU64::new(0),
         }
+    }
+
+    /// Takes the CPU time of a tunnel's processes too when the decision falls: they may be gone soon
+    /// after.
+    pub fn count_tunnel(&mut self, cpu_ns: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.tunnel_cpu = Some(Box::new(cpu_ns));
     }
 
     /// Adds a stream's socket, to be shut down when the migration ends.
@@ -132,6 +146,9 @@ impl Switchover {
             .compare_exchange(UNDECIDED, decision, Ordering::SeqCst, Ordering::SeqCst)?;
         self.decided_cpu_ns
             .store(process_cpu_ns(), Ordering::SeqCst);
+        if let Some(cpu_ns) = &self.tunnel_cpu {
+            self.decided_tunnel_ns.store(cpu_ns(), Ordering::SeqCst);
+        }
         Ok(())
     }
 
@@ -166,6 +183,13 @@ impl Switchover {
     pub fn decided_cpu_ns(&self) -> Option<u64> {
         self.is_decided()
             .then(|| self.decided_cpu_ns.load(Ordering::SeqCst))
+    }
+
+    /// CPU time of a tunnel's processes when the decision fell, nanoseconds; `None` before, or without
+    /// one.
+    pub fn decided_tunnel_ns(&self) -> Option<u64> {
+        (self.tunnel_cpu.is_some() && self.is_decided())
+            .then(|| self.decided_tunnel_ns.load(Ordering::SeqCst))
     }
 
     /// The device state that was received.

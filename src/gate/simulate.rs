@@ -6,12 +6,13 @@
 mod qemu;
 mod rounds;
 mod setting;
+mod through;
 
 use self::rounds::{rounds, timed};
 pub use self::setting::mixed;
 use self::setting::{arm_info, costs, host};
 use super::noise::Scales;
-use crate::arm::Arm;
+use crate::arm::{Arm, Engine};
 use crate::figures::{self, Metric};
 use crate::machine::Counted;
 use crate::results::{
@@ -72,8 +73,8 @@ impl Stage {
     /// The gated metric that shows it of an arm: of one that tells no stages, the total that holds it.
     pub fn metric(self, arm: Arm) -> Metric {
         match self {
-            Stage::Seal if arm.is_qemu() => Metric::SOURCE_CPU_PER_GIB,
-            Stage::Open | Stage::Apply if arm.is_qemu() => Metric::DESTINATION_CPU_PER_GIB,
+            Stage::Seal if !arm.has_stages() => Metric::SOURCE_CPU_PER_GIB,
+            Stage::Open | Stage::Apply if !arm.has_stages() => Metric::DESTINATION_CPU_PER_GIB,
             Stage::Seal => Metric::SEAL_CPU_PER_GIB,
             Stage::Open => Metric::OPEN_CPU_PER_GIB,
             Stage::Apply => Metric::APPLY_CPU_PER_GIB,
@@ -172,6 +173,7 @@ pub fn raw(simulation: &Simulation) -> Results {
         parts: None,
         host: host(),
         scenario: Scenario {
+            tunnel: Default::default(),
             name: "simulated".to_owned(),
             point: Default::default(),
             analysis: "Noise of a known shape and a known effect.".to_owned(),
@@ -234,6 +236,7 @@ fn migration(
         let transmit_s = transmit * noisy(scales.transmit);
         let other_s = 0.005 * gib * noisy(scales.source_other);
         SourceCpu {
+            tunnel_s: None,
             total_s: prepare_s + seal_s + transmit_s + other_s,
             vcpu_s: 0.05,
             stages: Some(SourceStages {
@@ -251,6 +254,7 @@ fn migration(
         let apply_s = apply * noisy(scales.apply);
         let other_s = 0.003 * gib * noisy(scales.destination_other);
         DestinationCpu {
+            tunnel_s: None,
             total_s: receive_s + open_s + apply_s + other_s,
             stages: Some(DestinationStages {
                 decompress_s: None,
@@ -301,6 +305,7 @@ fn migration(
         },
         total_time_s,
         setup_time_s: 0.004,
+        channel: None,
         downtime,
         rounds: timed(rounds, transfer_s, downtime.total_s),
         pages_sent: payload_bytes / PAGE_SIZE as u64,
@@ -351,9 +356,10 @@ fn migration(
             throttled: None,
         },
     };
-    match arm.is_qemu() {
-        true => qemu::as_told(migration),
-        false => migration,
+    match arm.engine() {
+        Engine::Migtax(_) => migration,
+        Engine::Through(_) => through::as_told(arm, migration),
+        Engine::Qemu { .. } => qemu::as_told(migration),
     }
 }
 

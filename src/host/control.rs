@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -12,6 +13,7 @@ use crate::crypto;
 use crate::crypto::key::{HEX_LINE_LEN, MigrationSecret};
 use crate::error::{Error, Result};
 use crate::host::{Command, Event, HostSpec, PROTOCOL};
+use crate::private;
 
 /// A spec line longer than this is refused.
 const MAX_SPEC: usize = 1 << 20;
@@ -122,8 +124,8 @@ pub fn read_spec(input: &mut impl Read) -> Result<(HostSpec, Option<MigrationSec
 
 impl Control {
     /// Listens for commands on what is left of the input. When it ends, the process does, unless
-    /// [`Control::hold`] is in force.
-    pub fn listen(input: File) -> Control {
+    /// [`Control::hold`] is in force; and a folder with keys is wiped, which the coordinator can't do any more.
+    pub fn listen(input: File, keys: Option<PathBuf>) -> Control {
         let (sender, commands) = channel();
         let hold = Arc::new(AtomicBool::new(false));
         let held = hold.clone();
@@ -139,6 +141,10 @@ impl Control {
                     }
                     Err(error) => eprintln!("migtax host: ignored a command: {error}"),
                 }
+            }
+            if let Some(folder) = keys {
+                // Both hosts try: what is left is gone after the second.
+                let _ = private::wipe(&folder);
             }
             if !held.load(Ordering::SeqCst) {
                 eprintln!("migtax host: the coordinator is gone");

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::arm::Backend;
+use crate::arm::{Backend, Channel};
 use crate::crypto::MigrationSecret;
 use crate::crypto::sequence::KeyLimits;
 use crate::error::{Error, Result};
 use crate::host::HostSpec;
 use crate::host::guest_state::most_device_state;
 use crate::record::Framing;
+use crate::tls;
 use crate::wire::{Bounds, Preamble};
 
 /// How this migration's records are made, the same on both sides; stream 0's preamble.
@@ -26,6 +27,13 @@ pub fn framing(spec: &HostSpec, secret: Option<MigrationSecret>) -> Result<Frami
             Error::invalid("spec.migration_id", &spec.migration_id, "128 bits in hex")
         })?;
     let backend = spec.backend();
+    let tls = match (spec.channel(), &secret) {
+        (Some(channel @ (Channel::Tls | Channel::KernelTls)), Some(secret)) => {
+            let is_kernel = channel == Channel::KernelTls;
+            Some(Arc::new(tls::Keys::new(secret.tls_key()?, is_kernel)))
+        }
+        _ => None,
+    };
     let secret = match secret {
         _ if backend == Backend::None => None,
         Some(secret) => Some(secret),
@@ -51,6 +59,7 @@ pub fn framing(spec: &HostSpec, secret: Option<MigrationSecret>) -> Result<Frami
             stream: 0,
             streams: migration.streams,
         },
+        tls,
     })
 }
 

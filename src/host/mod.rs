@@ -29,16 +29,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::arm::{Arm, Backend};
+use crate::arm::{Arm, Backend, Channel};
 use crate::crypto;
 use crate::host::guest_view::{AtDestination, AtSource, OpenWindows};
 use crate::machine::{self, Counted, Limits};
-use crate::results::{DestinationCpu, Downtime, Guest, Outcome, Round, SourceCpu, Warning};
+use crate::results::{
+    ChannelInfo, DestinationCpu, Downtime, Guest, Outcome, Round, SourceCpu, Warning,
+};
 use crate::scenario::{ClockKind, Scenario};
+use crate::tls;
+use crate::tunnel::{self, Programs, TunnelSpec};
 use crate::workload::StreamSpec;
 
 /// Version of this protocol; both sides must have the same.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;
 
 /// See [`HostSpec::silence_between_records`].
 const VIRTUAL_SILENCE: Duration = Duration::from_secs(600);
@@ -69,6 +73,9 @@ pub struct HostSpec {
     /// What a read of the thread CPU clock counts as on the host's machine, as the results record
     /// it, nanoseconds.
     pub thread_clock_read_ns: f64,
+    /// The tunnel of an arm that goes through one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<TunnelSpec>,
 }
 
 impl HostSpec {
@@ -79,6 +86,11 @@ impl HostSpec {
         } else {
             self.arm.backend()
         }
+    }
+
+    /// What protects the streams below their records; nothing in an arm that fell back to plain.
+    pub fn channel(&self) -> Option<Channel> {
+        self.arm.channel().filter(|_| self.sealed)
     }
 
     /// The dirty-page stream of this block.
@@ -108,6 +120,8 @@ pub enum Command {
     Connect {
         /// The destination's address.
         address: String,
+        /// Where its side of the tunnel listens, if there is one; `address` lies behind it.
+        tunnel: Option<String>,
     },
     /// Source: the destination reported that it took over, though its acknowledgement was lost.
     SwitchedOver,
@@ -147,6 +161,8 @@ pub struct Capabilities {
     pub missing_features: Vec<String>,
     /// What this process counts a read of the thread CPU clock as, nanoseconds.
     pub thread_clock_read_ns: f64,
+    /// What else the arm needs and this machine lacks, in words.
+    pub lacking: Option<String>,
     /// The known-answer test's complaint, if it failed.
     pub known_answer_failure: Option<String>,
     /// Versions of the libraries that touch the data path.
@@ -174,6 +190,8 @@ pub enum Event {
         tracker: Option<String>,
         /// Destination: where it listens.
         address: Option<String>,
+        /// Destination: where its side of the tunnel listens, if there is one.
+        tunnel: Option<String>,
     },
     /// Source: everything was sent and no acknowledgement came.
     Unacknowledged,
@@ -204,6 +222,8 @@ pub struct SourceReport {
     pub warnings: Vec<Warning>,
     /// Connections and handshake, seconds.
     pub connect_s: f64,
+    /// What protects the streams below their records, as it was agreed on.
+    pub channel: Option<ChannelInfo>,
     /// From the first harvest to the switchover acknowledgement, or to the end otherwise.
     pub total_time_s: f64,
     /// The pause, by part.
@@ -272,7 +292,12 @@ pub struct DestinationReport {
 /// What this process can do and engages, for `arm`; with `hide_aes` as a host that lacks what the
 /// hardware arms need.
 pub fn capabilities(arm: Arm, hide_aes: bool) -> Capabilities {
-    let backend = arm.backend();
+    let backend = match arm.channel() {
+        // What is below it.
+        Some(Channel::Tls | Channel::KernelTls) => Backend::AwsLc,
+        Some(Channel::Ssh | Channel::Stunnel) | None => arm.backend(),
+    };
+    let library = crypto::implementation(backend).version();
     let engaged = crypto::implementation(backend).engaged();
     let is_hidden = |feature: &str| {
         hide_aes && Arm::own().any(|arm| arm.row().required_features.contains(&feature))
@@ -286,7 +311,13 @@ pub fn capabilities(arm: Arm, hide_aes: bool) -> Capabilities {
         migtax_version: machine::build::VERSION.to_owned(),
         commit: machine::build::COMMIT.map(str::to_owned),
         arm,
-        backend_version: crypto::implementation(backend).version(),
+        backend_version: match arm.channel() {
+            Some(channel) if channel.is_tunnel() => Programs::find(channel)
+                .map(|programs| programs.version(channel))
+                .unwrap_or_default(),
+            Some(_) => format!("s2n-tls {} over {library}", tls::version()),
+            None => library,
+        },
         boot_mark: machine::boot_mark(),
         limits: Limits::of_this_process(),
         cpu_features: machine::cpu::features()
@@ -295,6 +326,11 @@ pub fn capabilities(arm: Arm, hide_aes: bool) -> Capabilities {
             .map(str::to_owned)
             .collect(),
         engaged_features: engaged.features.into_iter().map(str::to_owned).collect(),
+        lacking: match arm.channel() {
+            Some(Channel::KernelTls) => tls::kernel_lacks(),
+            Some(channel) if channel.is_tunnel() => tunnel::lacks(channel),
+            _ => None,
+        },
         missing_features: missing.into_iter().map(str::to_owned).collect(),
         thread_clock_read_ns: machine::clock::thread_clock_read_ns(),
         known_answer_failure: crypto::known_answer_test(backend)

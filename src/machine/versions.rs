@@ -23,6 +23,7 @@ const DATA_PATH: &[&str] = &[
     "polyval",
     "rayon",
     "rustix",
+    "s2n-tls-sys",
     "sha2",
     "universal-hash",
     "zeroize",

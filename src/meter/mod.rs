@@ -171,6 +171,21 @@ impl<const N: usize> StageMeter<N> {
         }
     }
 
+    /// As [`StageMeter::lap`], for work within which other clock reads told `ns` of another stage, by
+    /// `pairs` of them.
+    pub fn lap_around(&mut self, stage: usize, (within, ns, pairs): (usize, u64, u64)) {
+        let before = self.unit.as_ref().map(|unit| unit.laps_ns[stage]);
+        self.lap(stage);
+        if let (Some(unit), Some(before)) = (&mut self.unit, before) {
+            let ns = ns.min(unit.laps_ns[stage] - before);
+            unit.laps_ns[stage] -= ns;
+            unit.laps_ns[within] += ns;
+            // Of a pair, one read is between its clocks, the other outside.
+            unit.laps[stage] += pairs;
+            unit.laps[within] += pairs;
+        }
+    }
+
     /// Whether clocks are read around the stages of the present unit.
     pub fn is_sampling(&self) -> bool {
         self.unit.is_some()

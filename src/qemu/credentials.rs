@@ -1,23 +1,18 @@
 //! Throw-away x509 credentials for QEMU's TLS, one set a migration: an authority, a certificate for
 //! each side, in the files that QEMU reads.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose,
 };
-use tempfile::TempDir;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Result};
-
-/// A file system in memory: keys in it reach no disk, unless it is swapped out.
-const IN_MEMORY: &str = "/dev/shm";
+use crate::private::{self, PrivateFolder};
 
 /// The credentials of both sides, in a private folder that goes when they are dropped.
 ///
@@ -27,8 +22,8 @@ const IN_MEMORY: &str = "/dev/shm";
 pub struct Credentials {
     source: PathBuf,
     destination: PathBuf,
-    /// What holds both; None once wiped.
-    folder: Mutex<Option<TempDir>>,
+    /// What holds both.
+    folder: PrivateFolder,
 }
 
 impl Credentials {
@@ -37,20 +32,12 @@ impl Credentials {
     /// # Errors
     /// If a certificate can't be made or a file not be written.
     pub fn make() -> Result<Credentials> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("migtax-");
-        builder.permissions(Permissions::from_mode(0o700));
-        let folder = match Path::new(IN_MEMORY).is_dir() {
-            true => builder.tempdir_in(IN_MEMORY),
-            false => builder.tempdir(),
-        }
-        .map_err(|error| Error::io("a folder for TLS credentials", error))?;
+        let folder = PrivateFolder::make()?;
         let credentials = Credentials {
             source: folder.path().join("source"),
             destination: folder.path().join("destination"),
-            folder: Mutex::new(Some(folder)),
+            folder,
         };
-        // From here on they are wiped whatever happens.
         credentials.write()?;
         Ok(credentials)
     }
@@ -70,18 +57,12 @@ impl Credentials {
     /// use for them once it has loaded them, which it does before it answers. What can't be removed is
     /// named on standard error, and tried again by the drop.
     pub fn wipe(&self) {
-        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(held) = folder.as_ref() else {
-            return;
-        };
-        let wiped = [&self.source, &self.destination]
-            .into_iter()
-            .try_for_each(|side| overwrite_all(side))
-            .and_then(|()| fs::remove_dir_all(held.path()));
-        match wiped {
-            Ok(()) => *folder = None,
-            Err(error) => eprintln!("cannot wipe {}: {error}", held.path().display()),
-        }
+        self.folder.wipe();
+    }
+
+    /// The folder that holds both sides'.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn write(&self) -> Result<()> {
@@ -118,18 +99,12 @@ impl Credentials {
             leaf.extended_key_usages = vec![purpose];
             let key = Key::make()?;
             let own = leaf.signed_by(&key.0, &issuer).map_err(failed)?;
-            let file = |name: &str, text: &str| write_private(&folder.join(name), text);
+            let file = |name: &str, text: &str| private::write(&folder.join(name), text);
             file("ca-cert.pem", &certificate.pem())?;
             file(&format!("{role}-cert.pem"), &own.pem())?;
             file(&format!("{role}-key.pem"), &key.pem())?;
         }
         Ok(())
-    }
-}
-
-impl Drop for Credentials {
-    fn drop(&mut self) {
-        self.wipe();
     }
 }
 
@@ -167,35 +142,13 @@ fn parameters(name: &str, server: &[&str]) -> Result<CertificateParams> {
     Ok(parameters)
 }
 
-fn write_private(path: &Path, text: &str) -> Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| Error::writing(path, error))
-}
-
-/// Overwrites every file of a folder with zeros; one that is not there has none.
-fn overwrite_all(folder: &Path) -> io::Result<()> {
-    let files = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        files => files?,
-    };
-    for entry in files {
-        let path = entry?.path();
-        let length = fs::metadata(&path)?.len();
-        let mut file = OpenOptions::new().write(true).open(&path)?;
-        io::copy(&mut io::Read::take(io::repeat(0), length), &mut file)?;
-        // Over the old bytes, before the file's blocks are given away.
-        file.sync_data()?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io;
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::{Mutex, PoisonError};
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {

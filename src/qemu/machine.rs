@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -17,6 +16,7 @@ use serde_json::{Value, json};
 use super::memory::ProcessMemory;
 use super::qmp::{Qmp, QmpError};
 use crate::arm::Arm;
+use crate::child;
 use crate::error::{Error, Result};
 use crate::memory::Pages;
 
@@ -278,25 +278,17 @@ pub(super) fn set_up(
     small_pages: bool,
     cpus: Vec<usize>,
 ) {
-    let parent = std::process::id();
-    let set_up = move || {
+    child::bind(command, move || {
         for fd in &inherited {
             // SAFETY: changes a flag of a descriptor that the parent holds open until after the start.
             if unsafe { libc::fcntl(*fd, libc::F_SETFD, 0) } < 0 {
                 return Err(io::Error::last_os_error());
             }
         }
-        // SAFETY: both set an attribute of this process from plain numbers.
-        unsafe {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // QEMU asks for transparent huge pages whatever backs its memory.
-            if small_pages && libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0 {
-                return Err(io::Error::last_os_error());
-            }
-        }
-        // SAFETY: asks for a number.
-        if unsafe { libc::getppid() } as u32 != parent {
-            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        // QEMU asks for transparent huge pages whatever backs its memory.
+        // SAFETY: sets an attribute of this process from plain numbers.
+        if small_pages && unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) } < 0 {
+            return Err(io::Error::last_os_error());
         }
         if !cpus.is_empty() {
             let mut set = rustix::thread::CpuSet::new();
@@ -304,11 +296,7 @@ pub(super) fn set_up(
             rustix::thread::sched_setaffinity(None, &set)?;
         }
         Ok(())
-    };
-    // SAFETY: between fork and exec it makes system calls only, and allocates nothing.
-    unsafe { command.pre_exec(set_up) };
-    // As for this program's own hosts: an interrupt at the terminal reaches the coordinator alone.
-    command.process_group(0);
+    });
 }
 
 /// A file in memory that holds these bytes, read from its start.

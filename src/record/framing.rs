@@ -7,7 +7,8 @@ use crate::compression::Compression;
 use crate::crypto::key::MigrationSecret;
 use crate::crypto::sequence::{KeyLimits, SequenceError};
 use crate::crypto::{SealError, TAG_LEN};
-use crate::transport::TransportError;
+use crate::tls::{self, End};
+use crate::transport::{Connection, TransportError};
 use crate::wire::{Bounds, MAX_TAG_LEN, Preamble, RecordKind, WireError};
 
 const _: () = assert!(TAG_LEN <= MAX_TAG_LEN, "a tag fits the bounds of a body");
@@ -28,6 +29,24 @@ pub struct Framing {
     pub bounds: Bounds,
     /// Binds records to this migration and stream.
     pub preamble: Preamble,
+    /// What TLS below the records needs, if they go through it.
+    pub tls: Option<Arc<tls::Keys>>,
+}
+
+impl Framing {
+    /// The stream's connection, after its preamble, with the protection that goes below its records.
+    ///
+    /// # Errors
+    /// If the handshake fails.
+    pub fn protect(&self, connection: Connection, end: End) -> Result<Connection, RecordError> {
+        match &self.tls {
+            None => Ok(connection),
+            Some(keys) => connection.secured(|socket, stream, peer| {
+                let identity = self.preamble.encode();
+                Ok(keys.establish(end, socket, &identity, (stream, peer))?)
+            }),
+        }
+    }
 }
 
 /// Why a record could not be sent or received. The text says what happened, on which stream.

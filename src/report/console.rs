@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::answer;
 use super::cells;
+use super::protocols;
 use super::view::{self, ArmView, Basis};
 use crate::arm::Arm;
 use crate::figures::{self, Metric};
@@ -121,6 +122,14 @@ fn one_run(out: &mut String, run: &Results) {
             let _ = writeln!(out, "{}", added.terminal());
         }
         out.push_str(&taxes.terminal());
+    }
+    for table in [protocols::channels(run), protocols::framing(run)] {
+        if !table.rows.is_empty() {
+            let _ = write!(out, "\n{}", table.terminal());
+        }
+    }
+    if let Some(sentence) = protocols::sentence(run) {
+        let _ = writeln!(out, "\n{}", wrap(&sentence, WIDTH));
     }
 }
 

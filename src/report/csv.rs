@@ -155,6 +155,17 @@ const LISTED: &[Column] = &[
     }),
     Timed("total_time_s", |m| seconds(m, m.total_time_s)),
     Recorded("setup_time_s", |m| ran(m, m.setup_time_s)),
+    Recorded("protocol", |m| {
+        let channel = m.channel.as_ref();
+        escape::csv(channel.map_or("", |channel| &channel.protocol))
+    }),
+    Recorded("cipher", |m| {
+        let channel = m.channel.as_ref();
+        escape::csv(channel.map_or("", |channel| &channel.cipher))
+    }),
+    Recorded("handshake_s", |m| {
+        told_s(m.channel.as_ref().map(|channel| channel.handshake_s))
+    }),
     Timed("downtime_s", |m| seconds(m, m.downtime.total_s)),
     Timed("downtime_pause_s", |m| downtime_part(m, |d| d.pause_s)),
     Timed("downtime_harvest_s", |m| downtime_part(m, |d| d.harvest_s)),
@@ -198,6 +209,7 @@ const LISTED: &[Column] = &[
     Recorded("source_seal_s", |m| source_stage(m, |s| s.seal_s)),
     Recorded("source_transmit_s", |m| source_stage(m, |s| s.transmit_s)),
     Recorded("source_other_s", |m| source_stage(m, |s| s.other_s)),
+    Recorded("source_tunnel_s", |m| told_s(m.cpu.source.tunnel_s)),
     Recorded("source_vcpu_s", |m| ran(m, m.cpu.source.vcpu_s)),
     Recorded("source_units", |m| {
         told(m.cpu.source.sampling.map(|s| s.units))
@@ -231,6 +243,9 @@ const LISTED: &[Column] = &[
     }),
     Recorded("destination_apply_s", |m| {
         destination_stage(m, |s| s.apply_s)
+    }),
+    Recorded("destination_tunnel_s", |m| {
+        told_s(m.cpu.destination.tunnel_s)
     }),
     Recorded("destination_other_s", |m| {
         destination_stage(m, |s| s.other_s)

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::answer;
 use super::page::tables;
+use super::protocols;
 use super::view;
 use crate::figures;
 use crate::present::escape;
@@ -52,6 +53,14 @@ pub fn summary(results: &Results) -> String {
         let _ = writeln!(out, "\n{}", tables::taxes(results, base).markdown());
     }
     let _ = writeln!(out, "{}", tables::overview(results).markdown());
+    if let Some(sentence) = protocols::sentence(results) {
+        let _ = writeln!(out, "{}\n", md(&sentence));
+    }
+    for table in [protocols::channels(results), protocols::framing(results)] {
+        if !table.rows.is_empty() {
+            let _ = writeln!(out, "{}", table.markdown());
+        }
+    }
     // The tables here hold the taxes.
     let shown = view::compared(results).filter(|c| view::is_tax(c));
     if let Some(chance) = figures::chance(shown) {

@@ -20,6 +20,7 @@ pub mod imported;
 pub mod markdown;
 pub mod page;
 pub mod plan;
+pub mod protocols;
 mod remedy;
 pub mod runs;
 pub mod staging;

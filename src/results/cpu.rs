@@ -19,6 +19,9 @@ pub struct SourceCpu {
     pub total_s: f64,
     /// The vCPU threads; not part of `total_s`.
     pub vcpu_s: f64,
+    /// The processes of the source's side of a tunnel, a part of `total_s`; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel_s: Option<f64>,
     /// The parts of `total_s`. None of a migration by an engine that does not tell them.
     #[serde(flatten)]
     pub stages: Option<SourceStages>,
@@ -50,6 +53,9 @@ pub struct SourceStages {
 pub struct DestinationCpu {
     /// All its threads, together.
     pub total_s: f64,
+    /// The processes of the destination's side of a tunnel, a part of `total_s`; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel_s: Option<f64>,
     /// The parts of `total_s`. None of a migration by an engine that does not tell them.
     #[serde(flatten)]
     pub stages: Option<DestinationStages>,

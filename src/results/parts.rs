@@ -24,6 +24,7 @@ pub(super) struct ReadDowntime {
 pub(super) struct ReadSource {
     total_s: f64,
     vcpu_s: f64,
+    tunnel_s: Option<f64>,
     prepare_s: Option<f64>,
     compress_s: Option<f64>,
     seal_s: Option<f64>,
@@ -36,6 +37,7 @@ pub(super) struct ReadSource {
 #[derive(Deserialize)]
 pub(super) struct ReadDestination {
     total_s: f64,
+    tunnel_s: Option<f64>,
     receive_s: Option<f64>,
     open_s: Option<f64>,
     decompress_s: Option<f64>,
@@ -105,6 +107,7 @@ impl TryFrom<ReadSource> for SourceCpu {
         Ok(SourceCpu {
             total_s: read.total_s,
             vcpu_s: read.vcpu_s,
+            tunnel_s: read.tunnel_s,
             stages: stages.map(|[prepare_s, seal_s, transmit_s, other_s]| SourceStages {
                 prepare_s,
                 compress_s,
@@ -130,6 +133,7 @@ impl TryFrom<ReadDestination> for DestinationCpu {
         let stages = beside(stages, ("decompress_s", decompress_s))?;
         Ok(DestinationCpu {
             total_s: read.total_s,
+            tunnel_s: read.tunnel_s,
             stages: stages.map(|[receive_s, open_s, apply_s, other_s]| DestinationStages {
                 receive_s,
                 open_s,

@@ -15,6 +15,7 @@ mod qemu;
 mod room;
 pub mod route;
 mod session;
+mod tunnel;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;

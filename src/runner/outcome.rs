@@ -33,10 +33,12 @@ impl Told {
             hash,
             ..DestinationReport::default()
         });
-        // Those of a host that told nothing are zero; only QEMU's are unknown.
-        source.cpu.stages.get_or_insert_default();
+        // Those of a host that told nothing are zero, unless nobody can know them.
+        if arm.has_stages() || !sealed {
+            source.cpu.stages.get_or_insert_default();
+            destination.cpu.stages.get_or_insert_default();
+        }
         source.downtime.parts.get_or_insert_default();
-        destination.cpu.stages.get_or_insert_default();
         let mut guest = source.guest;
         if let Some(at_source) = &source.at_source {
             let there = destination.guest.as_ref();
@@ -60,6 +62,7 @@ impl Told {
             outcome: judge(source.outcome, &verified, self.failure, destination.failure),
             total_time_s: source.total_time_s,
             setup_time_s: self.starting_s + source.connect_s,
+            channel: source.channel,
             downtime: source.downtime,
             pages_sent: sum(|r| r.pages_sent),
             zero_pages: sum(|r| r.zero_pages),

@@ -14,6 +14,7 @@ use crate::runner::outcome::{Told, differing};
 use crate::runner::patience::patience;
 use crate::runner::process::{HostProcess, Launcher, Mailbox, Message, Role};
 use crate::runner::route::Route;
+use crate::runner::tunnel::Tunnel;
 use crate::scenario::Scenario;
 
 /// Numbers the pairs of hosts.
@@ -93,6 +94,10 @@ pub fn migrate(
     } else {
         None
     };
+    let tunnel = match task.arm.channel().filter(|_| task.sealed) {
+        Some(channel) if channel.is_tunnel() => Some(Tunnel::make(channel, task.scenario)?),
+        _ => None,
+    };
     let mut id = [0; 16];
     getrandom::fill(&mut id)
         .map_err(|error| Error::CannotRun(format!("the operating system's generator: {error}")))?;
@@ -110,6 +115,7 @@ pub fn migrate(
             Role::Source => task.machine.thread_clock_read_ns,
             Role::Destination => task.machine.destination_clock_read_ns(),
         },
+        tunnel: tunnel.as_ref().map(|tunnel| tunnel.spec.clone()),
     };
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let start = |role, pin| {
@@ -152,8 +158,9 @@ pub fn migrate(
 struct Seen {
     source_ready: bool,
     tracker: Option<String>,
-    /// Where the destination listens, once it is ready.
+    /// Where the destination listens, once it is ready; where its side of a tunnel does.
     listening: Option<String>,
+    tunnel: Option<String>,
     connected: bool,
     took_over: bool,
     /// The guest stays at the source, which has ended: the destination is awaited until then.
@@ -225,6 +232,7 @@ impl Exchange<'_> {
                 fill_s,
                 tracker,
                 address,
+                tunnel,
                 capabilities,
             } => {
                 if let Some(failure) = capabilities.known_answer_failure {
@@ -235,7 +243,10 @@ impl Exchange<'_> {
                 told.starting_s = told.starting_s.max(ready_s);
                 match role {
                     Role::Source => (seen.source_ready, seen.tracker) = (true, tracker),
-                    Role::Destination => seen.listening = Some(address.unwrap_or_default()),
+                    Role::Destination => {
+                        seen.listening = Some(address.unwrap_or_default());
+                        seen.tunnel = tunnel;
+                    }
                 }
             }
             Event::Unacknowledged => {
@@ -287,6 +298,7 @@ impl Exchange<'_> {
             seen.connected = true;
             self.source.tell(&Command::Connect {
                 address: self.route.address(listening),
+                tunnel: seen.tunnel.clone(),
             });
         }
         self.settle_switchover();

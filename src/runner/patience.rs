@@ -23,8 +23,8 @@ pub fn patience(scenario: &Scenario) -> Duration {
         + Duration::from_nanos(link_ns)
         + migration.time_limit.0
         + migration.peer_timeout.0 * 3
-        // Each stream connects and greets before the others; rounds are within the time limit.
-        + migration.rtt.map_or(Duration::ZERO, |rtt| rtt.0) * (4 + 2 * migration.streams)
+        // Each stream connects, makes a handshake and greets before the others; rounds are within the time limit.
+        + migration.rtt.map_or(Duration::ZERO, |rtt| rtt.0) * (4 + 3 * migration.streams)
         + scenario.measure.window.0
 }
 

@@ -33,6 +33,16 @@ pub fn decide(
             return (PolicyDecision::Unsupported, Some(reason));
         }
     }
+    let lacking = match (&source.lacking, &destination.lacking) {
+        (Some(here), Some(there)) if here == there => Some(here.clone()),
+        (Some(here), Some(there)) => Some(format!("source: {here}; destination: {there}")),
+        (Some(here), None) => Some(format!("source: {here}")),
+        (None, Some(there)) => Some(format!("destination: {there}")),
+        (None, None) => None,
+    };
+    if lacking.is_some() {
+        return (PolicyDecision::Unsupported, lacking);
+    }
     if arm.is_baseline() {
         return (PolicyDecision::Baseline, None);
     }

@@ -238,6 +238,7 @@ fn migration(told: Told, task: &Task<'_>) -> Migration {
         outcome,
         total_time_s: told.total_time_s,
         setup_time_s: told.setup_time_s,
+        channel: None,
         downtime: Downtime {
             total_s: told.downtime_s,
             ..Downtime::default()

@@ -1,10 +1,13 @@
 //! Whether a scenario fits this machine, its own link and what runs it.
 
+use crate::arm::Arm;
 use crate::error::{Error, Result};
 use crate::machine;
 use crate::qemu::guest::layout::MAX_GUEST_MEMORY;
 use crate::runner::options::Options;
+use crate::runner::route::Route;
 use crate::scenario::{ClockKind, Scenario};
+use crate::tunnel;
 use crate::units::{Bandwidth, Size, link_time_ns};
 
 /// Refuses a scenario that this machine or its own link is too small for, before anything is made.
@@ -15,6 +18,7 @@ pub fn check(scenario: &Scenario, options: &Options) -> Result<()> {
     // Both hosts hold the whole guest, this machine those that run on it.
     let guests_here = if options.destination.is_some() { 1 } else { 2 };
     check_qemu(scenario, options)?;
+    check_tunnels(scenario, options)?;
     check_memory(scenario, guests_here)?;
     check_link(scenario)
 }
@@ -37,6 +41,32 @@ fn check_qemu(scenario: &Scenario, options: &Options) -> Result<()> {
         scenario.guest.memory,
         format_args!("at most {most} for {arm}"),
     )
+}
+
+/// Tunnels lead from 127.0.0.1 to 127.0.0.1, with a cipher that their program has.
+fn check_tunnels(scenario: &Scenario, options: &Options) -> Result<()> {
+    let Some(arm) = scenario.measure.arms.iter().find(|arm| arm.is_tunnel()) else {
+        return Ok(());
+    };
+    Error::unless(
+        options.destination.is_none(),
+        "--destination",
+        "(not shown)",
+        format_args!(
+            "{arm} runs both ends of its tunnel on this machine: leave out one of the two"
+        ),
+    )?;
+    let route = &options.route;
+    Error::unless(
+        *route == Route::default(),
+        "--listen, --connect",
+        route.connect.as_ref().unwrap_or(&route.listen),
+        format_args!("none with {arm}, whose tunnel is on 127.0.0.1"),
+    )?;
+    match &scenario.tunnel.ssh_cipher {
+        Some(cipher) if scenario.measure.arms.contains(&Arm::SSH) => tunnel::check_cipher(cipher),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a scenario that this machine is too small for with both hosts on it, as turns out once

@@ -4,10 +4,9 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::engines::QemuCompression;
 use super::preset::ANY_ROUNDS;
-use super::spec::{
-    ClockKind, GuestSpec, MeasureSpec, MigrationSpec, QemuCompression, Scenario, Workers,
-};
+use super::spec::{ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Scenario, Workers};
 use crate::compression;
 use crate::error::{Error, Result};
 use crate::guest::content::ContentSpec;
@@ -124,6 +123,10 @@ const ALLOWED: &[(&str, &str)] = &[
         "true or false; true needs migration.streams of 2 or more and qemu.compression = \"none\"",
     ),
     ("qemu.auto_converge", "true or false"),
+    (
+        "tunnel.ssh_cipher",
+        "a cipher's name, as \"ssh -Q cipher\" prints it",
+    ),
 ];
 
 /// What a field may be, if it is one that is checked by itself.
@@ -179,6 +182,16 @@ impl Scenario {
         self.migration.check()?;
         self.measure.check()?;
         self.check_qemu()?;
+        let cipher = format_args!("{:?}", self.tunnel.ssh_cipher.as_deref().unwrap_or(""));
+        require(self.tunnel.is_named(), "tunnel.ssh_cipher", cipher)?;
+        let tunnel = self.measure.arms.iter().find(|arm| arm.is_tunnel());
+        if let (Some(arm), Some(rtt)) = (tunnel, self.migration.rtt) {
+            return Err(Error::invalid(
+                "migration.rtt",
+                rtt,
+                format_args!("none with {arm}, whose programs have windows of their own"),
+            ));
+        }
         if self.measure.arms.iter().any(|arm| arm.is_qemu()) {
             self.migration.check_for_qemu()?;
         }

@@ -53,6 +53,8 @@ pub const EMBEDDED: &[(&str, &str)] = embed![
     "qemu",
     "qemu-busy",
     "qemu-rekey",
+    "protocols",
+    "record-sizes",
 ];
 
 /// A scenario file at most.

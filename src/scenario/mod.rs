@@ -9,6 +9,7 @@
 
 mod check;
 mod differences;
+mod engines;
 mod load;
 mod matrix;
 mod overrides;
@@ -18,6 +19,7 @@ mod spec;
 
 pub use check::{MAX_RECORD, MAX_STREAMS};
 pub use differences::{Difference, all_differences, conditions, differences};
+pub use engines::{Accelerator, QemuCompression, QemuSpec, TunnelValues};
 pub use load::{EMBEDDED, embedded, folder_name, load, load_points, parse};
 pub use matrix::MAX_POINTS;
 pub use overrides::{
@@ -25,6 +27,6 @@ pub use overrides::{
 };
 pub use platform::{Platform, PlatformValues};
 pub use spec::{
-    Accelerator, ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Policy, QemuCompression,
-    QemuSpec, Sampling, Scenario, Workers, WorkloadSpec,
+    ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Policy, Sampling, Scenario, Workers,
+    WorkloadSpec,
 };

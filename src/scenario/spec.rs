@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::engines::{QemuSpec, TunnelValues};
 use super::platform::Platform;
 use crate::arm::Arm;
 use crate::compression::Compression;
@@ -44,6 +45,9 @@ pub struct Scenario {
     /// What only QEMU's migrations know.
     #[serde(default, skip_serializing_if = "QemuSpec::is_default")]
     pub qemu: QemuSpec,
+    /// What only the tunnels of the arms `ssh` and `stunnel` know.
+    #[serde(default, skip_serializing_if = "TunnelValues::is_default")]
+    pub tunnel: TunnelValues,
 }
 
 impl Scenario {
@@ -102,82 +106,6 @@ pub struct WorkloadSpec {
     pub granularity: Size,
     /// How much of a page a write changes.
     pub write: WriteExtent,
-}
-
-/// How QEMU compresses pages, with several streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum QemuCompression {
-    /// Not.
-    #[default]
-    None,
-    /// zlib, at QEMU's level.
-    Zlib,
-    /// Zstandard, at QEMU's level.
-    Zstd,
-}
-
-impl QemuCompression {
-    /// As scenarios and QEMU call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            QemuCompression::None => "none",
-            QemuCompression::Zlib => "zlib",
-            QemuCompression::Zstd => "zstd",
-        }
-    }
-}
-
-/// What runs the guest's instructions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Accelerator {
-    /// KVM where it works, else TCG, with a warning.
-    #[default]
-    Auto,
-    /// The kernel's virtual machines.
-    Kvm,
-    /// QEMU's translator.
-    Tcg,
-}
-
-/// Values of QEMU's own, for the arms that it runs. `migration.streams` is 1 for its single channel,
-/// N for multifd with N channels.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct QemuSpec {
-    /// What runs the guest.
-    pub accelerator: Accelerator,
-    /// GnuTLS's priority string, for both sides: it pins the cipher.
-    pub priority: String,
-    /// Multifd compression; needs several streams.
-    pub compression: QemuCompression,
-    /// `zero-copy-send` of the plain arm; needs several streams.
-    pub zero_copy_send: bool,
-    /// `auto-converge`: QEMU slows the guest until it converges.
-    pub auto_converge: bool,
-}
-
-impl QemuSpec {
-    /// TLS 1.3 with AES-256-GCM alone, the cipher of the other arms.
-    pub const PRIORITY: &str =
-        "NONE:+VERS-TLS1.3:+AEAD:+AES-256-GCM:+GROUP-X25519:+GROUP-SECP256R1:+SIGN-ALL:+CTYPE-X509";
-
-    fn is_default(&self) -> bool {
-        *self == QemuSpec::default()
-    }
-}
-
-impl Default for QemuSpec {
-    fn default() -> Self {
-        QemuSpec {
-            accelerator: Accelerator::Auto,
-            priority: QemuSpec::PRIORITY.to_owned(),
-            compression: QemuCompression::None,
-            zero_copy_send: false,
-            auto_converge: false,
-        }
-    }
 }
 
 /// The VM's encryption setting, as in encrypted vMotion.

@@ -5,6 +5,7 @@ pub mod driver;
 mod line;
 pub mod order;
 mod prepare;
+mod settle;
 mod share;
 pub mod stream_thread;
 pub mod streams;
@@ -13,7 +14,8 @@ mod tracked_guest;
 mod workers;
 mod write_verification;
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,19 +28,20 @@ use crate::host::{Command, Event, HostSpec, SourceReport, framing, guest_state, 
 use crate::machine::Instruments;
 use crate::memory::Presence;
 use crate::meter::StageTimes;
-use crate::precopy::StopReason;
+use crate::private;
 use crate::results::{
-    Outcome, OutcomeStatus, SourceCpu, SourceSampling, SourceStages, Warning,
-    least_expected_downtime,
+    ChannelInfo, Outcome, OutcomeStatus, SourceCpu, SourceSampling, SourceStages, Warning,
 };
 use crate::scenario::ClockKind;
 use crate::source::context::StreamContext;
-use crate::source::driver::{Driver, End, Migrated};
+use crate::source::driver::{Driver, Migrated};
+use crate::source::settle::settle;
 use crate::source::stream_thread::{COMPRESS, PREPARE, SEAL, STAGES, TRANSMIT};
 use crate::source::streams::Streams;
 use crate::source::timeline::{GuestEnd, LiveTimeline, Timeline, VirtualTimeline};
 use crate::source::tracked_guest::TrackedGuest;
 use crate::tracking;
+use crate::tunnel::Clients;
 
 /// Plays the source: fills the guest, migrates it, reports.
 ///
@@ -68,10 +71,16 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         fill_s,
         tracker: Some(guest.tracker.kind().to_string()),
         address: None,
+        tunnel: None,
     });
-    let address = loop {
+    let (address, tunnel) = loop {
         match control.next(Duration::from_secs(3600)) {
-            Some(Command::Connect { address }) => break resolve(&address)?,
+            Some(Command::Connect { address, tunnel }) => {
+                break (
+                    resolve(&address)?,
+                    tunnel.as_deref().map(resolve).transpose()?,
+                );
+            }
             Some(_) => {}
             None => return Err(Error::CannotRun("no command to connect came".into())),
         }
@@ -84,21 +93,43 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let context = StreamContext::of(spec, &guest.memory, &framing.bounds)?;
     let context = Arc::new(context);
     let silence = spec.scenario.migration.peer_timeout.0;
-    let opened = Streams::open(address, &framing, &context, &framing::hello(spec), silence);
+    let mut clients = match (&spec.tunnel, spec.channel(), tunnel) {
+        (Some(spec), Some(channel), Some(server)) => {
+            Some(Clients::new(channel, spec, server, address))
+        }
+        _ => None,
+    };
+    let connect = || match &mut clients {
+        None => TcpStream::connect_timeout(&address, silence),
+        Some(clients) => clients.connect().map_err(io::Error::other),
+    };
+    let hello = framing::hello(spec);
+    let opened = Streams::open(connect, &framing, &context, &hello, silence);
     let connect_s = connecting.elapsed().as_secs_f64();
     let mut streams = match opened {
         Ok(streams) => streams,
         Err(error) => {
             let end = finish(spec, &guest, timeline, true)?;
             let unlocked = process::unlocked_keys("source", spec.sealed);
-            report_unopened(error.to_string(), connect_s, end, unlocked);
+            let said = clients.as_ref().and_then(Clients::complaint);
+            let said = said.map_or(String::new(), |said| format!(" ({}: {said})", spec.arm));
+            report_unopened(format!("{error}{said}"), connect_s, end, unlocked);
             return Ok(());
         }
     };
+    let negotiated = match &clients {
+        None => streams.negotiated().cloned(),
+        Some(clients) => Some(clients.negotiated()),
+    };
+    if let Some(tunnel) = &spec.tunnel {
+        // Both sides have loaded their keys. The coordinator tries again if this fails.
+        let _ = private::wipe(&tunnel.folder);
+    }
     // Made and touched before the pause, so that its page faults are not part of the downtime.
     let positions = vec![StreamPosition::default(); guest_spec.vcpus as usize];
     let mut device_state = Arc::new(guest_state::pack_device_state(&positions, &blob));
     let before = instruments.read();
+    let tunnel_before_ns = clients.as_ref().map(Clients::cpu_ns);
     let migrated = Driver::new(
         &guest,
         &mut streams,
@@ -114,6 +145,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         device_state.clone()
     });
     let counted = instruments.since(&before);
+    let tunnel_ns = clients.as_ref().map(Clients::cpu_ns);
     let settled = settle(&migrated, control, silence);
     if settled.resume {
         timeline.resume();
@@ -121,12 +153,29 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let resident = process::resident_beyond(&guest.memory);
     let (bytes_on_wire, records) = (streams.wire_bytes(), streams.records());
     let seal_workers = context.workers() as u32;
+    let channel = negotiated.map(|agreed| ChannelInfo {
+        protocol: agreed.protocol.clone(),
+        cipher: agreed.cipher.clone(),
+        handshake_s: agreed.handshake.as_secs_f64(),
+    });
     let (times, calls) = streams.close();
-    let cpu = cpu(
+    let mut cpu = cpu(
         &migrated,
         &times,
         !spec.scenario.migration.compression.is_none(),
     );
+    if spec.sealed && !spec.arm.has_stages() {
+        (cpu.stages, cpu.sampling) = (None, None);
+    }
+    // One that has ended meanwhile can't be asked any more.
+    if let (Some(before), Some(after)) = (tunnel_before_ns, tunnel_ns)
+        && after >= before
+    {
+        let tunnel_s = (after - before) as f64 / 1e9;
+        cpu.tunnel_s = Some(tunnel_s);
+        cpu.total_s += tunnel_s;
+    }
+    drop(clients);
     // The migration has ended, and its key with it.
     drop((context, framing));
     let hash = match settled.outcome.status {
@@ -143,6 +192,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
             .chain(process::unlocked_keys("source", spec.sealed))
             .collect(),
         connect_s,
+        channel,
         total_time_s: migrated.total_ns as f64 / 1e9,
         downtime: migrated.downtime,
         rounds: migrated.rounds,
@@ -196,88 +246,6 @@ fn resolve(address: &str) -> Result<SocketAddr> {
         .map_err(|error| Error::io(format!("destination address {address}"), error))?
         .next()
         .ok_or_else(|| Error::CannotRun(format!("destination address {address}: no address")))
-}
-
-/// What became of the migration, once the coordinator's word is in where it is needed.
-struct Settled {
-    outcome: Outcome,
-    warning: Option<Warning>,
-    /// The guest runs on here.
-    resume: bool,
-}
-
-fn settle(migrated: &Migrated, control: &Control, silence: Duration) -> Settled {
-    let ended = |status, reason: Option<String>, resume| Settled {
-        outcome: Outcome { status, reason },
-        warning: None,
-        resume,
-    };
-    match &migrated.end {
-        End::SwitchedOver(StopReason::Converged) => ended(OutcomeStatus::Completed, None, false),
-        End::SwitchedOver(reason) => ended(
-            OutcomeStatus::Completed,
-            Some(format!("stopped and copied at the {reason}")),
-            false,
-        ),
-        End::GivenUp(reason) => {
-            let rounds = &migrated.rounds;
-            let dirty = rounds
-                .last()
-                .map_or(0, |round| round.pages_dirtied.unwrap_or(0));
-            let rounds = rounds.len();
-            let plural = if rounds == 1 { "" } else { "s" };
-            let expected = least_expected_downtime(&migrated.rounds).map(|least_s| {
-                format!("; the least expected downtime was {:.3} ms", least_s * 1e3)
-            });
-            let reason = format!(
-                "{reason}: {dirty} pages were dirty after {rounds} round{plural}{}",
-                expected.unwrap_or_default()
-            );
-            ended(OutcomeStatus::NotConverged, Some(reason), true)
-        }
-        End::Broken {
-            reason,
-            final_sent: false,
-        } => ended(
-            OutcomeStatus::Failed,
-            Some(format!("source: {reason}")),
-            true,
-        ),
-        End::Broken { reason, .. } => {
-            // The destination may run the guest: only the coordinator can tell.
-            control.hold(true);
-            emit(&Event::Unacknowledged);
-            let answer = control.next(silence);
-            control.hold(false);
-            match answer {
-                Some(Command::SwitchedOver) => Settled {
-                    warning: Some(Warning {
-                        code: "lost_acknowledgement".to_owned(),
-                        message: format!(
-                            "the switchover's acknowledgement was lost ({reason}); the destination \
-                             reported that it took over"
-                        ),
-                        remedy: "look at the link between the hosts".to_owned(),
-                    }),
-                    ..ended(OutcomeStatus::Completed, None, false)
-                },
-                Some(Command::Fenced) => ended(
-                    OutcomeStatus::Failed,
-                    Some(format!(
-                        "source: {reason}; the destination was ended before its switchover was known"
-                    )),
-                    true,
-                ),
-                _ => ended(
-                    OutcomeStatus::Failed,
-                    Some(format!(
-                        "source: {reason}; nobody knows whether the destination took over, so the guest stays paused"
-                    )),
-                    false,
-                ),
-            }
-        }
-    }
 }
 
 /// CPU by stage; with a compress stage where there is one.

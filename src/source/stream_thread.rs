@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::crypto::sequence::FlowDirection;
 use crate::machine::clock::thread_cpu_ns;
@@ -20,7 +20,8 @@ use crate::source::order::{Answer, Awaited, Done, Failed, Order};
 use crate::source::prepare::prepare;
 use crate::source::share::StreamShare;
 use crate::source::workers::Workers;
-use crate::transport::{Calls, Connection, TransportError};
+use crate::tls::End;
+use crate::transport::{Calls, Connection, Negotiated, TransportError};
 use crate::units::PAGE_SIZE;
 use crate::wire::{RecordKind, Totals};
 
@@ -62,6 +63,10 @@ impl StreamThread {
         context: Arc<StreamContext>,
     ) -> Result<StreamThread, RecordError> {
         connection.send(&framing.preamble.encode())?;
+        let connection = framing.protect(connection, End::Client)?;
+        if let (Some(_), Some(trip)) = (connection.negotiated(), context.round_trip) {
+            std::thread::sleep(trip.time);
+        }
         let line = Line::new(connection, context.clone());
         let batch = |records| (0..records).map(|_| Draft::of_pages(framing)).collect();
         let (batches, workers) = match context.workers() {
@@ -90,6 +95,16 @@ impl StreamThread {
     /// Calls on the socket so far.
     pub fn calls(&self) -> Calls {
         self.line.connection.calls()
+    }
+
+    /// What protects the stream below its records, if something does.
+    pub fn negotiated(&self) -> Option<Negotiated> {
+        let mut own = self.line.connection.negotiated()?.clone();
+        own.handshake += self
+            .context
+            .round_trip
+            .map_or(Duration::ZERO, |trip| trip.time);
+        Some(own)
     }
 
     /// Agrees with the destination on what is migrated.
@@ -278,6 +293,7 @@ impl StreamThread {
                 content_bytes += frame(&mut self.outbound, ready, round)?;
             }
             self.meter.lap(PREPARE);
+            self.line.connection.watch(self.meter.is_sampling());
             if ready.len() + sealed == 0 {
                 self.meter.cancel();
                 return Ok((totals, content_bytes));
@@ -285,24 +301,26 @@ impl StreamThread {
             let timed = self.meter.is_sampling();
             if let Some(pool) = &context.pool {
                 let (line, previous) = (&mut self.line, &previous[..sealed]);
-                let mut transmit = || line.transmit(previous);
                 if packs {
-                    self.workers.pack_while(pool, ready, timed, &mut transmit)?;
+                    self.workers
+                        .pack_while(pool, ready, timed, || line.transmit(previous))?;
                     for ns in self.workers.take_times()? {
                         self.meter.add_elsewhere(COMPRESS, ns);
                     }
-                    self.meter.lap(TRANSMIT);
+                    lap_transmitted(&mut self.meter, line);
                     content_bytes += frame(&mut self.outbound, ready, round)?;
                     self.meter.lap(PREPARE);
                 }
                 match packs {
                     true => self.workers.seal_while(pool, ready, timed, || Ok(())),
-                    false => self.workers.seal_while(pool, ready, timed, transmit),
+                    false => self
+                        .workers
+                        .seal_while(pool, ready, timed, || line.transmit(previous)),
                 }?;
                 for ns in self.workers.take_times()? {
                     self.meter.add_elsewhere(SEAL, ns);
                 }
-                self.meter.lap(TRANSMIT);
+                lap_transmitted(&mut self.meter, &mut self.line);
                 sealed = ready.len();
             } else {
                 if packs {
@@ -318,7 +336,7 @@ impl StreamThread {
                     .try_for_each(|draft| self.outbound.seal(draft))?;
                 self.meter.lap(SEAL);
                 self.line.transmit(ready)?;
-                self.meter.lap(TRANSMIT);
+                lap_transmitted(&mut self.meter, &mut self.line);
             }
             match ready.len() {
                 // Only what was left of the last batch was sent.
@@ -340,6 +358,15 @@ fn frame(outbound: &mut Outbound, drafts: &mut [Draft], round: u32) -> Result<u6
         bytes += draft.content_len() as u64;
     }
     Ok(bytes)
+}
+
+/// The transmit stage is done: where something below the records seals them, what was not the socket's
+/// of it is the seal stage's.
+fn lap_transmitted(meter: &mut StageMeter<STAGES>, line: &mut Line) {
+    match line.connection.watch(false) {
+        None => meter.lap(TRANSMIT),
+        Some(socket) => meter.lap_around(SEAL, (TRANSMIT, socket.ns, socket.pairs)),
+    }
 }
 
 /// CPU time of one closure on this thread, nanoseconds, and its value.

@@ -1,11 +1,11 @@
 //! All streams of a source together: opened, given orders, waited for.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::crypto;
 use crate::memory::PageRun;
@@ -14,7 +14,7 @@ use crate::record::{Framing, RecordError};
 use crate::source::context::StreamContext;
 use crate::source::order::{Answer, Done, Failed, Order};
 use crate::source::stream_thread::{STAGES, StreamThread};
-use crate::transport::{Calls, Connection};
+use crate::transport::{Calls, Connection, Negotiated};
 use crate::wire::{Preamble, Totals};
 
 /// The streams of one migration.
@@ -23,6 +23,8 @@ pub struct Streams {
     answers: Receiver<Answer>,
     threads: Vec<JoinHandle<(StageTimes<STAGES>, Calls)>>,
     sockets: Vec<TcpStream>,
+    /// What protects the streams below their records, if something does: of all together.
+    negotiated: Option<Negotiated>,
     /// Bytes and records sent so far, by stream.
     sent: Vec<(u64, u64)>,
     /// Pages sent so far, by stream.
@@ -52,16 +54,16 @@ impl Streams {
     /// # Errors
     /// If a stream can't be opened; names which.
     pub fn open(
-        address: SocketAddr,
+        mut connect: impl FnMut() -> io::Result<TcpStream>,
         framing: &Framing,
         context: &Arc<StreamContext>,
         hello: &[u8],
-        silence: std::time::Duration,
+        silence: Duration,
     ) -> Result<Streams, RecordError> {
         let mut threads = Vec::new();
         for stream in 0..context.streams {
-            let connect = || -> io::Result<Connection> {
-                let socket = TcpStream::connect_timeout(&address, silence)?;
+            let mut connect = || -> io::Result<Connection> {
+                let socket = connect()?;
                 if let Some(trip) = context.round_trip {
                     std::thread::sleep(trip.time);
                 }
@@ -92,10 +94,19 @@ impl Streams {
             answers,
             threads: Vec::new(),
             sockets: Vec::new(),
+            negotiated: None,
             sent: vec![(0, 0); threads.len()],
             totals: vec![Totals::default(); threads.len()],
         };
         for (stream, thread) in (0..).zip(threads) {
+            if let Some(own) = thread.negotiated() {
+                // Handshakes are made one after the other.
+                let all = streams.negotiated.get_or_insert_with(|| Negotiated {
+                    handshake: Duration::ZERO,
+                    ..own.clone()
+                });
+                all.handshake += own.handshake;
+            }
             let refused = |source| RecordError::Connect { stream, source };
             streams.sockets.push(thread.handle().map_err(refused)?);
             let (order, orders) = channel();
@@ -170,6 +181,11 @@ impl Streams {
     pub fn abort(&mut self, round: u32) -> Result<Instant, Failed> {
         let _ = self.orders[0].send(Order::Abort { round });
         self.wait_for(1, |_, _, _| ())
+    }
+
+    /// What protects the streams below their records, if something does; their handshakes' time together.
+    pub fn negotiated(&self) -> Option<&Negotiated> {
+        self.negotiated.as_ref()
     }
 
     /// Bytes sent so far, on all streams.

@@ -1,10 +1,12 @@
-//! What carries a connection's bytes: a socket, or a queue in this process's memory.
+//! What carries a connection's bytes: a socket, bare or with something that protects it, or a queue in
+//! this process's memory.
 
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use super::queue::Queues;
+use super::secured::Secured;
 
 /// The most entries that the kernel takes in one vectored call.
 const IOV_MAX: usize = 1024;
@@ -14,6 +16,8 @@ const IOV_MAX: usize = 1024;
 pub(super) enum Carrier {
     /// A connected socket.
     Socket(TcpStream),
+    /// What protects a socket.
+    Secured(Box<dyn Secured>),
     /// Two queues, in benches and tests.
     Queues(Queues),
 }
@@ -24,22 +28,32 @@ impl Carrier {
     ///
     /// # Safety
     /// Every entry must name readable memory.
-    pub(super) unsafe fn send(&self, entries: &mut [libc::iovec]) -> isize {
+    pub(super) unsafe fn send(&mut self, entries: &mut [libc::iovec]) -> isize {
         match self {
             Carrier::Socket(socket) => {
-                let mut message = message(entries);
-                // SAFETY: the caller vouches for the memory. The kernel only reads it.
-                unsafe { libc::sendmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_NOSIGNAL) }
+                // SAFETY: the caller vouches for the memory.
+                unsafe { send(socket, entries) }
             }
             // SAFETY: the caller vouches for the memory.
+            Carrier::Secured(secured) => unsafe { secured.send(entries) },
+            // SAFETY: the caller vouches for the memory.
             Carrier::Queues(queues) => unsafe { queues.send(entries) },
+        }
+    }
+
+    /// The socket, if there is one.
+    pub(super) fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Carrier::Socket(socket) => Some(socket),
+            Carrier::Secured(secured) => Some(secured.socket()),
+            Carrier::Queues(_) => None,
         }
     }
 
     /// Bytes sent that the peer's kernel has not acknowledged; none in queues.
     pub(super) fn unacknowledged(&self) -> u32 {
         let mut bytes: libc::c_int = 0;
-        if let Carrier::Socket(socket) = self {
+        if let Some(socket) = self.socket() {
             // SAFETY: the call writes one int.
             unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
         }
@@ -52,18 +66,40 @@ impl Carrier {
     ///
     /// # Safety
     /// Every entry must name memory that is valid for writes and that nothing else accesses.
-    pub(super) unsafe fn receive(&self, entries: &mut [libc::iovec], all: bool) -> isize {
+    pub(super) unsafe fn receive(&mut self, entries: &mut [libc::iovec], all: bool) -> isize {
         match self {
             Carrier::Socket(socket) => {
-                let mut message = message(entries);
-                let flags = if all { libc::MSG_WAITALL } else { 0 };
                 // SAFETY: the caller vouches for the memory.
-                unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) }
+                unsafe { receive(socket, entries, all) }
             }
+            // SAFETY: the caller vouches for the memory.
+            Carrier::Secured(secured) => unsafe { secured.receive(entries) },
             // SAFETY: the caller vouches for the memory.
             Carrier::Queues(queues) => unsafe { queues.receive(entries) },
         }
     }
+}
+
+/// Sends a part of `entries`: the bytes that the kernel took, negative for an error in `errno`.
+///
+/// # Safety
+/// Every entry must name readable memory.
+pub unsafe fn send(socket: &TcpStream, entries: &mut [libc::iovec]) -> isize {
+    let mut message = message(entries);
+    // SAFETY: the caller vouches for the memory. The kernel only reads it.
+    unsafe { libc::sendmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_NOSIGNAL) }
+}
+
+/// Receives into `entries`, until all are full or else until something has come: the bytes written, 0 at
+/// the end of the stream, negative for an error in `errno`.
+///
+/// # Safety
+/// Every entry must name memory that is valid for writes and that nothing else accesses.
+pub unsafe fn receive(socket: &TcpStream, entries: &mut [libc::iovec], all: bool) -> isize {
+    let mut message = message(entries);
+    let flags = if all { libc::MSG_WAITALL } else { 0 };
+    // SAFETY: the caller vouches for the memory.
+    unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) }
 }
 
 /// How long ago data last came on a connection, by the kernel's account (`tcpi_last_data_recv`).

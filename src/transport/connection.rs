@@ -5,48 +5,12 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::carrier::Carrier;
+use super::entries::{advance, iovec};
+use super::error::TransportError;
 use super::queue::Queues;
+use super::secured::{Calls, Negotiated, Secured, SocketTime};
 use crate::machine::slowdown::{Slowdown, Slowed};
 use crate::memory::Segment;
-
-/// Why a stream broke. The text says what happened, where.
-#[derive(Debug, thiserror::Error)]
-pub enum TransportError {
-    /// The peer closed the connection where more was due.
-    #[error("stream {stream}: closed by the {peer} {within}")]
-    Closed {
-        /// Which stream.
-        stream: u32,
-        /// The peer's role.
-        peer: &'static str,
-        /// At which place in the stream.
-        within: &'static str,
-    },
-    /// The peer neither sent nor received for the time allowed.
-    #[error("stream {stream}: the {peer} was silent for {} ms while {doing}", .limit.as_millis())]
-    Silent {
-        /// Which stream.
-        stream: u32,
-        /// The peer's role.
-        peer: &'static str,
-        /// What was being done.
-        doing: &'static str,
-        /// The time allowed.
-        limit: Duration,
-    },
-    /// Anything else that the operating system said.
-    #[error("stream {stream}: {doing} the {peer}: {source}")]
-    Io {
-        /// Which stream.
-        stream: u32,
-        /// The peer's role.
-        peer: &'static str,
-        /// What was being done.
-        doing: &'static str,
-        /// What the operating system said.
-        source: io::Error,
-    },
-}
 
 /// One end of a connection.
 #[derive(Debug)]
@@ -60,24 +24,6 @@ pub struct Connection {
     slowdown: Slowdown,
     calls: Calls,
     scratch: Scratch,
-}
-
-/// Calls that moved bytes, or tried to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Calls {
-    /// To the peer.
-    pub sends: u64,
-    /// From the peer.
-    pub receives: u64,
-}
-
-impl std::iter::Sum for Calls {
-    fn sum<I: Iterator<Item = Calls>>(all: I) -> Calls {
-        all.fold(Calls::default(), |sum, calls| Calls {
-            sends: sum.sends + calls.sends,
-            receives: sum.receives + calls.receives,
-        })
-    }
 }
 
 /// Reused entries for vectored calls; empty between calls.
@@ -124,19 +70,74 @@ impl Connection {
         }
     }
 
+    /// The same connection from now on with something below it that protects it; `with` makes it of the
+    /// socket, the stream's number and the peer's role.
+    ///
+    /// # Errors
+    /// What `with` says, or that there is no socket.
+    pub fn secured<E: From<TransportError>>(
+        mut self,
+        with: impl FnOnce(TcpStream, u32, &'static str) -> Result<Box<dyn Secured>, E>,
+    ) -> Result<Connection, E> {
+        let Carrier::Socket(socket) = self.carrier else {
+            return Err(E::from(TransportError::Io {
+                stream: self.stream,
+                peer: self.peer,
+                doing: "protecting the stream to",
+                source: io::ErrorKind::Unsupported.into(),
+            }));
+        };
+        self.carrier = Carrier::Secured(with(socket, self.stream, self.peer)?);
+        Ok(self)
+    }
+
+    /// What protects the connection, if something below its records does.
+    pub fn negotiated(&self) -> Option<&Negotiated> {
+        match &self.carrier {
+            Carrier::Secured(secured) => Some(secured.negotiated()),
+            _ => None,
+        }
+    }
+
+    /// [`Secured::watch`]; `None` without protection.
+    pub fn watch(&mut self, on: bool) -> Option<SocketTime> {
+        match &mut self.carrier {
+            Carrier::Secured(secured) => secured.watch(on),
+            _ => None,
+        }
+    }
+
     /// Bytes that the kernel took so far.
     pub fn sent(&self) -> u64 {
-        self.sent
+        match &self.carrier {
+            Carrier::Secured(secured) => self.sent + secured.moved().sent,
+            _ => self.sent,
+        }
     }
 
-    /// Bytes received so far.
+    /// Bytes that the kernel gave so far.
     pub fn received(&self) -> u64 {
-        self.received
+        match &self.carrier {
+            Carrier::Secured(secured) => self.received + secured.moved().received,
+            _ => self.received,
+        }
     }
 
-    /// Calls made so far.
+    /// Calls on the socket so far.
     pub fn calls(&self) -> Calls {
-        self.calls
+        match &self.carrier {
+            Carrier::Secured(secured) => [self.calls, secured.moved().calls].into_iter().sum(),
+            _ => self.calls,
+        }
+    }
+
+    /// Counts a call that moved bytes; where there is protection, that has its own count.
+    fn count(&mut self, calls: Calls, sent: usize, received: usize) {
+        if !matches!(self.carrier, Carrier::Secured(_)) {
+            self.calls = [self.calls, calls].into_iter().sum();
+            self.sent += sent as u64;
+            self.received += received as u64;
+        }
     }
 
     /// Bytes sent that the peer's kernel has not acknowledged yet.
@@ -149,10 +150,8 @@ impl Connection {
     /// # Errors
     /// If the process is out of descriptors; `Unsupported` without a socket.
     pub fn handle(&self) -> io::Result<TcpStream> {
-        match &self.carrier {
-            Carrier::Socket(socket) => socket.try_clone(),
-            Carrier::Queues(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
+        let socket = self.carrier.socket();
+        socket.ok_or(io::ErrorKind::Unsupported)?.try_clone()
     }
 
     /// Sends all of `bytes`.
@@ -189,12 +188,18 @@ impl Connection {
             // SAFETY: every entry came from a `Segment`, whose maker promised that its memory is
             // readable for as long as it is used.
             let count = unsafe { self.carrier.send(left) };
-            self.calls.sends += 1;
+            self.count(
+                Calls {
+                    sends: 1,
+                    receives: 0,
+                },
+                count.max(0) as usize,
+                0,
+            );
             if count < 0 {
                 self.failed("sending to")?;
                 continue;
             }
-            self.sent += count as u64;
             left = advance(left, count as usize);
         }
         Ok(())
@@ -251,7 +256,14 @@ impl Connection {
         loop {
             // SAFETY: the caller vouches for the memory.
             let count = unsafe { self.carrier.receive(entries, all) };
-            self.calls.receives += 1;
+            self.count(
+                Calls {
+                    sends: 0,
+                    receives: 1,
+                },
+                0,
+                count.max(0) as usize,
+            );
             if count < 0 {
                 self.failed("receiving from")?;
                 continue;
@@ -263,7 +275,6 @@ impl Connection {
                     within,
                 });
             }
-            self.received += count as u64;
             return Ok(count as usize);
         }
     }
@@ -300,14 +311,23 @@ impl Connection {
 
     /// Ends the sending direction, so that the peer sees the end of the stream.
     pub fn finish(&self) {
-        if let Carrier::Socket(socket) = &self.carrier {
+        if let Some(socket) = self.carrier.socket() {
             // The peer may have closed first; then there is nothing left to end.
             let _ = socket.shutdown(std::net::Shutdown::Write);
         }
     }
 
-    fn failed(&self, doing: &'static str) -> Result<(), TransportError> {
+    fn failed(&mut self, doing: &'static str) -> Result<(), TransportError> {
         let source = io::Error::last_os_error();
+        if let Carrier::Secured(secured) = &mut self.carrier
+            && let Some(reason) = secured.failure()
+        {
+            return Err(TransportError::NotAuthentic {
+                stream: self.stream,
+                peer: self.peer,
+                reason,
+            });
+        }
         match source.kind() {
             io::ErrorKind::Interrupted => Ok(()),
             io::ErrorKind::WouldBlock => Err(TransportError::Silent {
@@ -338,27 +358,6 @@ impl Connection {
         [(source, "destination"), (destination, "source")]
             .map(|(end, peer)| Connection::over(end, stream, peer, Duration::MAX))
     }
-}
-
-fn iovec(start: *const u8, len: usize) -> libc::iovec {
-    libc::iovec {
-        iov_base: start.cast_mut().cast(),
-        iov_len: len,
-    }
-}
-
-/// Drops `count` bytes from the front, and empty entries.
-fn advance(mut left: &mut [libc::iovec], mut count: usize) -> &mut [libc::iovec] {
-    while let Some(first) = left.first_mut() {
-        if count < first.iov_len {
-            first.iov_base = first.iov_base.wrapping_byte_add(count);
-            first.iov_len -= count;
-            break;
-        }
-        count -= first.iov_len;
-        left = &mut left[1..];
-    }
-    left
 }
 
 #[cfg(test)]

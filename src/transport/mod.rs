@@ -4,11 +4,17 @@
 
 mod carrier;
 mod connection;
+mod entries;
+mod error;
 mod pacer;
 mod queue;
 mod round_trip;
+mod secured;
 
-pub use carrier::{Path, path, since_data};
-pub use connection::{Calls, Connection, TransportError};
+pub use carrier::{Path, path, receive, send, since_data};
+pub use connection::Connection;
+pub(crate) use entries::iovec;
+pub use error::TransportError;
 pub use pacer::{Pace, Pacer};
 pub use round_trip::{InFlight, RoundTrip};
+pub use secured::{Calls, Moved, Negotiated, Secured, SocketTime};

@@ -22,6 +22,7 @@ fn in_the_clear(scenario: Scenario) -> HostSpec {
         listen: "127.0.0.1:0".to_owned(),
         pin: Vec::new(),
         thread_clock_read_ns: 400.0,
+        tunnel: None,
     }
 }
 

@@ -31,9 +31,10 @@ fn lists_name_everything_there_is() {
     assert!(all.contains(&arms) && all.contains(&trackers) && all.contains(&scenarios));
 }
 
-/// A machine without QEMU loses its arms, with the package that has it, and nothing else.
+/// A machine without QEMU, OpenSSH and stunnel loses their arms, with the package that has each, and nothing
+/// else.
 #[test]
-fn without_qemu_only_its_arms_are_missing() {
+fn without_other_programs_only_their_arms_are_missing() {
     let without = |args: &[&str]| {
         let output = migtax().env("PATH", "").args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
@@ -44,18 +45,23 @@ fn without_qemu_only_its_arms_are_missing() {
     let with: serde_json::Value = serde_json::from_str(&said(&["list", "arms", "--json"])).unwrap();
     for (index, arm) in Arm::all().enumerate() {
         let listed = &json["arms"][index];
-        match arm.is_qemu() {
-            true => {
-                let reason = listed["reason"].as_str().unwrap();
-                assert!(
-                    reason.contains("Debian package qemu-system-x86"),
-                    "{reason}"
-                );
-                assert_eq!(listed["supported"], false);
-                assert!(listed["qemu"].is_null());
+        let package = match arm {
+            Arm::SSH => "openssh-client",
+            Arm::STUNNEL => "stunnel4",
+            arm if arm.is_qemu() => "qemu-system-x86",
+            _ => {
+                assert_eq!(listed, &with["arms"][index]);
+                continue;
             }
-            false => assert_eq!(listed, &with["arms"][index]),
-        }
+        };
+        let reason = listed["reason"].as_str().unwrap();
+        assert!(
+            reason.ends_with(&format!("Debian package {package}")) || arm.is_qemu(),
+            "{reason}"
+        );
+        assert!(reason.contains(package), "{reason}");
+        assert_eq!(listed["supported"], false);
+        assert!(listed["qemu"].is_null());
     }
     assert!(without(&["list", "arms"]).contains("qemu-system-x86_64 not found"));
     let doctor = without(&["doctor"]);

@@ -17,6 +17,7 @@ mod merging;
 mod migration;
 mod plan;
 mod plumbing;
+mod protocols;
 mod qemu;
 mod rtt;
 mod secrets;

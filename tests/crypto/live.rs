@@ -51,7 +51,7 @@ fn encrypted() -> impl Iterator<Item = Arm> {
 
 #[test]
 fn one_seal_worker() {
-    for arm in encrypted() {
+    for arm in encrypted().chain([Arm::TLS]) {
         look_into(arm, 1);
     }
 }
@@ -103,10 +103,10 @@ fn look_into(arm: Arm, workers: u32) {
                 "{context}: the host ended before it was seen at work"
             );
             // aws-lc's AES without instructions has a schedule of its own form; ChaCha20 has none.
-            let wanted = if arm == Arm::AWS_LC_SOFT {
-                "migration key"
-            } else {
-                " of epoch "
+            let wanted = match arm {
+                Arm::AWS_LC_SOFT => "migration key",
+                Arm::TLS => "key of TLS",
+                _ => " of epoch ",
             };
             found
                 .iter()

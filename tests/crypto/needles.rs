@@ -46,6 +46,7 @@ impl Needles {
         };
         needles.add("migration key", key);
         needles.add("migration key, hexadecimal", hex(key).as_bytes());
+        needles.add("key of TLS", &derived(key, &[b"migtax tls key 1"]));
         for epoch in 0..epochs {
             let key = epoch_key(key, epoch);
             let state = |library: &str| format!("{library} state of epoch {epoch}");
@@ -114,11 +115,15 @@ fn memory_of<T>(value: &T) -> Vec<u8> {
 }
 
 fn epoch_key(key: &[u8; 32], epoch: u32) -> [u8; 32] {
+    derived(key, &[b"migtax epoch key 1", &epoch.to_be_bytes()])
+}
+
+fn derived(key: &[u8; 32], info: &[&[u8]]) -> [u8; 32] {
     use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
     let mut derived = [0; 32];
     Salt::new(HKDF_SHA256, &[])
         .extract(key)
-        .expand(&[b"migtax epoch key 1", &epoch.to_be_bytes()], HKDF_SHA256)
+        .expand(info, HKDF_SHA256)
         .unwrap()
         .fill(&mut derived)
         .unwrap();

@@ -8,8 +8,8 @@ use migtax::results::{Migration, OutcomeStatus};
 use crate::relay::{Fault, Phase, Relay};
 use crate::relayed::{self, Plan, struck};
 use crate::runs::{
-    assert_guest_stayed, free_address, marker, names, reason, scenario, several_at_once, some_arms,
-    start,
+    arms, assert_guest_stayed, free_address, marker, names, reason, scenario, several_at_once,
+    some_arms, start,
 };
 
 /// A fault, how long a peer may be silent under it, and what the error must say: any of these, on
@@ -199,6 +199,45 @@ fn assert_named(case: &Case, migration: &Migration, context: &str) {
         return;
     }
     assert_guest_stayed(migration, context);
+}
+
+/// What becomes of a TLS handshake in which somebody takes part: another protocol is offered, or it ends
+/// midway. The guest has not moved, and runs on at the source.
+#[test]
+fn a_handshake_that_fails_is_named_and_the_guest_stays() {
+    let arms: Vec<Arm> = arms()
+        .into_iter()
+        .filter(|arm| arm.channel().is_some())
+        .collect();
+    for (fault, words) in [
+        (Fault::Downgrade, &["TLS handshake: "][..]),
+        (
+            Fault::EndHandshake,
+            &["closed by the", "TLS handshake: "][..],
+        ),
+    ] {
+        let plan = Plan {
+            phase: Phase::Handshake,
+            fault: Some(fault),
+            first: 0,
+            peer_timeout: "5s",
+            marker: &marker(),
+        };
+        let (run, relay) = relayed::run(plan, &arms, &[]);
+        let results = run.results.unwrap_or_else(|| panic!("{}", run.said));
+        let struck = struck(&results, &relay, "handshake");
+        assert_eq!(struck.len(), arms.len());
+        for migration in struck {
+            let context = format!("{words:?}, {}: {:?}", migration.arm, migration.outcome);
+            let said = reason(migration);
+            assert!(words.iter().any(|word| said.contains(word)), "{context}");
+            assert!(
+                migration.channel.is_none() && migration.rounds.is_empty(),
+                "{context}"
+            );
+            assert_guest_stayed(migration, &context);
+        }
+    }
 }
 
 #[test]

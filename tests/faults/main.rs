@@ -4,6 +4,7 @@
 //! guest goes on in one place with every write kept, and results.json holds what was finished.
 
 mod forged;
+mod handshake;
 mod killed;
 mod link;
 mod machine;
@@ -13,4 +14,5 @@ mod relay;
 mod relayed;
 mod runs;
 mod strangers;
+mod tunnel;
 mod two_hosts;

@@ -1,5 +1,6 @@
 //! A relay between source and destination that reads the cleartext lengths of records, so that it
-//! knows what is passing, and does something to it once in each migration.
+//! knows what is passing, and does something to it once in each migration. Where TLS is below the records, a
+//! record is one of TLS's, and those of its handshake pass unharmed and uncounted but for one fault.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -85,6 +86,11 @@ pub enum Fault {
     Truncate,
     /// The record arrives twice.
     Duplicate,
+    /// The first message of a TLS handshake, on stream 1, is changed: a bit in its protocol versions, which
+    /// the peer would take for an older protocol's.
+    Downgrade,
+    /// The stream ends in the middle of the destination's answer in a TLS handshake, on stream 1.
+    EndHandshake,
     /// Something happens elsewhere while the record is held. Then the record is lost together with
     /// its stream if it is the final acknowledgement, and goes on its way otherwise.
     Elsewhere(Arc<dyn Fn() + Send + Sync>),
@@ -126,6 +132,7 @@ struct Migration {
     /// Records of the destination's that have passed, by stream.
     answered: [AtomicU32; STREAMS as usize],
     sockets: Mutex<Vec<TcpStream>>,
+    tls: [Tls; STREAMS as usize],
     /// The destination's ends, by stream.
     destinations: Mutex<[Option<TcpStream>; STREAMS as usize]>,
     /// Whether a forged record lacks its last byte.
@@ -239,6 +246,7 @@ impl Shared {
             stalled: Default::default(),
             answered: Default::default(),
             sockets: Mutex::default(),
+            tls: Default::default(),
             destinations: Mutex::default(),
             forging: AtomicBool::new(false),
             withheld: Duration::from_nanos((step.as_nanos() % LONGEST.as_nanos()) as u64),
@@ -257,7 +265,29 @@ impl Shared {
         mut to: TcpStream,
     ) {
         let mut slow = false;
-        while let Ok(mut record) = read_record(&mut from) {
+        while let Ok((mut record, head)) =
+            read_record(&mut from, &migration.tls[stream as usize], way)
+        {
+            let tls = &migration.tls[stream as usize];
+            if tls.is_handshake(&record, way) {
+                let strikes = stream == 1 && !migration.harmless;
+                match (&self.fault, way) {
+                    (Some(Fault::Downgrade), Way::ToDestination) if strikes && record[0] == 22 => {
+                        migration.struck.store(true, Ordering::SeqCst);
+                        downgrade(&mut record);
+                    }
+                    (Some(Fault::EndHandshake), Way::ToSource) if strikes => {
+                        migration.struck.store(true, Ordering::SeqCst);
+                        let _ = to.write_all(&record[..record.len() / 2]);
+                        break;
+                    }
+                    _ => {}
+                }
+                if to.write_all(&record).is_err() {
+                    break;
+                }
+                continue;
+            }
             let answered = &migration.answered[stream as usize];
             if way == Way::ToSource {
                 answered.fetch_add(1, Ordering::SeqCst);
@@ -303,8 +333,12 @@ impl Shared {
                         return;
                     }
                     Some(Fault::SlowReader) => slow = true,
-                    Some(Fault::CorruptLength) => record[1] ^= 0x40,
-                    Some(Fault::CorruptHead) => record[PREFIX_LEN] ^= 0x01,
+                    Some(Fault::Downgrade | Fault::EndHandshake) => {}
+                    // TLS's length has its upper byte first, at 3.
+                    Some(Fault::CorruptLength) => {
+                        record[if head == TLS_HEAD { 3 } else { 1 }] ^= 0x40
+                    }
+                    Some(Fault::CorruptHead) => record[head] ^= 0x01,
                     Some(Fault::CorruptEnd) => *record.last_mut().unwrap() ^= 0x80,
                     Some(Fault::Truncate) => {
                         let half = record.len() / 2;
@@ -354,13 +388,63 @@ impl Shared {
     }
 }
 
-fn read_record(from: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut record = vec![0; PREFIX_LEN];
+/// What stands before the content of a record of TLS's.
+const TLS_HEAD: usize = 5;
+/// Its kinds: of a handshake in the clear, and of what is sealed.
+const HANDSHAKE: u8 = 22;
+const SEALED: u8 = 23;
+
+/// How far a stream's TLS handshake is, if it begins with one.
+#[derive(Default)]
+struct Tls {
+    speaks: AtomicBool,
+    /// The source's last message of it has passed: its first that is sealed.
+    over: AtomicBool,
+}
+
+impl Tls {
+    fn is_handshake(&self, record: &[u8], way: Way) -> bool {
+        if !self.speaks.load(Ordering::SeqCst) || self.over.load(Ordering::SeqCst) {
+            return false;
+        }
+        if way == Way::ToDestination && record[0] == SEALED {
+            self.over.store(true, Ordering::SeqCst);
+        }
+        true
+    }
+}
+
+/// A record, and the length of what stands before its content.
+fn read_record(from: &mut TcpStream, tls: &Tls, way: Way) -> io::Result<(Vec<u8>, usize)> {
+    let mut record = vec![0; TLS_HEAD];
     from.read_exact(&mut record)?;
-    let body = u32::from_le_bytes(record[..4].try_into().unwrap()) as usize;
-    record.resize(PREFIX_LEN + body, 0);
-    from.read_exact(&mut record[PREFIX_LEN..])?;
-    Ok(record)
+    // A record of this program's own is no message of TLS 1.0, which a handshake's first one claims to be.
+    if way == Way::ToDestination && record[..3] == [HANDSHAKE, 3, 1] {
+        tls.speaks.store(true, Ordering::SeqCst);
+    }
+    let (head, body) = match tls.speaks.load(Ordering::SeqCst) {
+        true => (
+            TLS_HEAD,
+            u16::from_be_bytes(record[3..5].try_into().unwrap()) as usize,
+        ),
+        false => (
+            PREFIX_LEN,
+            u32::from_le_bytes(record[..4].try_into().unwrap()) as usize,
+        ),
+    };
+    record.resize(head + body, 0);
+    from.read_exact(&mut record[TLS_HEAD..])?;
+    Ok((record, head))
+}
+
+/// Takes TLS 1.3 out of a first message's list of versions: extension 43, which lists it alone.
+fn downgrade(hello: &mut [u8]) {
+    let versions = [0, 43, 0, 3, 2, 3, 4];
+    let at = hello
+        .windows(versions.len())
+        .position(|bytes| bytes == versions);
+    let at = at.expect("a first message that offers TLS 1.3 alone");
+    hello[at + versions.len() - 1] = 3;
 }
 
 /// Sends in small pieces with pauses, far below any timeout.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use migtax::arm::Arm;
-use migtax::crypto;
+use migtax::host::capabilities;
 use migtax::results::{Migration, OutcomeStatus, Results};
 
 /// No run here may take longer, on however busy a machine.
@@ -51,10 +51,23 @@ window = "100ms"
 
 /// `plain` and every encrypted arm that this machine can run.
 pub fn arms() -> Vec<Arm> {
-    let wanted = Arm::own().filter(|arm| *arm != Arm::COPY);
-    wanted
-        .filter(|arm| crypto::supported(*arm).is_ok())
-        .collect()
+    // Tunnels are on 127.0.0.1 by themselves: `crate::tunnel`.
+    let wanted = Arm::hosted().filter(|arm| *arm != Arm::COPY && !arm.is_tunnel());
+    wanted.filter(|arm| is_supported(*arm)).collect()
+}
+
+/// Whether this machine can run an arm; told of aloud if not.
+pub fn is_supported(arm: Arm) -> bool {
+    let told = capabilities(arm, false);
+    let lacks = [
+        told.missing_features.join(", "),
+        told.lacking.unwrap_or_default(),
+    ]
+    .concat();
+    if !lacks.is_empty() {
+        eprintln!("skipped: {arm}: {lacks}");
+    }
+    lacks.is_empty()
 }
 
 /// If it is set, every arm meets each fault at each phase, which takes three times as long.

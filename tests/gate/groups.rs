@@ -182,3 +182,29 @@ fn a_slowed_stage_shows_in_the_total_and_a_slower_machine_does_not() {
     let report = judged(&baseline, &slower);
     assert_eq!(report.verdict, Verdict::Pass, "{}", report.sentence);
 }
+
+/// What goes through TLS or a tunnel is judged as the others: by stages where they are told, else by totals.
+#[test]
+fn arms_below_whose_records_something_seals_are_judged_too() {
+    let through = || Arm::all().filter(|arm| arm.channel().is_some());
+    let arms: Vec<Arm> = Arm::by_default().chain(through()).collect();
+    let report = changed(&arms, &[], |_| {});
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.sentence);
+    for arm in through() {
+        let mut rows = report.rows.iter().filter(|row| row.arm == arm.name());
+        let staged = rows.any(|row| row.metric == "seal_cpu_per_gib");
+        assert_eq!(staged, arm.has_stages(), "{arm}");
+        for (metric, change) in TRIPLED {
+            let report = changed(&arms, &[arm], change);
+            assert_eq!(report.verdict, Verdict::Regressed, "{arm}, {metric}");
+            let regressed = report
+                .rows
+                .iter()
+                .filter(|r| r.verdict == Verdict::Regressed);
+            let found: Vec<_> = regressed
+                .map(|row| (row.arm.as_str(), row.metric.as_str()))
+                .collect();
+            assert_eq!(found, [(arm.name(), metric)]);
+        }
+    }
+}

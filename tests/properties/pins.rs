@@ -119,6 +119,7 @@ fn spec(change: impl Fn(&mut HostSpec)) -> HostSpec {
         listen: "127.0.0.1:0".to_owned(),
         pin: Vec::new(),
         thread_clock_read_ns: 400.0,
+        tunnel: None,
     };
     change(&mut spec);
     spec

@@ -153,6 +153,7 @@ fn spec() -> Vec<Vec<u8>> {
             listen: "127.0.0.1:0".to_owned(),
             pin: vec![0, 1],
             thread_clock_read_ns: 400.0,
+            tunnel: None,
         };
         let mut line = serde_json::to_vec(&spec).unwrap();
         line.push(b'\n');
@@ -188,6 +189,7 @@ fn spec() -> Vec<Vec<u8>> {
     let messages = [
         serde_json::to_vec(&Command::Connect {
             address: "127.0.0.1:4321".to_owned(),
+            tunnel: None,
         }),
         serde_json::to_vec(&Command::Fenced),
         serde_json::to_vec(&Command::Resume {
@@ -206,6 +208,7 @@ fn spec() -> Vec<Vec<u8>> {
             fill_s: 0.25,
             tracker: Some("bitmap".to_owned()),
             address: None,
+            tunnel: None,
         }),
     ];
     let mut inputs = vec![

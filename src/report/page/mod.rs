@@ -6,6 +6,7 @@ pub mod definitions;
 pub mod first;
 pub mod frame;
 pub mod guest;
+mod protocols;
 mod qemu;
 pub mod tables;
 
@@ -58,6 +59,7 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
             }
         }
         "\n"
+        (protocols::section(results))
         (qemu::section(results))
         section id="run" {
             h2 { "The run" }

@@ -250,9 +250,12 @@ fn destination(m: &Migration, stage: fn(&DestinationStages) -> f64) -> Option<f6
     m.cpu.destination.stages.map(|stages| stage(&stages))
 }
 
-const FIGURES: [Recording; 25] = [
+const FIGURES: [Recording; 28] = [
     Exact(Metric::TOTAL_TIME),
     Recorded("setup", "s", text::sig3, |m| Some(m.setup_time_s)),
+    Recorded("handshake", "s", text::sig3, |m| {
+        Some(m.channel.as_ref()?.handshake_s)
+    }),
     Exact(Metric::DOWNTIME),
     Recorded("rounds", "", whole, |m| Some(m.rounds.len() as f64)),
     Recorded("pages sent", "", whole, |m| Some(m.pages_sent as f64)),
@@ -274,6 +277,7 @@ const FIGURES: [Recording; 25] = [
     }),
     Recorded("seal", "s", text::sig3, |m| source(m, |s| s.seal_s)),
     Recorded("transmit", "s", text::sig3, |m| source(m, |s| s.transmit_s)),
+    Recorded("source tunnel", "s", text::sig3, |m| m.cpu.source.tunnel_s),
     Recorded("vCPU", "s", text::sig3, |m| Some(m.cpu.source.vcpu_s)),
     Recorded("destination CPU", "s", text::sig3, |m| {
         Some(m.cpu.destination.total_s)
@@ -284,6 +288,9 @@ const FIGURES: [Recording; 25] = [
     Recorded("open", "s", text::sig3, |m| destination(m, |s| s.open_s)),
     Recorded("decompress", "s", text::sig3, |m| {
         m.cpu.destination.stages?.decompress_s
+    }),
+    Recorded("destination tunnel", "s", text::sig3, |m| {
+        m.cpu.destination.tunnel_s
     }),
     Recorded("apply", "s", text::sig3, |m| destination(m, |s| s.apply_s)),
     Recorded("source resident", "bytes", whole, |m| {

@@ -47,8 +47,7 @@ fn tax_lines(runs: &[(f64, &RunView<'_>)], metric: Metric) -> Vec<Line> {
     })
 }
 
-fn throughput_lines(runs: &[(f64, &RunView<'_>)]) -> Vec<Line> {
-    let metric = Metric::THROUGHPUT;
+fn amount_lines(runs: &[(f64, &RunView<'_>)], metric: Metric) -> Vec<Line> {
     let figure = |value| view::figure(metric, value);
     lines(runs, |at, run, arm| {
         let (values, median) = tables::values(run, arm, metric);
@@ -121,20 +120,28 @@ fn note<'r, 'a: 'r>(runs: impl Iterator<Item = &'r RunView<'a>>) -> String {
     )
 }
 
-/// What a sweep shows: throughput against what the data path is made of, tax against the load.
+/// What varies the work by byte: its own figures say more than a ratio to a baseline that varies too.
+const BY_RECORD: &[Metric] = &[
+    Metric::THROUGHPUT,
+    Metric::SOURCE_CPU_PER_GIB,
+    Metric::DESTINATION_CPU_PER_GIB,
+];
+
+/// What a sweep shows: throughput against what the data path is made of, and CPU against the record size;
+/// tax against the load.
 pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
-    let (what, axis, unit, throughput): (&str, &str, f64, bool) = match sweep.path.as_str() {
-        "migration.record" => ("record size", "record, KiB", 1024.0, true),
-        "migration.streams" => ("streams", "streams", 1.0, true),
-        "workload.rate" => ("dirty rate", "dirty rate, MiB/s", 1024.0 * 1024.0, false),
+    let (what, axis, unit, amounts): (&str, &str, f64, &[Metric]) = match sweep.path.as_str() {
+        "migration.record" => ("record size", "record, KiB", 1024.0, BY_RECORD),
+        "migration.streams" => ("streams", "streams", 1.0, &BY_RECORD[..1]),
+        "workload.rate" => ("dirty rate", "dirty rate, MiB/s", 1024.0 * 1024.0, &[]),
         "workload.arrival.burstiness" => (
             "burstiness",
             "index of dispersion of the writes in windows of 100 ms",
             1.0,
-            false,
+            &[],
         ),
-        "workload.arrival" => ("burstiness", "peak over mean arrival rate", 1.0, false),
-        other => (other, other, 1.0, false),
+        "workload.arrival" => ("burstiness", "peak over mean arrival rate", 1.0, &[]),
+        other => (other, other, 1.0, &[]),
     };
     let runs: Vec<(f64, &RunView<'_>)> = sweep
         .runs
@@ -165,15 +172,19 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
         spread,
         joined: sweep.amounts,
     };
-    let metric = Metric::THROUGHPUT;
-    let shown = format!("{}, {}", metric.label(), metric.row().shown_unit);
+    let shown: Vec<String> = amounts
+        .iter()
+        .map(|metric| format!("{}, {}", metric.label(), metric.row().shown_unit))
+        .collect();
     let taxes = TAXED.iter();
     let mut panels: Vec<Panel<'_>> = taxes
         .map(|metric| Panel::new(metric.label(), Values::Ratios, tax_lines(&runs, *metric)))
         .collect();
-    if throughput {
-        panels.push(Panel::new(&shown, Values::Amounts, throughput_lines(&runs)));
-    }
+    panels.extend(
+        amounts.iter().zip(&shown).map(|(metric, shown)| {
+            Panel::new(shown, Values::Amounts, amount_lines(&runs, *metric))
+        }),
+    );
     let with = match sweep.fixed() {
         fixed if fixed.is_empty() => fixed,
         fixed => format!(" ({fixed})"),

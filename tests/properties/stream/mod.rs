@@ -100,6 +100,7 @@ fn clear() -> Framing {
             stream: 0,
             streams: 1,
         },
+        tls: None,
     }
 }
 
