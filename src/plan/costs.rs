@@ -33,12 +33,14 @@ pub struct Costs {
     pub switchover_s: f64,
     /// What pre-copy expects of a pause beside sending and harvest, seconds.
     pub expected_fixed_s: f64,
-    /// Time that rounds take over what the busiest core needs.
-    pub stretch: f64,
+    /// Share of its time for which what decides is busy where cores do: see [`super::hosts::Hosts::time_s`].
+    pub kept_busy: f64,
     /// Time that rounds take over what the link needs, where it binds.
     pub link_stretch: f64,
     /// CPU time of a vCPU a page write, seconds.
-    pub vcpu_per_write_s: f64,
+    pub vcpu_write_s: f64,
+    /// CPU time of its sleep before one, seconds.
+    pub vcpu_sleep_s: f64,
 }
 
 macro_rules! each_cost {
@@ -57,9 +59,10 @@ macro_rules! each_cost {
             pause_s: $make(|c: &Costs| c.pause_s),
             switchover_s: $make(|c: &Costs| c.switchover_s),
             expected_fixed_s: $make(|c: &Costs| c.expected_fixed_s),
-            stretch: $make(|c: &Costs| c.stretch),
+            kept_busy: $make(|c: &Costs| c.kept_busy),
             link_stretch: $make(|c: &Costs| c.link_stretch),
-            vcpu_per_write_s: $make(|c: &Costs| c.vcpu_per_write_s),
+            vcpu_write_s: $make(|c: &Costs| c.vcpu_write_s),
+            vcpu_sleep_s: $make(|c: &Costs| c.vcpu_sleep_s),
         }
     };
 }
@@ -111,7 +114,8 @@ pub(super) const FALLBACK: Costs = Costs {
     pause_s: 0.0,
     switchover_s: 0.0,
     expected_fixed_s: 0.0,
-    stretch: 1.1,
+    kept_busy: 0.9,
     link_stretch: 1.01,
-    vcpu_per_write_s: 5e-6,
+    vcpu_write_s: 1e-6,
+    vcpu_sleep_s: 15e-6,
 };

@@ -7,7 +7,7 @@ use super::pacing::Pacing;
 use super::spread::Spread;
 use crate::error::Result;
 use crate::units::PAGE_SIZE;
-use crate::workload::{Arrival, Placement, StreamSpec};
+use crate::workload::{Placement, StreamSpec};
 
 /// Sizes in an octave of memory for which a law is tabled; between two of them it is interpolated.
 const SIZES_AN_OCTAVE: f64 = 2.0;
@@ -48,9 +48,6 @@ impl Curves {
     }
 
     fn pacing(&self, spec: &StreamSpec) -> Result<Arc<Pacing>> {
-        if let Arrival::Constant {} | Arrival::Poisson {} = spec.arrival {
-            return Ok(Arc::new(Pacing::Steady));
-        }
         // A burstiness is solved for the rate.
         let rate = spec.rate.0;
         let key = format!("{:?} {rate} {}", spec.arrival, spec.seed);
@@ -130,7 +127,7 @@ impl Curve {
         let pages = spec.memory.pages() as f64;
         Curve {
             writes_per_s: spec.rate.0 as f64 / PAGE_SIZE as f64,
-            pacing: Arc::new(Pacing::Steady),
+            pacing: Arc::new(Pacing::Steady { even: true }),
             spreads: vec![(1.0, 1.0, Arc::new(Spread::Sweep { units: pages }))],
             unit_pages: 1.0,
             pages,
@@ -140,6 +137,14 @@ impl Curve {
     /// Page writes a second in the mean.
     pub fn writes_per_s(&self) -> f64 {
         self.writes_per_s
+    }
+
+    /// CPU time that so many vCPUs take for the stream's writes, seconds a second, if a write and a sleep before one
+    /// take so long.
+    pub fn vcpu_cores(&self, vcpus: f64, write_s: f64, sleep_s: f64) -> f64 {
+        let rate = self.writes_per_s / vcpus;
+        let per_write_s = self.pacing.vcpu_s_per_write(rate, write_s, sleep_s);
+        (self.writes_per_s * per_write_s).min(vcpus)
     }
 
     /// How long the stream's course takes until it begins again, seconds; `None` if it is the same at all times.

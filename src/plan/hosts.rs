@@ -82,15 +82,18 @@ impl Hosts {
         }
     }
 
-    /// The least time in which threads can do that beside vCPUs that keep `vcpu_cores` busy, seconds, and what
-    /// they wait for.
-    pub fn time_s(self, migration: &MigrationSpec, busy: &Busy, vcpu_cores: f64) -> (f64, Binds) {
+    /// The time in which threads can do that beside vCPUs that keep `vcpu_cores` busy, seconds, and what they wait
+    /// for. `kept_busy` is the share of its time for which one stream keeps busy what decides: the cores of a
+    /// shared machine together, the busier side's core of hosts that have their own.
+    pub fn time_s(
+        self,
+        migration: &MigrationSpec,
+        busy: &Busy,
+        vcpu_cores: f64,
+        kept_busy: f64,
+    ) -> (f64, Binds) {
         let cores = f64::from(self.cores());
-        let streams = f64::from(migration.streams);
-        let sealers = match migration.seal_workers {
-            Workers::Auto => streams.max(cores),
-            Workers::Count(workers) => streams.max(f64::from(workers)),
-        };
+        let (sealers, streams) = self.threads(migration);
         let source_s = busy.source_s / sealers.min(cores);
         let destination_s = busy.destination_s / streams.min(cores);
         let (time_s, binds) = match source_s >= destination_s {
@@ -101,16 +104,57 @@ impl Hosts {
             }
             false => (destination_s, Binds::DestinationCore),
         };
-        if let Hosts::Shared { .. } = self {
-            // Threads share fairly: a vCPU can't be left less than its part.
-            let threads = 1.0 + streams.max(sealers) + streams;
-            let left = (cores - vcpu_cores).max(cores * (threads - 1.0) / threads);
-            let all_s = (busy.source_s + busy.destination_s) / left;
-            if all_s > time_s {
-                return (all_s, Binds::SharedCores);
+        // Streams idle less together: while one waits another goes on.
+        let kept_busy = 1.0 - (1.0 - kept_busy) / streams;
+        match self {
+            Hosts::Apart { .. } => (time_s / kept_busy, binds),
+            Hosts::Shared { .. } => {
+                // Threads share fairly: a vCPU can't be left less than its part.
+                let threads = 1.0 + sealers + streams;
+                let fair = (threads - 1.0) / threads;
+                let left = (cores * kept_busy - vcpu_cores).max(cores * kept_busy * fair);
+                let all_s = (busy.source_s + busy.destination_s) / left;
+                // Even with all cores to themselves both sides wait for each other.
+                let all = all_s > time_s && vcpu_cores + sealers + streams > cores;
+                (
+                    all_s.max(time_s),
+                    if all { Binds::SharedCores } else { binds },
+                )
             }
         }
-        (time_s, binds)
+    }
+
+    /// What [`Hosts::time_s`] calls `kept_busy`, from a time that it took.
+    pub fn kept_busy(
+        self,
+        migration: &MigrationSpec,
+        busy: &Busy,
+        vcpu_cores: f64,
+        time_s: f64,
+    ) -> f64 {
+        let (sealers, streams) = self.threads(migration);
+        let cores = f64::from(self.cores());
+        let share = match self {
+            Hosts::Apart { .. } => {
+                let of = |busy_s: f64, threads: f64| busy_s / threads.min(cores) / time_s;
+                of(busy.source_s, sealers).max(of(busy.destination_s, streams))
+            }
+            Hosts::Shared { .. } => {
+                ((busy.source_s + busy.destination_s) / time_s + vcpu_cores) / cores
+            }
+        };
+        // No more than all; and below half something else decided.
+        (1.0 - (1.0 - share) * streams).clamp(0.5, 1.0)
+    }
+
+    /// Threads that seal and threads that open.
+    fn threads(self, migration: &MigrationSpec) -> (f64, f64) {
+        let streams = f64::from(migration.streams);
+        let sealers = match migration.seal_workers {
+            Workers::Auto => streams.max(f64::from(self.cores())),
+            Workers::Count(workers) => streams.max(f64::from(workers)),
+        };
+        (sealers, streams)
     }
 }
 
@@ -120,7 +164,10 @@ mod tests {
 
     #[test]
     fn the_busiest_thread_or_all_cores_decide() {
-        let one = MigrationSpec::default();
+        let one = MigrationSpec {
+            seal_workers: Workers::Count(1),
+            ..MigrationSpec::default()
+        };
         let two = MigrationSpec {
             streams: 2,
             ..one.clone()
@@ -132,58 +179,63 @@ mod tests {
             destination_socket_s: 0.0,
         };
         let (apart, shared) = (Hosts::Apart { cores: 2 }, Hosts::Shared { cores: 2 });
-        for (hosts, migration, busy, vcpus, expected) in [
+        let (source, destination) = (Binds::SourceCore, Binds::DestinationCore);
+        for (hosts, migration, busy, vcpus, kept_busy, expected) in [
+            (apart, &one, busy(3.0, 1.0, 1.0), 0.0, 1.0, (3.0, source)),
+            (apart, &one, busy(3.0, 1.0, 1.0), 0.0, 0.75, (4.0, source)),
             (
                 apart,
                 &one,
-                busy(3.0, 1.0, 1.0),
+                busy(3.0, 1.0, 2.0),
                 0.0,
-                (3.0, Binds::SourceCore),
+                1.0,
+                (3.0, Binds::Socket),
             ),
-            (apart, &one, busy(3.0, 1.0, 2.0), 0.0, (3.0, Binds::Socket)),
             (
                 apart,
                 &one,
                 busy(1.0, 3.0, 1.0),
                 0.5,
-                (3.0, Binds::DestinationCore),
+                1.0,
+                (3.0, destination),
             ),
-            (
-                apart,
-                &two,
-                busy(3.0, 1.0, 0.0),
-                0.0,
-                (1.5, Binds::SourceCore),
-            ),
-            (
-                shared,
-                &one,
-                busy(3.0, 3.0, 0.0),
-                0.0,
-                (3.0, Binds::SourceCore),
-            ),
+            (apart, &two, busy(3.0, 1.0, 0.0), 0.0, 1.0, (1.5, source)),
+            (shared, &one, busy(3.0, 3.0, 0.0), 0.0, 1.0, (3.0, source)),
+            // Each waits for the other.
+            (shared, &one, busy(3.0, 3.0, 0.0), 0.0, 0.75, (4.0, source)),
+            // One that is alone busy waits for nobody.
+            (shared, &one, busy(3.0, 0.5, 0.0), 0.0, 0.75, (3.0, source)),
             (
                 shared,
                 &one,
                 busy(3.0, 3.0, 0.0),
                 0.5,
+                1.0,
                 (4.0, Binds::SharedCores),
             ),
             (
                 shared,
                 &two,
-                busy(3.0, 3.0, 0.0),
+                busy(3.0, 4.2, 0.0),
                 0.0,
-                (3.0, Binds::SharedCores),
+                0.8,
+                (4.0, Binds::SharedCores),
             ),
         ] {
-            let found = hosts.time_s(migration, &busy, vcpus);
+            let found = hosts.time_s(migration, &busy, vcpus, kept_busy);
             let close = (found.0 - expected.0).abs() < 1e-9;
-            let binds = found.1 == expected.1
-                || (found.0 == 3.0
-                    && expected.1 == Binds::SharedCores
-                    && found.1 == Binds::SourceCore);
-            assert!(close && binds, "{hosts:?} {busy:?}: {found:?}");
+            assert!(
+                close && found.1 == expected.1,
+                "{hosts:?} {busy:?}: {found:?}"
+            );
+            let alone = busy.source_s > 5.0 * busy.destination_s;
+            if !alone && (hosts, kept_busy) != (shared, 1.0) {
+                let back = hosts.kept_busy(migration, &busy, vcpus, found.0);
+                assert!(
+                    (back - kept_busy).abs() < 1e-9,
+                    "{hosts:?} {busy:?}: {back}"
+                );
+            }
         }
     }
 }

@@ -10,12 +10,17 @@ use crate::workload::{
 const WRITES: u64 = 400_000;
 /// Steps of a generated table.
 const STEPS: usize = 1 << 14;
+/// Rates that its steps are gathered to.
+const LEVELS: usize = 32;
 
 /// The course of a stream's rate over time, in units of its mean.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pacing {
     /// The same at all times.
-    Steady,
+    Steady {
+        /// Evenly spaced, or at random.
+        even: bool,
+    },
     /// High for a while and low for a while, always as long.
     Cycle {
         /// The rates over the mean.
@@ -29,6 +34,8 @@ pub enum Pacing {
         step_s: f64,
         /// Writes by the end of each step, over the mean rate, so in seconds.
         by: Vec<f64>,
+        /// Rates over the mean, each kept for as long as the others.
+        levels: Vec<f64>,
     },
 }
 
@@ -39,10 +46,11 @@ impl Pacing {
     /// A specification that can't be.
     pub fn of(spec: &StreamSpec) -> Result<Pacing> {
         if spec.rate.0 == 0 {
-            return Ok(Pacing::Steady);
+            return Ok(Pacing::Steady { even: false });
         }
         match ArrivalLaw::of(spec)? {
-            ArrivalLaw::Constant | ArrivalLaw::Poisson => Ok(Pacing::Steady),
+            ArrivalLaw::Constant => Ok(Pacing::Steady { even: true }),
+            ArrivalLaw::Poisson => Ok(Pacing::Steady { even: false }),
             ArrivalLaw::Alternating(Alternating {
                 levels,
                 means_ns,
@@ -81,15 +89,38 @@ impl Pacing {
     /// How long it takes until it begins again, seconds; `None` of a steady one.
     pub fn length_s(&self) -> Option<f64> {
         match self {
-            Pacing::Steady => None,
+            Pacing::Steady { .. } => None,
             Pacing::Cycle { lengths_s, .. } => Some(lengths_s[0] + lengths_s[1]),
-            Pacing::Table { step_s, by } => Some(step_s * by.len() as f64),
+            Pacing::Table { step_s, by, .. } => Some(step_s * by.len() as f64),
+        }
+    }
+
+    /// CPU time that a vCPU takes a page write, seconds, if its writes come at `rate` a second in the mean, each
+    /// takes `write_s` and each sleep before one `sleep_s`. A vCPU sleeps before a write if the one before was
+    /// done when it fell due: always where writes come evenly and no faster than it makes them, else as often
+    /// as a random arrival meets a server idle, which sleeps a fraction of 1 / (1 + rate x sleep_s) of times.
+    pub fn vcpu_s_per_write(&self, rate: f64, write_s: f64, sleep_s: f64) -> f64 {
+        let at_random = |level: f64| write_s + sleep_s / (1.0 + rate * level * sleep_s);
+        match self {
+            Pacing::Steady { even: true } => {
+                (write_s + sleep_s).min(write_s.max(1.0 / rate.max(1e-9)))
+            }
+            Pacing::Steady { even: false } => at_random(1.0),
+            Pacing::Cycle { levels, lengths_s } => {
+                let period_s = lengths_s[0] + lengths_s[1];
+                let of = |n: usize| levels[n] * lengths_s[n] / period_s * at_random(levels[n]);
+                of(0) + of(1)
+            }
+            Pacing::Table { levels, .. } => {
+                let sum: f64 = levels.iter().map(|level| level * at_random(*level)).sum();
+                sum / levels.iter().sum::<f64>().max(f64::MIN_POSITIVE)
+            }
         }
     }
 
     fn by(&self, at_s: f64) -> f64 {
         match self {
-            Pacing::Steady => at_s,
+            Pacing::Steady { .. } => at_s,
             Pacing::Cycle { levels, lengths_s } => {
                 let period_s = lengths_s[0] + lengths_s[1];
                 let whole = (at_s / period_s).floor();
@@ -97,7 +128,7 @@ impl Pacing {
                 let high_s = into_s.min(lengths_s[0]);
                 whole * period_s + levels[0] * high_s + levels[1] * (into_s - high_s)
             }
-            Pacing::Table { step_s, by } => {
+            Pacing::Table { step_s, by, .. } => {
                 let length_s = step_s * by.len() as f64;
                 let whole = (at_s / length_s).floor();
                 let at = (at_s - whole * length_s) / step_s;
@@ -181,9 +212,17 @@ fn generated(arrival: Arrival, seed: u64, length_s: f64) -> Result<Pacing> {
         *count = sum;
     }
     by.iter_mut().for_each(|count| *count *= length_s / sum);
+    let step_s = length_s / STEPS as f64;
+    let mut rates: Vec<f64> = std::iter::once(by[0])
+        .chain(by.windows(2).map(|pair| pair[1] - pair[0]))
+        .map(|writes| writes / step_s)
+        .collect();
+    rates.sort_unstable_by(f64::total_cmp);
+    let level = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len() as f64;
     Ok(Pacing::Table {
-        step_s: length_s / STEPS as f64,
+        step_s,
         by,
+        levels: rates.chunks(STEPS / LEVELS).map(level).collect(),
     })
 }
 
@@ -216,6 +255,36 @@ mod tests {
                 assert!(off.abs() < 1e-6, "{arrival}: {off}");
             }
         }
+    }
+
+    #[test]
+    fn a_vcpu_sleeps_before_the_writes_that_it_awaits() {
+        let (write_s, sleep_s) = (1e-6, 15e-6);
+        for (arrival, rate, expected_us) in [
+            // Seldom: before each.
+            ("{ model = \"poisson\" }", 1.0, 16.0),
+            ("{ model = \"constant\" }", 1.0, 16.0),
+            // Evenly, at four fifths of what it can make.
+            ("{ model = \"constant\" }", 50_000.0, 16.0),
+            // As fast as it sleeps: before every second.
+            ("{ model = \"poisson\" }", 1.0 / sleep_s, 8.5),
+            // The same, but in half of the time.
+            (
+                "{ model = \"on-off\", duty = 0.5, period = \"50ms\" }",
+                0.5 / sleep_s,
+                8.5,
+            ),
+            // Faster than it can: never.
+            ("{ model = \"constant\" }", 1e9, 1.0),
+        ] {
+            let pacing = Pacing::of(&spec(arrival)).unwrap();
+            let took_us = 1e6 * pacing.vcpu_s_per_write(rate, write_s, sleep_s);
+            assert!((took_us - expected_us).abs() < 0.1, "{arrival}: {took_us}");
+        }
+        let table = Pacing::of(&spec("{ model = \"b-model\", b = 0.7 }")).unwrap();
+        let bursty = table.vcpu_s_per_write(20_000.0, write_s, sleep_s);
+        let steady = Pacing::Steady { even: false };
+        assert!(bursty < steady.vcpu_s_per_write(20_000.0, write_s, sleep_s));
     }
 
     #[test]

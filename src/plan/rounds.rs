@@ -85,7 +85,9 @@ pub fn follow(case: &Case<'_>, draw: &Draw) -> Course {
         case,
         draw,
         is_virtual,
-        vcpu_cores: (case.curve.writes_per_s() * costs.vcpu_per_write_s).min(vcpus),
+        vcpu_cores: case
+            .curve
+            .vcpu_cores(vcpus, costs.vcpu_write_s, costs.vcpu_sleep_s),
         now_s: 0.0,
         start_s: match is_virtual {
             true => 0.0,
@@ -305,10 +307,13 @@ impl Run<'_> {
             return link(content * PAGE_SIZE as f64);
         }
         let link_s = link(wire) * costs.link_stretch * self.draw.link;
-        let (cores_s, binds) = self.case.hosts.time_s(migration, &busy, self.vcpu_cores);
+        let (cores_s, binds) =
+            self.case
+                .hosts
+                .time_s(migration, &busy, self.vcpu_cores, costs.kept_busy);
         // How busy the threads were is in their CPU time already.
-        let cores_s = cores_s * costs.stretch * self.draw.pace
-            / self.draw.source.max(self.draw.destination).max(1e-9);
+        let cores_s =
+            cores_s * self.draw.pace / self.draw.source.max(self.draw.destination).max(1e-9);
         let time_s = overlapped(link_s, cores_s);
         let binds = if link_s >= cores_s {
             Binds::Link

@@ -2,7 +2,8 @@
 
 use super::costs::Costs;
 use super::hosts::{Busy, Hosts};
-use crate::results::{Migration, OutcomeStatus, Results, Round};
+use super::pacing::Pacing;
+use crate::results::{Migration, OutcomeStatus, Results, Round, VcpuWork};
 use crate::units::{Bandwidth, PAGE_SIZE};
 
 /// The link and the cores overlap in time, but not wholly: time is the p-norm of what each would take alone.
@@ -10,6 +11,9 @@ pub const OVERLAP: f64 = 6.0;
 
 /// Sending that takes longer, seconds, hides what a round takes beside it.
 const SHORT_S: f64 = 0.1;
+
+/// CPU time of a vCPU's sleep at most, seconds.
+const LONGEST_SLEEP_S: f64 = 100e-6;
 
 /// A migration in a block, taken apart.
 pub(super) struct Sample {
@@ -21,7 +25,7 @@ pub(super) struct Sample {
 }
 
 /// A migration taken apart; `None` if it ended otherwise, sent no content or made no round.
-pub(super) fn sample(m: &Migration, results: &Results) -> Option<Sample> {
+pub(super) fn sample(m: &Migration, results: &Results, pacing: &Pacing) -> Option<Sample> {
     if !matches!(
         m.outcome.status,
         OutcomeStatus::Completed | OutcomeStatus::NotConverged
@@ -36,6 +40,7 @@ pub(super) fn sample(m: &Migration, results: &Results) -> Option<Sample> {
     }
     let pages = (m.pages_sent + m.zero_pages) as f64;
     let (source, destination) = (&m.cpu.source, &m.cpu.destination);
+    let (vcpu_write_s, vcpu_sleep_s) = vcpu(m, results, pacing);
     let mut costs = Costs {
         sent_share: m.content_bytes() as f64 / bytes,
         framing_bytes_per_page: framing(m),
@@ -45,9 +50,10 @@ pub(super) fn sample(m: &Migration, results: &Results) -> Option<Sample> {
         pause_s: f64::NAN,
         switchover_s: f64::NAN,
         expected_fixed_s: f64::NAN,
-        stretch: f64::NAN,
+        kept_busy: f64::NAN,
         link_stretch: f64::NAN,
-        vcpu_per_write_s: vcpu_per_write(m),
+        vcpu_write_s,
+        vcpu_sleep_s,
         ..Costs::default()
     };
     match source.stages {
@@ -85,11 +91,33 @@ fn framing(m: &Migration) -> f64 {
     framing / (m.pages_sent + m.zero_pages).max(1) as f64
 }
 
-fn vcpu_per_write(m: &Migration) -> f64 {
-    match m.guest.writes {
-        0 => f64::NAN,
-        writes => m.cpu.source.vcpu_s / writes as f64,
+/// CPU time of a write and of a sleep before one, seconds: before the migration and during it, since a machine with
+/// nothing else to do takes longer to wake up. A hypervisor's vCPU, of which that is not known, does not sleep.
+fn vcpu(m: &Migration, results: &Results, pacing: &Pacing) -> (f64, f64) {
+    let known = [m.guest.work_before, m.guest.work_during];
+    let sum = |of: fn(&VcpuWork) -> f64| known.iter().flatten().map(of).sum::<f64>();
+    let (writes, timed) = (sum(|w| w.writes as f64), sum(|w| w.timed_writes as f64));
+    if timed == 0.0 {
+        return match m.guest.writes {
+            0 => (f64::NAN, f64::NAN),
+            writes => (m.cpu.source.vcpu_s / writes as f64, 0.0),
+        };
     }
+    let write_s = sum(|w| w.timed_s) / timed;
+    let per_write_s = sum(|w| w.cpu_s) / writes;
+    let scenario = &results.scenario;
+    let rate = scenario.workload.rate.0 as f64 / PAGE_SIZE as f64;
+    let rate = rate / f64::from(scenario.guest.vcpus);
+    // The longer a sleep, the more a write takes, up to what the rate allows.
+    let (mut low, mut high) = (0.0, LONGEST_SLEEP_S);
+    for _ in 0..40 {
+        let middle = 0.5 * (low + high);
+        match pacing.vcpu_s_per_write(rate, write_s, middle) < per_write_s {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    (write_s, 0.5 * (low + high))
 }
 
 /// Fills in what the times of rounds and of the pause tell.
@@ -102,8 +130,9 @@ fn times(costs: &mut Costs, m: &Migration, first: &Round, results: &Results) {
     };
     let vcpu_cores = m.cpu.source.vcpu_s / m.total_time_s;
     let hosts = Hosts::of(results);
-    let (busy_s, _) = hosts.time_s(&results.scenario.migration, &busy, vcpu_cores);
-    let link_s = match results.scenario.migration.link {
+    let migration = &results.scenario.migration;
+    let (busy_s, _) = hosts.time_s(migration, &busy, vcpu_cores, 1.0);
+    let link_s = match migration.link {
         Bandwidth::Unlimited => 0.0,
         Bandwidth::BitsPerSecond(bits) => first.bytes_on_wire as f64 * 8.0 / bits as f64,
     };
@@ -119,7 +148,8 @@ fn times(costs: &mut Costs, m: &Migration, first: &Round, results: &Results) {
         costs.link_stretch = 1.0;
     } else if busy_s > 1.2 * link_s {
         let alone_s = (first_s.powf(OVERLAP) - link_s.powf(OVERLAP)).max(0.0);
-        costs.stretch = (alone_s.powf(1.0 / OVERLAP) / busy_s).max(0.8);
+        let alone_s = alone_s.powf(1.0 / OVERLAP);
+        costs.kept_busy = hosts.kept_busy(migration, &busy, vcpu_cores, alone_s);
     }
     // What a byte takes at the pace of the first round.
     let byte_s = (first_s - finite(costs.start_s) * memory) / first.bytes_on_wire.max(1) as f64;

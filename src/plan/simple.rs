@@ -34,12 +34,12 @@ pub fn geometric(
         destination_s: costs.destination_s(pages),
         ..Busy::default()
     };
-    let (cores_s, _) = hosts.time_s(&scenario.migration, &busy, 0.0);
+    let (cores_s, _) = hosts.time_s(&scenario.migration, &busy, 0.0, costs.kept_busy);
     let link_s = match scenario.migration.link {
         Bandwidth::Unlimited => 0.0,
         Bandwidth::BitsPerSecond(bits) => memory * 8.0 / bits as f64,
     };
-    let bandwidth = memory / (cores_s * costs.stretch).max(link_s);
+    let bandwidth = memory / cores_s.max(link_s);
     let ratio = scenario.workload.rate.0 as f64 / bandwidth;
     let limit_s = scenario.migration.downtime_limit.as_secs_f64();
     let most_s = scenario.migration.time_limit.as_secs_f64();

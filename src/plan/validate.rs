@@ -86,6 +86,9 @@ pub struct Error {
     pub p90: f64,
     /// Share of the measured within the 90% interval.
     pub covered: f64,
+    /// Median of the same error with the other measurements of a point in place of the prediction: what no
+    /// prediction can better by much. None where no point was measured twice.
+    pub repeated_median: Option<f64>,
     /// The geometric model's median error.
     pub geometric_median: Option<f64>,
     /// The constant-rate model's.
@@ -368,6 +371,13 @@ fn error(
         });
         quantile(&errors.collect::<Vec<_>>(), 0.5)
     };
+    let repeated = points.iter().filter_map(|p| {
+        let same = points.iter().filter(|q| !std::ptr::eq(**q, *p));
+        let same = same.filter(|q| (&q.run, q.arm) == (&p.run, p.arm));
+        let others: Vec<f64> = same.filter_map(|q| Some(value(q)?.measured)).collect();
+        Some(off(quantile(&others, 0.5)?, value(p)?.measured))
+    });
+    let repeated: Vec<f64> = repeated.collect();
     Some(Error {
         figure,
         arm,
@@ -376,6 +386,7 @@ fn error(
         median: quantile(&errors, 0.5)?,
         p90: quantile(&errors, 0.9)?,
         covered: checked.iter().filter(inside).count() as f64 / checked.len() as f64,
+        repeated_median: quantile(&repeated, 0.5),
         geometric_median: simpler(|p| p.geometric),
         constant_rate_median: simpler(|p| p.constant_rate),
     })

@@ -339,11 +339,13 @@ pub fn errors(validation: &Validation) -> Table {
             percent(e.covered),
             maybe(e.geometric_median),
             maybe(e.constant_rate_median),
+            maybe(e.repeated_median),
         ]
     });
     Table::new(
         "errors",
-        "absolute errors of predictions; the last two columns are other models' medians",
+        "absolute errors of predictions; beside them the medians of other models, and of another measurement of the \
+         same in place of a prediction",
         vec![
             Column::text("figure"),
             Column::text("bound by"),
@@ -354,6 +356,7 @@ pub fn errors(validation: &Validation) -> Table {
             Column::figures("within", "90% interval"),
             Column::figures("geometric", "Liu 2011"),
             Column::figures("constant", "rate"),
+            Column::figures("measured", "again"),
         ],
         rows.collect(),
     )
