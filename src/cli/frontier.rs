@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::arm::Arm;
 use crate::cli::folders;
 use crate::cli::place::Place;
+use crate::cli::plan::planner_of;
 use crate::error::{Error, ExitCode, Result};
 use crate::frontier::{self, Asked, FrontierFile, Observer, check_scenario, file, report};
 use crate::plan::Planner;
@@ -130,14 +131,7 @@ fn given(args: &Args, asked: &Asked) -> Result<Option<Planner>> {
         run.display(),
         "a search under the live clock: under the virtual one ciphers take no time",
     )?;
-    let results = run_folder::read(run)?;
-    let named = |error: Error| match error {
-        Error::Invalid(text) => {
-            Error::Invalid(format!("{}: {text}", run_folder::file_of(run).display()))
-        }
-        other => other,
-    };
-    Planner::new(&results).map(Some).map_err(named)
+    planner_of(run).map(Some)
 }
 
 /// What the search's own calibration came to.

@@ -1,6 +1,6 @@
 //! `migtax plan`: predicts for VMs and links that were not measured.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -115,19 +115,12 @@ struct Named<'a> {
 /// # Errors
 /// Invalid input, before anything is written; an input/output error.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let results = run_folder::read(&args.run)?;
-    let planner = Planner::new(&results).map_err(|error| match error {
-        Error::Invalid(text) => Error::Invalid(format!(
-            "{}: {text}",
-            run_folder::file_of(&args.run).display()
-        )),
-        other => other,
-    })?;
+    let planner = planner_of(&args.run)?;
     let arms = arms(args, &planner)?;
     if let Some(runs) = &args.validate {
         return validate(args, &planner, runs);
     }
-    let cores = args.cores.unwrap_or(results.host.cores).max(1);
+    let cores = args.cores.unwrap_or(planner.run().host.cores).max(1);
     let hosts = match args.one_machine {
         true => Hosts::Shared { cores },
         false => Hosts::Apart { cores },
@@ -190,6 +183,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("{}", page.display());
     }
     Ok(ExitCode::Done)
+}
+
+/// The planner of a run that was named.
+///
+/// # Errors
+/// If it is none, or nothing can be planned from it: with the file's name.
+pub fn planner_of(run: &Path) -> Result<Planner> {
+    Planner::new(&run_folder::read(run)?).map_err(|error| match error {
+        Error::Invalid(text) => {
+            Error::Invalid(format!("{}: {text}", run_folder::file_of(run).display()))
+        }
+        other => other,
+    })
 }
 
 fn calibrated_on(planner: &Planner) -> Basis<'_> {

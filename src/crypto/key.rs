@@ -126,7 +126,7 @@ impl MigrationSecret {
         self.derived(&[LABEL, &epoch.to_be_bytes()])
     }
 
-    /// The key that both sides of a TLS handshake have: as [`MigrationSecret::epoch_key`], with another
+    /// The key that both sides of a TLS handshake have: derived as the keys of epochs, with another
     /// label and without an epoch.
     ///
     /// # Errors

@@ -28,18 +28,23 @@ fn check_qemu(scenario: &Scenario, options: &Options) -> Result<()> {
     let Some(arm) = scenario.measure.arms.iter().find(|arm| arm.is_qemu()) else {
         return Ok(());
     };
-    Error::unless(
-        options.destination.is_none(),
-        "--destination",
-        "(not shown)",
-        format_args!("{arm} runs both QEMUs on this machine: leave out one of the two"),
-    )?;
+    both_here(arm, "QEMUs", options)?;
     let most = Size(MAX_GUEST_MEMORY);
     Error::unless(
         scenario.guest.memory <= most,
         "guest.memory",
         scenario.guest.memory,
         format_args!("at most {most} for {arm}"),
+    )
+}
+
+/// Refuses another machine for an arm that runs both of something on this one.
+fn both_here(arm: &Arm, what: &str, options: &Options) -> Result<()> {
+    Error::unless(
+        options.destination.is_none(),
+        "--destination",
+        "(not shown)",
+        format_args!("{arm} runs both {what} on this machine: leave out one of the two"),
     )
 }
 
@@ -51,14 +56,7 @@ pub fn check_tunnels(scenario: &Scenario, options: &Options) -> Result<()> {
     let Some(arm) = scenario.measure.arms.iter().find(|arm| arm.is_tunnel()) else {
         return Ok(());
     };
-    Error::unless(
-        options.destination.is_none(),
-        "--destination",
-        "(not shown)",
-        format_args!(
-            "{arm} runs both ends of its tunnel on this machine: leave out one of the two"
-        ),
-    )?;
+    both_here(arm, "ends of its tunnel", options)?;
     let route = &options.route;
     Error::unless(
         *route == Route::default(),

@@ -20,7 +20,8 @@ warmup = 0
 window = "10ms"
 "#;
 
-const VIRTUAL: &str = r#"
+/// What is the same for every arm under the virtual clock.
+pub const VIRTUAL: &str = r#"
 name = "virtual"
 [guest]
 memory = "16MiB"

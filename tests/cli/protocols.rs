@@ -4,24 +4,7 @@ use migtax::arm::{Arm, Channel};
 use migtax::results::{Migration, OutcomeStatus, PolicyDecision, Results};
 
 use crate::command::{Outcome, migtax, run, scenario_file};
-
-const EXACT: &str = r#"
-name = "protocols"
-[guest]
-memory = "16MiB"
-vcpus = 2
-device_state = "300KiB"
-[workload]
-rate = "300MiB/s"
-placement = { model = "zipf", exponent = 0.99, working_set = 0.5 }
-[migration]
-link = "10Gbit/s"
-downtime_limit = "500us"
-[measure]
-clock = "virtual"
-repetitions = 2
-warmup = 0
-"#;
+use crate::migration::VIRTUAL;
 
 fn arms() -> Vec<Arm> {
     Arm::hosted()
@@ -58,7 +41,7 @@ fn ran(results: &Results) -> Vec<Arm> {
 fn what_protects_the_streams_changes_no_count_but_its_own_bytes() {
     for streams in ["1", "3"] {
         let flags = ["--streams", streams, "--arms", &names(&arms())];
-        let Outcome { code, results } = run(EXACT, &flags);
+        let Outcome { code, results } = run(VIRTUAL, &flags);
         assert_eq!(code, 0);
         let of = |arm: Arm| results.migrations.iter().filter(move |m| m.arm == arm);
         let plain = of(Arm::PLAIN).next().unwrap();
@@ -149,7 +132,7 @@ fn check(m: &Migration, plain: &Migration) {
 #[test]
 fn opensshs_cipher_is_a_scenarios_to_choose() {
     let with = |cipher: &str| {
-        let text = format!("{EXACT}[tunnel]\nssh_cipher = \"{cipher}\"\n");
+        let text = format!("{VIRTUAL}[tunnel]\nssh_cipher = \"{cipher}\"\n");
         run(&text, &["--arms", "plain,ssh", "--reps", "1"])
     };
     if migtax::tunnel::lacks(Channel::Ssh).is_some() {
@@ -185,18 +168,22 @@ fn what_a_tunnel_can_not_do_is_refused_by_name_before_anything_starts() {
         assert!(!out.exists());
     };
     let elsewhere = ["--destination", "migtax", "--listen", "127.0.0.1:0"];
-    refused(EXACT, &elsewhere, &["--destination", "ssh", "this machine"]);
     refused(
-        EXACT,
+        VIRTUAL,
+        &elsewhere,
+        &["--destination", "ssh", "this machine"],
+    );
+    refused(
+        VIRTUAL,
         &["--listen", "127.0.0.2:0"],
         &["--listen", "127.0.0.2:0", "ssh", "127.0.0.1"],
     );
     refused(
-        EXACT,
+        VIRTUAL,
         &["--clock", "live", "--rtt", "10ms"],
         &["migration.rtt", "10ms", "ssh"],
     );
-    let cipher = |name: &str| format!("{EXACT}[tunnel]\nssh_cipher = \"{name}\"\n");
+    let cipher = |name: &str| format!("{VIRTUAL}[tunnel]\nssh_cipher = \"{name}\"\n");
     refused(
         &cipher("-oProxyCommand=x"),
         &[],
@@ -226,7 +213,7 @@ fn policy_holds_for_what_is_protected_below_its_records() {
             "1",
             "--allow-software",
         ];
-        let Outcome { results, .. } = run(EXACT, &flags);
+        let Outcome { results, .. } = run(VIRTUAL, &flags);
         let ran = ran(&results);
         let of = |arm: &Arm| {
             let info = results.arms.iter().find(|info| info.name == *arm).unwrap();
@@ -261,7 +248,7 @@ fn nothing_is_left_of_a_tunnel() {
         names.filter(|name| name.starts_with("migtax-")).collect()
     };
     let before = folders();
-    let Outcome { results, .. } = run(EXACT, &["--arms", "plain,ssh,stunnel", "--reps", "1"]);
+    let Outcome { results, .. } = run(VIRTUAL, &["--arms", "plain,ssh,stunnel", "--reps", "1"]);
     let made = results.migrations.iter();
     assert!(
         made.clone()

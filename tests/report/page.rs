@@ -375,13 +375,18 @@ fn groups_of_arms_stand_apart() {
         arms: simulate::mixed(),
         ..Simulation::default()
     });
-    let heading = |base: &str| format!("{base} and the arms whose tax is over it");
+    let heading = |chart: &str, base: &str| match chart {
+        "tax" => format!("relative to {base}"),
+        _ => format!("{base} and the arms whose tax is over it"),
+    };
     let groups = ["plain", "qemu-plain"];
     for figure in chart::of_run(&mixed) {
         let svg = figure.picture.svg().unwrap();
         for base in groups {
             let texts = svg.split(['<', '>']).map(str::trim);
-            let times = texts.filter(|text| *text == heading(base)).count();
+            let times = texts
+                .filter(|text| *text == heading(&figure.name, base))
+                .count();
             // The chart of taxes has its rows twice: CPU, then times.
             let expected = if figure.name == "tax" { 2 } else { 1 };
             assert_eq!(times, expected, "{}: {base}", figure.name);
