@@ -157,7 +157,14 @@ fn what_can_not_be_is_refused_before_anything_starts() {
         ),
         (
             FLEET.to_owned(),
-            &["--ways", "plain,ssh", "--destination", "true"],
+            &[
+                "--ways",
+                "plain,ssh",
+                "--destination",
+                "true",
+                "--connect",
+                "127.0.0.1",
+            ],
             "ssh runs both ends of its tunnel on this machine",
         ),
         (
