@@ -11,7 +11,8 @@ use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use migtax::arm::Arm;
 use migtax::crypto;
 use migtax::results::OutcomeStatus;
-use migtax::runner::pair::{Task, migrate};
+use migtax::runner::Task;
+use migtax::runner::pair::migrate;
 use migtax::runner::process::{Launcher, Mailbox};
 use migtax::runner::route::Route;
 use migtax::scenario::Scenario;
@@ -57,6 +58,7 @@ fn main() {
             pin: (&[], &[]),
             route: &route,
             machine: &machine,
+            fleet: None,
         };
         group.bench_function(BenchmarkId::from_parameter(arm), |bencher| {
             bencher.iter_custom(|times| {

@@ -55,6 +55,7 @@
 //! | [`gate`] | verdicts for CI, and the simulated runs that test it |
 //! | [`runner`] | the coordinator: policy, keys, blocks of migrations |
 //! | [`frontier`] | the highest dirty rate that converges: searches that probe by migrating |
+//! | [`fleet`] | the guests of a host that is evacuated: many migrations at once, over one link |
 //! | [`cli`] | one file a verb |
 //!
 //! # Recipes
@@ -78,6 +79,7 @@ pub mod destination;
 pub mod error;
 pub mod figures;
 pub mod files;
+pub mod fleet;
 pub mod frontier;
 pub mod gate;
 pub mod guest;

@@ -149,13 +149,13 @@ fn find_files(run: &Path, depth: u32, files: &mut Vec<PathBuf>) -> Result<()> {
         .try_for_each(|folder| find_files(folder, depth - 1, files))
 }
 
-/// A folder that does not exist yet, named by scenario and time.
+/// A folder that does not exist yet, named by what it is of and the time.
 ///
 /// # Errors
 /// If it can't be made.
-pub fn fresh(under: &Path, scenario: &Scenario) -> Result<PathBuf> {
+pub fn fresh(under: &Path, name: &str) -> Result<PathBuf> {
     let time = chrono::Utc::now().format("%Y%m%dT%H%M%SZ");
-    let stem = format!("{}-{time}", folder_name(&scenario.name));
+    let stem = format!("{}-{time}", folder_name(name));
     fs::create_dir_all(under).map_err(|e| Error::writing(under, e))?;
     for attempt in 1.. {
         let name = match attempt {

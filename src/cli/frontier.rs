@@ -220,7 +220,7 @@ fn fresh(args: &Args) -> Result<(Asked, PathBuf)> {
             Error::unless(!there, "--out", folder.display(), allowed)?;
             folder.clone()
         }
-        None => folders::fresh(Path::new("reports"), &asked.scenarios[0])?,
+        None => folders::fresh(Path::new("reports"), &asked.scenarios[0].name)?,
     };
     Ok((asked, folder))
 }

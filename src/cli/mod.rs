@@ -3,6 +3,7 @@
 pub mod ab;
 pub mod doctor;
 mod doctor_pair;
+pub mod fleet;
 mod folders;
 pub mod frontier;
 pub mod gate;
@@ -54,6 +55,8 @@ enum Verb {
     Plan(plan::Args),
     /// Find the highest dirty rate that converges, per arm
     Frontier(frontier::Args),
+    /// Evacuate a host: many guests at once over one link; change their policy in bulk
+    Fleet(fleet::Args),
     /// Show what this machine, or a pair of hosts, is and lacks
     Doctor(doctor::Args),
     /// Play one host of a migration (spec on standard input, report on standard output)
@@ -127,6 +130,7 @@ impl Cli {
             Verb::Ab(args) => ab::run(args),
             Verb::Plan(args) => plan::run(&args),
             Verb::Frontier(args) => frontier::run(&args),
+            Verb::Fleet(args) => fleet::run(&args),
             Verb::Doctor(args) => doctor::run(args),
             Verb::Host(args) => host::run(&args),
             Verb::Completions(args) => manual::completions(&args, Cli::command()),

@@ -150,9 +150,13 @@ fn parse_connect(text: &str) -> std::result::Result<String, String> {
 
 /// The roles that a flag names.
 #[derive(Debug, Clone, Default)]
-struct Roles(Vec<Role>);
+pub struct Roles(pub(super) Vec<Role>);
 
-fn parse_hosts(text: &str) -> std::result::Result<Roles, String> {
+/// The roles of `source`, `destination` or `both`.
+///
+/// # Errors
+/// What is allowed.
+pub fn parse_hosts(text: &str) -> std::result::Result<Roles, String> {
     match text {
         "source" => Ok(Roles(vec![Role::Source])),
         "destination" => Ok(Roles(vec![Role::Destination])),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::folders;
 use crate::error::{Error, ExitCode, Result};
 use crate::files::folder_of;
+use crate::fleet;
 use crate::report;
 use crate::results::Results;
 use crate::run_folder::{self, answers};
@@ -14,7 +15,7 @@ use crate::run_folder::{self, answers};
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct Args {
     /// Run folders or their results.json, or a matrix's or merged folder; several runs are put side by
-    /// side. Files with saved answers to QEMU's query-migrate are set beside them
+    /// side, or a fleet's alone. Files with saved answers to QEMU's query-migrate are set beside them
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<PathBuf>,
     /// Folder for the report [default: the run's own; with several runs, a folder named after the
@@ -36,6 +37,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut runs = Vec::with_capacity(args.runs.len());
     let mut answers = Vec::new();
     let mut files = Vec::new();
+    if let [path] = args.runs.as_slice()
+        && let Some(fleet) = fleet::file::means_fleet(path)
+    {
+        let made = fleet::file::read(&fleet)?;
+        let folder = args.out.unwrap_or_else(|| folder_of(&fleet).to_owned());
+        print_page(&fleet::report::write(&made, &folder)?);
+        return Ok(ExitCode::Done);
+    }
     for path in &args.runs {
         if answers::means_answers(path) {
             answers.extend(answers::read(path)?);

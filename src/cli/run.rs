@@ -94,7 +94,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             }
             let folder = match &args.out {
                 Some(folder) => folder.clone(),
-                None => folders::fresh(Path::new("reports"), &scenarios[0])?,
+                None => folders::fresh(Path::new("reports"), &scenarios[0].name)?,
             };
             let mut jobs = folders::of_points(scenarios, &folder);
             for (job, shard) in jobs.iter_mut().zip(shards.into_iter().flatten()) {

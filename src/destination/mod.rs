@@ -17,7 +17,7 @@ use crate::destination::stream_thread::{
 use crate::destination::switchover::Switchover;
 use crate::error::{Error, Result};
 use crate::guest::vcpu::{Phase, StreamStart, Vcpus, Window};
-use crate::host::control::{Control, emit};
+use crate::host::control::{Control, LONGEST_FLEET, emit};
 use crate::host::guest_view::AtDestination;
 use crate::host::{Command, DestinationReport, Event, HostSpec, framing, guest_state, process};
 use crate::machine::Instruments;
@@ -125,6 +125,9 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     };
     if report.switched_over {
         emit(&Event::TookOver);
+        if spec.fleet.is_some() {
+            control.await_verification()?;
+        }
         let state = switchover.device_state();
         report.hash = guest_state::hash(&guest_memory, &state);
         emit(&Event::Hashed {
@@ -158,7 +161,8 @@ fn open(
     // The source connects when it has filled its memory, which takes longer than faulting it in
     // here, and has run its guest for the window.
     let filling = Duration::from_secs(spec.scenario.guest.memory.0 / SLOWEST_FILL);
-    let patience = silence + spec.scenario.measure.window.0 + filling;
+    let turn = spec.fleet.map_or(Duration::ZERO, |_| LONGEST_FLEET);
+    let patience = silence + spec.scenario.measure.window.0 + filling + turn;
     let mut deadline = Instant::now() + patience;
     let mut threads: Vec<Option<StreamThread>> = (0..streams).map(|_| None).collect();
     for _ in 0..streams {

@@ -25,8 +25,8 @@ pub use definition::Definition;
 pub use guest::{cpu_per_write, protection_faults, time_per_fault, write_time, writes_lost};
 pub use metric::Metric;
 pub use pairs::{
-    Middle, Pair, Pairs, added, chance, comparison, comparisons, completed, paired_ratios, pairs,
-    widest_half_width,
+    Compared, Middle, Pair, Pairs, added, chance, comparison, comparisons, completed,
+    paired_ratios, pairs, widest_half_width,
 };
 pub use rates::per_gib;
 pub use rounds::{WireTraffic, wire_traffic};

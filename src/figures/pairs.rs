@@ -28,6 +28,37 @@ pub struct Pair {
     not_converged: bool,
 }
 
+impl Pair {
+    /// What is known of a figure, and of the same figure of the other.
+    pub fn new(ours: Known, theirs: Known, not_converged: bool) -> Pair {
+        Pair {
+            log_ratio: Known {
+                low: libm::log(ours.low / theirs.high),
+                high: libm::log(ours.high / theirs.low),
+            },
+            difference: Known {
+                low: ours.low - theirs.high,
+                high: ours.high - theirs.low,
+            },
+            not_converged,
+        }
+    }
+}
+
+/// A comparison's figures: see [`Comparison`], whose fields of the same names they are.
+#[expect(missing_docs, reason = "said there")]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Compared {
+    pub ratio: f64,
+    pub ci_low: f64,
+    pub ci_high: f64,
+    pub added: Option<f64>,
+    pub added_low: Option<f64>,
+    pub added_high: Option<f64>,
+    pub level: f64,
+    pub bound: Option<Bound>,
+}
+
 /// What a comparison comes to, its interval apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Middle {
@@ -42,7 +73,8 @@ pub struct Middle {
 /// An arm's metric beside another arm's, block by block.
 #[derive(Debug)]
 pub struct Pairs {
-    metric: Metric,
+    /// Whether bounds are estimates, which bound no median.
+    estimated: bool,
     blocks: BTreeMap<u32, Pair>,
 }
 
@@ -60,26 +92,26 @@ pub fn pairs<'a>(
         let other = others.get(&m.block)?;
         let (ours, theirs) = (metric.known(m)?, metric.known(other)?);
         let stalled = |m: &Migration| m.outcome.status == OutcomeStatus::NotConverged;
-        let pair = Pair {
-            log_ratio: Known {
-                low: libm::log(ours.low / theirs.high),
-                high: libm::log(ours.high / theirs.low),
-            },
-            difference: Known {
-                low: ours.low - theirs.high,
-                high: ours.high - theirs.low,
-            },
-            not_converged: stalled(m) || stalled(other),
-        };
-        Some((m.block, pair))
+        Some((
+            m.block,
+            Pair::new(ours, theirs, stalled(m) || stalled(other)),
+        ))
     };
     Pairs {
-        metric,
+        estimated: matches!(metric.row().unfinished, Unfinished::Estimated(_)),
         blocks: of(arm).filter_map(pair).collect(),
     }
 }
 
 impl Pairs {
+    /// Of blocks, each with what it says.
+    pub fn of(blocks: impl IntoIterator<Item = (u32, Pair)>) -> Pairs {
+        Pairs {
+            estimated: false,
+            blocks: blocks.into_iter().collect(),
+        }
+    }
+
     /// Blocks that have a figure or a bound.
     pub fn blocks(&self) -> u32 {
         u32::try_from(self.blocks.len()).unwrap_or(u32::MAX)
@@ -116,7 +148,7 @@ impl Pairs {
         let added = stats::known_median(&self.differences())?;
         let (ratio, added, bound) = if ratio.low == ratio.high && added.low == added.high {
             (ratio.low, added.low, None)
-        } else if let Unfinished::Estimated(_) = self.metric.row().unfinished {
+        } else if self.estimated {
             return None;
         } else if ratio.low.is_finite() {
             (ratio.low, added.low, Some(Bound::Lower))
@@ -132,15 +164,13 @@ impl Pairs {
         })
     }
 
-    fn comparison(&self, arm: Arm, against: Arm) -> Option<Comparison> {
+    /// The medians and their intervals. `None` as for [`Pairs::middle`].
+    pub fn compared(&self) -> Option<Compared> {
         let middle = self.middle()?;
         let ratio = stats::bounded_median(&self.log_ratios())?;
         let added = stats::bounded_median(&self.differences())?.interval;
         let finite = |end: f64| Some(end).filter(|end| end.is_finite());
-        Some(Comparison {
-            arm,
-            against,
-            metric: self.metric.name().to_owned(),
+        Some(Compared {
             ratio: middle.ratio,
             ci_low: libm::exp(ratio.interval.low),
             ci_high: libm::exp(ratio.interval.high),
@@ -148,11 +178,29 @@ impl Pairs {
             added_low: finite(added.low),
             added_high: finite(added.high),
             level: ratio.level,
-            blocks: self.blocks(),
-            not_converged: self.not_converged(),
             bound: middle.bound,
         })
     }
+}
+
+/// An arm's comparison with another, by a metric.
+fn compared(arm: Arm, against: Arm, metric: Metric, pairs: &Pairs) -> Option<Comparison> {
+    let compared = pairs.compared()?;
+    Some(Comparison {
+        arm,
+        against,
+        metric: metric.name().to_owned(),
+        ratio: compared.ratio,
+        ci_low: compared.ci_low,
+        ci_high: compared.ci_high,
+        added: compared.added,
+        added_low: compared.added_low,
+        added_high: compared.added_high,
+        level: compared.level,
+        blocks: pairs.blocks(),
+        not_converged: pairs.not_converged(),
+        bound: compared.bound,
+    })
 }
 
 /// The taxes of a run's arms, in table order, of times first: of each metric that means something under
@@ -172,7 +220,8 @@ pub fn comparisons(results: &Results) -> Vec<Comparison> {
     for &arm in &arms {
         for against in arm.baselines().filter(|b| arms.contains(b)) {
             let of = |metric: &Metric| {
-                pairs(arm, against, *metric, results.migrations.iter()).comparison(arm, against)
+                let pairs = pairs(arm, against, *metric, results.migrations.iter());
+                compared(arm, against, *metric, &pairs)
             };
             found.extend(metrics.iter().filter_map(of));
         }

@@ -20,6 +20,8 @@ const MAX_SPEC: usize = 1 << 20;
 /// A command or event longer than this is refused. The longest is the report of a source that made
 /// 100000 rounds, about 30 MB.
 const MAX_LINE: u64 = 64 << 20;
+/// How long a guest of a fleet waits for its turn, or until the others have had theirs.
+pub const LONGEST_FLEET: Duration = Duration::from_secs(86_400);
 
 /// The next line of the control channel, without its end; `None` when there is no more.
 ///
@@ -158,6 +160,20 @@ impl Control {
     /// everything stays paused until the switchover is acknowledged or its time is up.
     pub fn hold(&self, on: bool) {
         self.hold.store(on, Ordering::SeqCst);
+    }
+
+    /// Waits for the order to verify; any other is not for now.
+    ///
+    /// # Errors
+    /// If it does not come within a day.
+    pub fn await_verification(&self) -> Result<()> {
+        loop {
+            match self.next(LONGEST_FLEET) {
+                Some(Command::Verify) => return Ok(()),
+                Some(_) => {}
+                None => return Err(Error::CannotRun("no command to verify came".into())),
+            }
+        }
     }
 
     /// The next command; `None` if none comes within `limit` or the coordinator is gone.

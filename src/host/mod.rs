@@ -6,9 +6,12 @@
 //!   │── spec ─────────────────────────────────────►│
 //!   │── secret (encrypted arms only) ─────────────►│ fills memory
 //!   │◄──────────────────── ready { address, ... } ─│
+//!   │── run ──► source only, in a fleet            │ lets its guest run until its turn comes
 //!   │── connect { address } ──► source only        │ migrates
 //!   │◄──────────────────────── unacknowledged ─────│ source, if the switchover ack was lost
 //!   │── switched_over | fenced ──► source only     │
+//!   │◄──────────────────────────────── moved ──────│ source, in a fleet
+//!   │── verify ──► both, in a fleet                │ once no migration is under way
 //!   │◄──────────────────── took_over, hashed ──────│ destination
 //!   │── resume ──► destination only                │ runs the vCPUs for the window
 //!   │◄──────────────────────────────── report ─────│
@@ -16,6 +19,9 @@
 //!
 //! The secret travels as one line of its own, so that it never passes through a JSON parser or a
 //! shared buffer. A host ends when its standard input does.
+//!
+//! The guests of a fleet run side by side from the start, take turns at moving and are hashed when none is
+//! under way any more: neither starting, filling nor hashing takes CPU from a migration of another guest.
 
 pub mod control;
 pub mod framing;
@@ -34,7 +40,8 @@ use crate::crypto;
 use crate::host::guest_view::{AtDestination, AtSource, OpenWindows};
 use crate::machine::{self, Counted, Limits};
 use crate::results::{
-    ChannelInfo, DestinationCpu, Downtime, Guest, Outcome, Round, SourceCpu, Warning,
+    ArmInfo, ChannelInfo, DestinationCpu, Downtime, Guest, Outcome, PolicyDecision, Round,
+    SourceCpu, Warning,
 };
 use crate::scenario::{ClockKind, Scenario};
 use crate::tls;
@@ -42,7 +49,7 @@ use crate::tunnel::{self, Programs, TunnelSpec};
 use crate::workload::StreamSpec;
 
 /// Version of this protocol; both sides must have the same.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 8;
 
 /// See [`HostSpec::silence_between_records`].
 const VIRTUAL_SILENCE: Duration = Duration::from_secs(600);
@@ -76,6 +83,19 @@ pub struct HostSpec {
     /// The tunnel of an arm that goes through one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tunnel: Option<TunnelSpec>,
+    /// What the guest shares with others that leave the same host; none of one that migrates by itself.
+    pub fleet: Option<InFleet>,
+}
+
+/// How a guest's hosts behave as those of one guest among many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InFleet {
+    /// The inherited descriptor of the [`Booking`](crate::transport::Booking) that all sources share; none
+    /// where the link is unlimited.
+    pub link: Option<i32>,
+    /// Migrations that are under way at once at most.
+    pub sharers: u32,
 }
 
 impl HostSpec {
@@ -116,6 +136,8 @@ impl HostSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
+    /// Source: let the guest run until it is to connect.
+    Run,
     /// Source: connect and migrate.
     Connect {
         /// The destination's address.
@@ -127,6 +149,8 @@ pub enum Command {
     SwitchedOver,
     /// Source: the destination was ended without having switched over.
     Fenced,
+    /// Hash the guest now; the source of one that stayed checks its writes.
+    Verify,
     /// Destination: both memories are equal; let the vCPUs run.
     Resume {
         /// Stream time at the switchover, nanoseconds.
@@ -170,6 +194,20 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// What results say of its arm, as this host, the source, has it.
+    pub fn arm_info(&self, decision: PolicyDecision, reason: Option<String>) -> ArmInfo {
+        ArmInfo {
+            name: self.arm,
+            backend: self.arm.library().to_owned(),
+            backend_version: self.backend_version.clone(),
+            engaged_features: self.engaged_features.clone(),
+            supported: self.missing_features.is_empty() && decision != PolicyDecision::Unsupported,
+            reason,
+            policy_decision: decision,
+            qemu: None,
+        }
+    }
+
     /// The version and, if it is known, the commit of its build.
     pub fn build(&self) -> String {
         machine::build::named(&self.migtax_version, self.commit.as_deref())
@@ -195,6 +233,8 @@ pub enum Event {
     },
     /// Source: everything was sent and no acknowledgement came.
     Unacknowledged,
+    /// Source: its part in a fleet is done, whether the guest left or stays; it waits for `verify` now.
+    Moved,
     /// Destination: it took over.
     TookOver,
     /// Destination: the hash of its guest; it waits for `resume` now.

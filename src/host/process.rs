@@ -1,6 +1,6 @@
 //! The host process itself: its threads, CPUs, resident memory and locked keys.
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::crypto;
 use crate::error::{Error, ExitCode, Result};
@@ -18,14 +18,34 @@ pub fn start_threads() -> Result<()> {
         .map_err(|error| Error::CannotRun(format!("starting threads: {error}")))
 }
 
+/// What the calling thread, and those it starts, are kept to, and what it might have used before.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pinned(Option<[CpuSet; 2]>);
+
+impl Pinned {
+    /// Does something without being kept to the CPUs: threads that it starts may use any.
+    pub fn freed<T>(self, work: impl FnOnce() -> T) -> T {
+        let Some([before, held]) = self.0 else {
+            return work();
+        };
+        // Both were in force before, so neither is refused.
+        let _ = sched_setaffinity(None, &before);
+        let done = work();
+        let _ = sched_setaffinity(None, &held);
+        done
+    }
+}
+
 /// Keeps the calling thread, and those it starts, to some CPUs; to any if there are none.
 ///
 /// # Errors
 /// If a CPU does not exist or may not be used.
-pub fn pin(cpus: &[usize]) -> Result<()> {
+pub fn pin(cpus: &[usize]) -> Result<Pinned> {
     if cpus.is_empty() {
-        return Ok(());
+        return Ok(Pinned::default());
     }
+    let before = sched_getaffinity(None)
+        .map_err(|error| Error::io("asking for this process's CPUs", error.into()))?;
     let mut set = CpuSet::new();
     for cpu in cpus {
         if *cpu >= CpuSet::MAX_CPU {
@@ -42,7 +62,8 @@ pub fn pin(cpus: &[usize]) -> Result<()> {
                 std::io::Error::from(error)
             ),
         )
-    })
+    })?;
+    Ok(Pinned(Some([before, set])))
 }
 
 /// Resident memory of this process beyond guest memory, bytes; 0 if the kernel does not say.

@@ -19,6 +19,21 @@ pub fn process_cpu_ns() -> u64 {
     clock_ns(ClockId::ProcessCPUTime)
 }
 
+/// CPU time of another process, all its threads, ended ones included, nanoseconds; `None` once it is gone.
+pub fn cpu_ns_of(process: u32) -> Option<u64> {
+    let mut clock = 0;
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: both calls only write to what they are given, which is as large as they expect.
+    let known = unsafe {
+        libc::clock_getcpuclockid(process as libc::pid_t, &raw mut clock) == 0
+            && libc::clock_gettime(clock, &raw mut time) == 0
+    };
+    known.then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
 fn clock_ns(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
@@ -60,6 +75,15 @@ mod tests {
     fn reading_a_clock_takes_time() {
         let ns = measure_read_ns();
         assert!(ns > 1.0 && ns < 1e6 && ns.fract() == 0.0, "{ns}");
+    }
+
+    #[test]
+    fn the_clock_of_a_process_is_read_from_outside() {
+        let own = cpu_ns_of(std::process::id()).unwrap();
+        assert!(own > 0 && own <= process_cpu_ns());
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert_eq!(cpu_ns_of(child.id()), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod instruments;
 mod limits;
 mod monitor;
 mod noise;
+mod process;
 mod rapl;
 pub mod slowdown;
 pub mod versions;
@@ -20,3 +21,4 @@ pub use identity::{
 pub use instruments::{Counted, Instruments};
 pub use limits::{Limits, window};
 pub use monitor::{Monitor, Observed, children_cpu_s};
+pub use process::{Holds, family, most_resident_bytes, raise_descriptors};

@@ -15,15 +15,15 @@ const LATEST_START_NS: u64 = 4_000_000_000;
 /// A block to be made. All that is drawn for it follows from the scenario's seed and this, so a
 /// resumed run goes on with the blocks that it would have had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Block {
+pub struct Block {
     /// Its number in the order in which blocks are made, warm-up included.
-    pub(super) number: u32,
+    pub number: u32,
     /// What it is counted as; warm-up is not counted.
-    pub(super) counted: Option<u32>,
+    pub counted: Option<u32>,
 }
 
 /// Warm-up, then the blocks of these numbers; nothing if there are none.
-pub(super) fn schedule(scenario: &Scenario, blocks: impl IntoIterator<Item = u32>) -> Vec<Block> {
+pub fn schedule(scenario: &Scenario, blocks: impl IntoIterator<Item = u32>) -> Vec<Block> {
     let warmup = scenario.measure.warmup;
     let uncounted = (0..warmup).map(|number| Block {
         number,
@@ -40,13 +40,13 @@ pub(super) fn schedule(scenario: &Scenario, blocks: impl IntoIterator<Item = u32
 }
 
 /// The numbers from `first` on that a run's blocks may have: of a shard, its own.
-pub(super) fn numbers(shard: Option<&Shard>, first: u32) -> impl Iterator<Item = u32> {
+pub fn numbers(shard: Option<&Shard>, first: u32) -> impl Iterator<Item = u32> {
     (first..=LAST_BLOCK).filter(move |block| shard.is_none_or(|shard| shard.holds(*block)))
 }
 
 impl Block {
     /// The one that is counted so, or the first of warm-up.
-    pub(super) fn of(scenario: &Scenario, counted: Option<u32>) -> Block {
+    pub fn of(scenario: &Scenario, counted: Option<u32>) -> Block {
         Block {
             number: counted.map_or(0, |block| scenario.measure.warmup + block),
             counted,
@@ -60,7 +60,7 @@ impl Block {
     /// output function and increment g ([`crate::workload`]); warm-up block n that of k = 2^63 + n.
     /// Under the virtual clock all have the scenario's: its counts are exact, and a second
     /// block shows that they are.
-    pub(super) fn stream_seed(self, scenario: &Scenario) -> u64 {
+    pub fn stream_seed(self, scenario: &Scenario) -> u64 {
         const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
         let seed = scenario.guest.seed;
         let k = match (scenario.measure.clock, self.counted) {
@@ -73,7 +73,7 @@ impl Block {
 
     /// Where in the stream it starts, nanoseconds: the same for all its arms, and under the virtual
     /// clock for all blocks.
-    pub(super) fn start_offset_ns(self, scenario: &Scenario) -> u64 {
+    pub fn start_offset_ns(self, scenario: &Scenario) -> u64 {
         let number = match scenario.measure.clock {
             ClockKind::Live => self.number,
             ClockKind::Virtual => 0,

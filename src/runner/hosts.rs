@@ -43,6 +43,11 @@ impl<'a> Hosts<'a> {
         }
     }
 
+    /// This machine, before the run.
+    pub fn machine(&self) -> &MachineInfo {
+        &self.machine
+    }
+
     /// The QEMU at hand, or what is missing.
     pub fn qemu(&mut self) -> &std::result::Result<Program, String> {
         let path = self.qemu_path;

@@ -1,7 +1,7 @@
 //! The coordinator: policy, one-time keys, arms and repetitions in interleaved blocks.
 
 mod asked;
-mod blocks;
+pub mod blocks;
 mod hosts;
 pub mod masked;
 mod options;
@@ -15,6 +15,7 @@ mod qemu;
 mod room;
 pub mod route;
 mod session;
+mod task;
 mod tunnel;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,9 +23,9 @@ use std::time::Instant;
 
 pub use hosts::Hosts;
 pub use options::{Job, Observer, Options};
-pub use pair::NotMade;
-pub use room::check;
+pub use room::{check, check_tunnels};
 pub use session::Session;
+pub use task::{Made, NotMade, Place, Task};
 
 use crate::error::{Error, ExitCode, Result};
 use crate::results::{ArmInfo, Migration, OutcomeStatus, PolicyDecision, Results};
@@ -71,6 +72,11 @@ impl<'a> Coordinator<'a> {
     /// The hosts that migrations are made between.
     pub fn hosts(&self) -> Hosts<'_> {
         Hosts::new(&self.launcher, self.options)
+    }
+
+    /// How hosts are started.
+    pub fn launcher(&self) -> &Launcher {
+        &self.launcher
     }
 
     /// Where hosts and interrupts are heard.

@@ -1,21 +1,25 @@
 //! One migration: a fresh pair of host processes, from their start to their reports.
+//!
+//! A [`Pair`] reacts to what its hosts say and to time; whoever has it reads the mailbox: for one ([`migrate`]) or a fleet.
+
+mod seen;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use crate::arm::Arm;
 use crate::crypto::{self, MigrationSecret};
 use crate::error::{Error, Result};
-use crate::host::{Command, Event, HostSpec, PROTOCOL};
-use crate::machine::MachineInfo;
-use crate::results::{Migration, OutcomeStatus};
+use crate::host::{Command, Event};
+use crate::results::OutcomeStatus;
 use crate::runner::outcome::{Told, differing};
 use crate::runner::patience::patience;
-use crate::runner::process::{HostProcess, Launcher, Mailbox, Message, Role};
+use crate::runner::process::{Envelope, HostProcess, Launcher, Mailbox, Message, Role};
 use crate::runner::route::Route;
+use crate::runner::task::{Made, NotMade, Place, Task};
 use crate::runner::tunnel::Tunnel;
-use crate::scenario::Scenario;
+use seen::{Seen, Turn};
 
 /// Numbers the pairs of hosts.
 static SERIAL: AtomicU64 = AtomicU64::new(0);
@@ -28,56 +32,6 @@ const MOST_GRACE: Duration = Duration::from_secs(1);
 /// migration failed of which the source has told that: it may be cut off from this side.
 const CUT_OFF: Duration = Duration::from_secs(3);
 
-/// What one migration is about.
-#[derive(Debug, Clone, Copy)]
-pub struct Task<'a> {
-    /// Guest, workload, migration.
-    pub scenario: &'a Scenario,
-    /// The data path.
-    pub arm: Arm,
-    /// Whether it is sealed; false for baselines and fallbacks.
-    pub sealed: bool,
-    /// The block that it counts in.
-    pub block: u32,
-    /// Seed of the block's dirty-page stream.
-    pub stream_seed: u64,
-    /// Where in the dirty-page stream the block starts.
-    pub start_offset_ns: u64,
-    /// CPUs to keep the source and the destination to.
-    pub pin: (&'a [usize], &'a [usize]),
-    /// How the source reaches the destination.
-    pub route: &'a Route,
-    /// What the results say of the hosts' machines.
-    pub machine: &'a MachineInfo,
-}
-
-/// Why a migration was not made.
-#[derive(Debug)]
-pub enum NotMade {
-    /// SIGINT or SIGTERM.
-    Interrupted,
-    /// The coordinator itself could not go on.
-    Error(Error),
-}
-
-impl From<Error> for NotMade {
-    fn from(error: Error) -> Self {
-        NotMade::Error(error)
-    }
-}
-
-/// A migration that was made.
-#[derive(Debug)]
-pub struct Made {
-    /// As it goes into the results.
-    pub migration: Migration,
-    /// The tracker that was used, if it is known.
-    pub tracker: Option<String>,
-    /// CPU seconds of the destination's process, wherever it ran, that are not among those of this
-    /// process's ended children.
-    pub unseen_cpu_s: f64,
-}
-
 /// Makes one migration.
 ///
 /// # Errors
@@ -87,141 +41,200 @@ pub fn migrate(
     task: &Task<'_>,
     mailbox: &Mailbox<'_>,
 ) -> Result<Made, NotMade> {
-    let began = Instant::now();
-    let secret = if task.sealed {
-        crypto::guard_stack();
-        Some(MigrationSecret::generate()?)
-    } else {
-        None
-    };
-    let tunnel = match task.arm.channel().filter(|_| task.sealed) {
-        Some(channel) if channel.is_tunnel() => Some(Tunnel::make(channel, task.scenario)?),
-        _ => None,
-    };
-    let mut id = [0; 16];
-    getrandom::fill(&mut id)
-        .map_err(|error| Error::CannotRun(format!("the operating system's generator: {error}")))?;
-    let spec = |role, pin: &[usize]| HostSpec {
-        protocol: PROTOCOL,
-        arm: task.arm,
-        sealed: task.sealed,
-        scenario: task.scenario.clone(),
-        migration_id: format!("{:032x}", u128::from_le_bytes(id)),
-        stream_seed: task.stream_seed,
-        start_offset_ns: task.start_offset_ns,
-        listen: task.route.listen.clone(),
-        pin: pin.to_vec(),
-        thread_clock_read_ns: match role {
-            Role::Source => task.machine.thread_clock_read_ns,
-            Role::Destination => task.machine.destination_clock_read_ns(),
-        },
-        tunnel: tunnel.as_ref().map(|tunnel| tunnel.spec.clone()),
-    };
-    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-    let start = |role, pin| {
-        launcher.start(
-            role,
-            &spec(role, pin),
-            secret.as_ref(),
-            (serial, mailbox.sender),
-        )
-    };
-    let mut exchange = Exchange {
-        source: start(Role::Source, task.pin.0)?,
-        destination: start(Role::Destination, task.pin.1)?,
-        mailbox,
-        serial,
-        began,
-        patience: patience(task.scenario),
-        peer_timeout: task.scenario.migration.peer_timeout.0,
-        route: task.route,
-        seen: Seen::default(),
-        told: Told::default(),
-    };
-    drop(secret);
-    exchange.run()?;
-    let memory = task.scenario.guest.memory.0;
-    let told = exchange.told;
-    let of_process = told.destination.as_ref().map_or(0.0, |d| d.process_cpu_s);
-    let unseen_cpu_s = exchange.destination.unseen_cpu_s(of_process);
-    let block = (task.block, task.stream_seed);
-    let migration = told.migration(task.arm, block, memory, task.sealed);
-    Ok(Made {
-        migration,
-        tracker: exchange.seen.tracker,
-        unseen_cpu_s,
-    })
+    let mut pair = Pair::start(launcher, task, mailbox.sender)?;
+    while !pair.is_over() {
+        let until = pair.deadline().unwrap_or_else(Instant::now);
+        let limit = until.saturating_duration_since(Instant::now());
+        match mailbox.inbox.recv_timeout(limit) {
+            Ok((_, Message::Interrupted)) => return Err(NotMade::Interrupted),
+            Ok((serial, message)) if serial == pair.serial => pair.accept(message),
+            Ok(_) => {}
+            Err(_) => pair.expire(),
+        }
+    }
+    Ok(pair.made())
 }
 
-/// How far the exchange has come, beside what the hosts told of the migration.
-#[derive(Debug, Default)]
-struct Seen {
-    source_ready: bool,
-    tracker: Option<String>,
-    /// Where the destination listens, once it is ready; where its side of a tunnel does.
-    listening: Option<String>,
-    tunnel: Option<String>,
-    connected: bool,
-    took_over: bool,
-    /// The guest stays at the source, which has ended: the destination is awaited until then.
-    destination_until: Option<Instant>,
-    /// The source knows of no acknowledgement; the destination's own word is awaited until then.
-    unacknowledged_until: Option<Instant>,
-    fenced: bool,
-    resumed: bool,
-    source_gone: bool,
-    destination_gone: bool,
-}
-
-struct Exchange<'a> {
+/// The two hosts of one migration, and what they have told.
+#[derive(Debug)]
+pub struct Pair<'a> {
     source: HostProcess,
     destination: HostProcess,
-    mailbox: &'a Mailbox<'a>,
     serial: u64,
     began: Instant,
+    /// When one of them last said something, or was told to go on.
+    heard: Instant,
     patience: Duration,
     peer_timeout: Duration,
     route: &'a Route,
+    arm: Arm,
+    sealed: bool,
+    block: (u32, u64),
+    memory_bytes: u64,
+    turn: Turn,
+    given_up: bool,
+    /// Whose keys are wiped with the pair, if not by its hosts.
+    tunnel: Option<Tunnel>,
     seen: Seen,
     told: Told,
 }
 
-impl Exchange<'_> {
-    fn run(&mut self) -> Result<(), NotMade> {
-        while !self.is_over() {
-            let grace = self
-                .seen
-                .unacknowledged_until
-                .or(self.seen.destination_until);
-            let limit = grace.map_or(self.patience, |until| {
-                until.saturating_duration_since(Instant::now())
-            });
-            match self.mailbox.inbox.recv_timeout(limit) {
-                Ok((_, Message::Interrupted)) => return Err(NotMade::Interrupted),
-                Ok((serial, _)) if serial != self.serial => continue,
-                Ok((_, Message::Event(role, event))) => self.hear(role, *event),
-                Ok((_, Message::Gone(role))) => self.gone(role),
-                Err(RecvTimeoutError::Timeout) if grace.is_some() => {}
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    let silent = match self.told.source {
-                        None => "source",
-                        Some(_) => "destination",
-                    };
-                    self.fail(format!(
-                        "the {silent} host said nothing for {} s",
-                        self.patience.as_secs()
-                    ));
-                    break;
-                }
-            }
-            self.next_step();
+impl<'a> Pair<'a> {
+    /// Starts both hosts. In a fleet they get ready and wait: [`Pair::connect`], [`Pair::verify`].
+    ///
+    /// # Errors
+    /// If they can't be started.
+    pub fn start(
+        launcher: &Launcher,
+        task: &Task<'a>,
+        inbox: &Sender<Envelope>,
+    ) -> Result<Pair<'a>> {
+        let began = Instant::now();
+        let generate = || {
+            crypto::guard_stack();
+            MigrationSecret::generate()
+        };
+        let secret = task.sealed.then(generate).transpose()?;
+        let tunnel = Tunnel::of(task)?;
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|error| {
+            Error::CannotRun(format!("the operating system's generator: {error}"))
+        })?;
+        let through = tunnel.as_ref().map(|tunnel| &tunnel.spec);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let start = |role| {
+            let spec = task.spec(role, u128::from_le_bytes(id), through);
+            launcher.start(role, &spec, secret.as_ref(), (serial, inbox))
+        };
+        let sharers = task.fleet.map_or(1, |fleet| fleet.sharers);
+        Ok(Pair {
+            source: start(Role::Source)?,
+            destination: start(Role::Destination)?,
+            serial,
+            began,
+            heard: Instant::now(),
+            // Migrations that share a link and cores take as many times as long.
+            patience: patience(task.scenario) * sharers,
+            peer_timeout: task.scenario.migration.peer_timeout.0,
+            route: task.route,
+            arm: task.arm,
+            sealed: task.sealed,
+            block: (task.block, task.stream_seed),
+            memory_bytes: task.scenario.guest.memory.0,
+            turn: task.fleet.map_or(Turn::Verify, |_| Turn::Wait),
+            given_up: false,
+            tunnel,
+            seen: Seen::default(),
+            told: Told::default(),
+        })
+    }
+
+    /// The number under which its hosts' messages arrive.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Process ids of the source and of the destination, or of the command that reaches it.
+    pub fn ids(&self) -> [u32; 2] {
+        [self.source.id(), self.destination.id()]
+    }
+
+    /// Whether its hosts start processes of a tunnel.
+    pub fn has_tunnel(&self) -> bool {
+        self.tunnel.is_some()
+    }
+
+    /// Takes what a host said, or that it is gone, and does what follows from it.
+    pub fn accept(&mut self, message: Message) {
+        self.heard = Instant::now();
+        match message {
+            Message::Event(role, event) => self.hear(role, *event),
+            Message::Gone(role) => self.gone(role),
+            Message::Interrupted => {}
         }
-        Ok(())
+        self.next_step();
+    }
+
+    /// When it has waited for too long, if it waits for something.
+    pub fn deadline(&self) -> Option<Instant> {
+        let grace = self.seen.unacknowledged_until;
+        let idle = match self.turn {
+            Turn::Wait => self.is_ready(),
+            Turn::Move => self.seen.moved,
+            Turn::Verify => false,
+        };
+        grace
+            .or(self.seen.destination_until)
+            .or((!idle).then(|| self.heard + self.patience))
+    }
+
+    /// The deadline has passed.
+    pub fn expire(&mut self) {
+        if self.seen.unacknowledged_until.is_none() && self.seen.destination_until.is_none() {
+            let silent = match self.told.source {
+                None => "source",
+                Some(_) => "destination",
+            };
+            self.fail(format!(
+                "the {silent} host said nothing for {} s",
+                self.patience.as_secs()
+            ));
+            self.given_up = true;
+        }
+        self.next_step();
     }
 
     /// Both hosts have ended: each does after its report.
-    fn is_over(&self) -> bool {
-        self.seen.source_gone && self.seen.destination_gone
+    pub fn is_over(&self) -> bool {
+        self.given_up || self.seen.source_gone && self.seen.destination_gone
+    }
+
+    /// Both hosts wait for the guest to move.
+    pub fn is_ready(&self) -> bool {
+        self.seen.source_ready && self.seen.listening.is_some()
+    }
+
+    /// In a fleet: lets the guest run at the source.
+    pub fn run(&mut self) {
+        self.source.tell(&Command::Run);
+    }
+
+    /// In a fleet: the guest moves now. Both hosts must be ready.
+    pub fn connect(&mut self) {
+        (self.began, self.heard) = (Instant::now(), Instant::now());
+        self.told.starting_s = 0.0;
+        self.turn = Turn::Move;
+        self.next_step();
+    }
+
+    /// In a fleet: the guest no longer moves, wherever it is.
+    pub fn has_moved(&self) -> bool {
+        self.seen.moved || self.seen.source_gone || self.is_over()
+    }
+
+    /// In a fleet: no guest moves any more, so its hosts may hash it and report.
+    pub fn verify(&mut self) {
+        self.heard = Instant::now();
+        self.turn = Turn::Verify;
+        self.source.tell(&Command::Verify);
+        self.destination.tell(&Command::Verify);
+    }
+
+    /// Where the guest is, once it is over.
+    pub fn place(&self) -> Place {
+        let source = self.told.source.as_ref();
+        self.seen.place(source.map(|report| report.outcome.status))
+    }
+
+    /// What came of it.
+    pub fn made(self) -> Made {
+        let told = self.told;
+        let of_process = told.destination.as_ref().map_or(0.0, |d| d.process_cpu_s);
+        Made {
+            unseen_cpu_s: self.destination.unseen_cpu_s(of_process),
+            migration: told.migration(self.arm, self.block, self.memory_bytes, self.sealed),
+            tracker: self.seen.tracker,
+        }
     }
 
     fn hear(&mut self, role: Role, event: Event) {
@@ -252,6 +265,7 @@ impl Exchange<'_> {
             Event::Unacknowledged => {
                 seen.unacknowledged_until = Some(now + MOST_GRACE.min(self.peer_timeout / 2));
             }
+            Event::Moved => seen.moved = true,
             Event::TookOver => seen.took_over = true,
             Event::Hashed { hash } => told.destination_hash = Some(hash),
             Event::Source(report) => {
@@ -280,6 +294,9 @@ impl Exchange<'_> {
         if reported {
             return;
         }
+        if role == Role::Destination {
+            self.seen.destination_lost = !self.seen.destination_ended;
+        }
         let fenced = role == Role::Destination && self.seen.fenced;
         if !fenced {
             self.note(epitaph);
@@ -287,13 +304,14 @@ impl Exchange<'_> {
         // Before both are connected the other would wait for nothing.
         if !self.seen.connected {
             self.source.end();
-            self.destination.end();
+            self.end_destination();
         }
     }
 
     fn next_step(&mut self) {
         let seen = &mut self.seen;
         if let (true, Some(listening), false) = (seen.source_ready, &seen.listening, seen.connected)
+            && self.turn != Turn::Wait
         {
             seen.connected = true;
             self.source.tell(&Command::Connect {
@@ -309,7 +327,7 @@ impl Exchange<'_> {
         {
             // It is cut off from this side, and ends by itself when it misses the source.
             (self.seen.destination_until, self.seen.fenced) = (None, true);
-            self.destination.end();
+            self.end_destination();
         }
         let (seen, told) = (&mut self.seen, &mut self.told);
         let source_ended = told.source.is_some() || seen.source_gone;
@@ -330,9 +348,9 @@ impl Exchange<'_> {
                 // Different memory fails the migration; such a guest must not run.
                 Some(report) if report.outcome.status == OutcomeStatus::Completed => {
                     told.failure.get_or_insert(differing(&report.hash, hash));
-                    self.destination.end();
+                    self.end_destination();
                 }
-                _ => self.destination.end(),
+                _ => self.end_destination(),
             }
         }
     }
@@ -363,10 +381,15 @@ impl Exchange<'_> {
         }
     }
 
+    fn end_destination(&mut self) {
+        self.seen.destination_ended = true;
+        self.destination.end();
+    }
+
     fn fail(&mut self, reason: String) {
         self.note(reason);
         self.source.end();
-        self.destination.end();
+        self.end_destination();
     }
 
     /// The first thing that went wrong is the reason; what follows from it is not.

@@ -240,6 +240,11 @@ impl HostProcess {
         }
     }
 
+    /// Process id of the host, or of the command that reaches it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it is reached by a command that may lose it.
     pub fn is_remote(&self) -> bool {
         self.remote

@@ -15,9 +15,9 @@ use crate::results::{
     ArmInfo, Cpu, DestinationCpu, Downtime, Migration, Outcome, OutcomeStatus, PolicyDecision,
     QemuInfo, QemuMask, QemuTls, Round, SourceCpu, Warning,
 };
-use crate::runner::pair::{Made, NotMade, Task};
 use crate::runner::policy::{self, Rules};
 use crate::runner::process::{Mailbox, Message};
+use crate::runner::task::{Made, NotMade, Task};
 use crate::scenario::{Accelerator, QemuCompression, Scenario};
 use crate::units::{Bandwidth, Rate, Size, Span};
 

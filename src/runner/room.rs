@@ -49,7 +49,10 @@ fn both_here(arm: &Arm, what: &str, options: &Options) -> Result<()> {
 }
 
 /// Tunnels lead from 127.0.0.1 to 127.0.0.1, with a cipher that their program has.
-fn check_tunnels(scenario: &Scenario, options: &Options) -> Result<()> {
+///
+/// # Errors
+/// With what stands against it.
+pub fn check_tunnels(scenario: &Scenario, options: &Options) -> Result<()> {
     let Some(arm) = scenario.measure.arms.iter().find(|arm| arm.is_tunnel()) else {
         return Ok(());
     };

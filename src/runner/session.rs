@@ -11,16 +11,17 @@ use strum::IntoEnumIterator as _;
 
 use crate::machine::slowdown::Slowed;
 use crate::machine::{self, MachineInfo, Monitor};
-use crate::results::{ArmInfo, Migration, PolicyDecision, Results, SCHEMA_VERSION, Shard, Warning};
+use crate::results::{ArmInfo, Migration, Results, SCHEMA_VERSION, Shard, Warning};
 use crate::run_folder::{self, LAST_BLOCK};
 use crate::runner::blocks::{Block, numbers, schedule};
 use crate::runner::hosts::Hosts;
 use crate::runner::options::{Observer, Options};
-use crate::runner::pair::{self, NotMade, Task};
+use crate::runner::pair;
 use crate::runner::policy::{self, Rules};
 use crate::runner::process::{Launcher, Mailbox};
 use crate::runner::qemu;
 use crate::runner::room;
+use crate::runner::task::{NotMade, Task};
 use crate::scenario::Scenario;
 use crate::stats;
 
@@ -93,7 +94,7 @@ impl<'a> Session<'a> {
             let [source, destination] = hosts.abilities(arm)?;
             let (decision, reason) = policy::decide(arm, rules, &source, &destination);
             extra.extend(differing(arm, &source, &destination));
-            versions.extend(source.versions);
+            versions.extend(source.versions.clone());
             if results.host.destination.is_some() {
                 let same = source.boot_mark.is_some() && source.boot_mark == destination.boot_mark;
                 results.host.destination_on_this_machine = same;
@@ -101,17 +102,7 @@ impl<'a> Session<'a> {
                 let cost = &mut results.host.destination_thread_clock_read_ns;
                 cost.get_or_insert(destination.thread_clock_read_ns);
             }
-            results.arms.push(ArmInfo {
-                name: arm,
-                backend: arm.library().to_owned(),
-                backend_version: source.backend_version,
-                engaged_features: source.engaged_features,
-                supported: source.missing_features.is_empty()
-                    && decision != PolicyDecision::Unsupported,
-                reason,
-                policy_decision: decision,
-                qemu: None,
-            });
+            results.arms.push(source.arm_info(decision, reason));
         }
         if results.host.destination_on_this_machine {
             room::check_both(scenario)?;
@@ -266,6 +257,7 @@ impl<'a> Session<'a> {
             pin: (&self.options.pin_source, &self.options.pin_destination),
             route: &self.options.route,
             machine: &self.results.host,
+            fleet: None,
         };
         let made = match self.qemu_of(arm) {
             Some((binary, accelerator)) => qemu::migrate(binary, accelerator, &task, mailbox)?,

@@ -7,6 +7,7 @@ use crate::arm::Channel;
 use crate::error::{Error, Result};
 use crate::private::{self, PrivateFolder};
 use crate::qemu::credentials::Credentials;
+use crate::runner::task::Task;
 use crate::scenario::Scenario;
 use crate::tunnel::{AUTHORIZED, HOST_ALIAS, HOST_KEY, KNOWN, Programs, TunnelSpec, USER_KEY};
 
@@ -24,11 +25,18 @@ enum Keys {
 }
 
 impl Tunnel {
-    /// Makes the keys.
+    /// Makes the keys of a migration whose arm goes through a tunnel.
     ///
     /// # Errors
     /// If a program is missing, or a key can't be made.
-    pub(super) fn make(channel: Channel, scenario: &Scenario) -> Result<Tunnel> {
+    pub(super) fn of(task: &Task<'_>) -> Result<Option<Tunnel>> {
+        match task.arm.channel().filter(|_| task.sealed) {
+            Some(channel) if channel.is_tunnel() => Tunnel::make(channel, task.scenario).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn make(channel: Channel, scenario: &Scenario) -> Result<Tunnel> {
         let programs = Programs::find(channel).map_err(Error::CannotRun)?;
         let (folder, keys) = match &programs.keygen {
             Some(keygen) => {

@@ -176,16 +176,66 @@ fn refuse_varied(scenario: &Scenario, replaced: &[&str]) -> Result<()> {
     }
 }
 
+/// One scenario: an embedded one or a file, or without a name what nothing says anything about, with the
+/// values of `over` put in the place of its own, section by section. Files are looked for from `folder`.
+///
+/// # Errors
+/// As [`load`]; without the name of the file in which `over` stands.
+pub fn overlaid(name: Option<&str>, folder: Option<&Path>, over: &Table) -> Result<Scenario> {
+    let mut base = Table::new();
+    let mut from = folder.map(Path::to_owned);
+    if let Some(name) = name {
+        let known = EMBEDDED.iter().find(|(known, _)| *known == name);
+        let path = folder.map_or_else(|| name.into(), |folder| folder.join(name));
+        let text = match known {
+            Some((_, text)) => (*text).to_owned(),
+            None if path.exists() => {
+                from = path.parent().map(Path::to_owned);
+                read(&path.to_string_lossy())?
+            }
+            None => read(name)?,
+        };
+        let table = toml::from_str(&text).map_err(|e| Error::toml(&text, &e));
+        base = table.map_err(|e| within(name, e))?;
+        from = from.filter(|_| known.is_none());
+    }
+    let given = base.entry("name").or_insert_with(|| Value::from("guest"));
+    if let (Value::String(given), Some(Value::String(name))) = (given, over.get("name")) {
+        given.clone_from(name);
+    }
+    for (section, values) in over {
+        let Value::Table(values) = values else {
+            continue;
+        };
+        let section = base
+            .entry(section.as_str())
+            .or_insert(Value::Table(Table::new()));
+        if let Value::Table(section) = section {
+            section.extend(values.clone());
+        }
+    }
+    let mut points = points_of(&base, from.as_deref()).and_then(resolved)?;
+    let first = points.pop();
+    first.filter(|_| points.is_empty()).ok_or_else(|| {
+        Error::Invalid("a matrix: a guest is one scenario, without lists".to_owned())
+    })
+}
+
 /// The points of a scenario's text, each with the fields of `[migration]` that the text gives.
 fn read_points(text: &str, folder: Option<&Path>) -> Result<Vec<(Scenario, BTreeSet<String>)>> {
     let table: Table = toml::from_str(text).map_err(|e| Error::toml(text, &e))?;
+    points_of(&table, folder)
+}
+
+/// The points of a scenario, each with the fields of `[migration]` that it gives.
+fn points_of(table: &Table, folder: Option<&Path>) -> Result<Vec<(Scenario, BTreeSet<String>)>> {
     if table.contains_key("point") {
         return Err(Error::Invalid(
             "point: made by the expansion of a matrix, never written in a file".to_owned(),
         ));
     }
-    refuse_earlier_spelling(&table)?;
-    matrix::expand(&table)?
+    refuse_earlier_spelling(table)?;
+    matrix::expand(table)?
         .into_iter()
         .map(|(table, point)| {
             let rate_given = table.get("workload").and_then(|w| w.get("rate")).is_some();

@@ -20,7 +20,7 @@ mod spec;
 pub use check::{MAX_RECORD, MAX_STREAMS};
 pub use differences::{Difference, all_differences, conditions, differences};
 pub use engines::{Accelerator, QemuCompression, QemuSpec, TunnelValues};
-pub use load::{EMBEDDED, embedded, folder_name, load, load_points, parse};
+pub use load::{EMBEDDED, embedded, folder_name, load, load_points, overlaid, parse};
 pub use matrix::MAX_POINTS;
 pub use overrides::{
     MOST_AUTO_BLOCKS, MigrationOverrides, Overrides, Repetitions, StreamOverrides,

@@ -44,6 +44,15 @@ pub(super) fn resolve(migration: &mut MigrationSpec, memory: Size, given: impl F
 }
 
 impl Scenario {
+    /// What happens when its migration does not converge, in the place of what it said.
+    pub fn stall_by(&mut self, on_stall: OnStall) {
+        self.migration.on_stall = on_stall;
+        self.migration.throttle = match on_stall {
+            OnStall::Throttle => Some(self.migration.throttle.unwrap_or(Throttle::auto_converge())),
+            OnStall::Abort | OnStall::Switchover => None,
+        };
+    }
+
     /// On another platform: its values stand wherever `given` does not know the field of `[migration]`.
     pub fn on_platform(&mut self, platform: Platform, given: impl Fn(&str) -> bool) {
         self.migration.platform = Some(platform);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::crypto;
 use crate::error::{Error, Result};
-use crate::host::HostSpec;
+use crate::host::{HostSpec, InFleet};
 use crate::machine::Limits;
 use crate::memory::GuestMemory;
 use crate::scenario::{ClockKind, Sampling, Workers};
-use crate::transport::{Pacer, RoundTrip};
+use crate::transport::{Booking, Pacer, RoundTrip};
 use crate::units::Bandwidth;
 use crate::wire::Bounds;
 
@@ -42,7 +42,13 @@ impl StreamContext {
     ) -> Result<StreamContext> {
         let migration = &spec.scenario.migration;
         let pacer = match (migration.link, spec.scenario.measure.clock) {
-            (Bandwidth::BitsPerSecond(bits), ClockKind::Live) => Some(Pacer::new(bits)),
+            (Bandwidth::BitsPerSecond(bits), ClockKind::Live) => Some(match spec.fleet {
+                Some(InFleet {
+                    link: Some(descriptor),
+                    sharers,
+                }) => Pacer::shared(bits, Booking::inherited(descriptor)?, sharers),
+                _ => Pacer::new(bits),
+            }),
             // Under the virtual clock the link is arithmetic; the bytes go as fast as they can.
             _ => None,
         };

@@ -13,7 +13,8 @@ use crate::transport::{Connection, InFlight, Pace, Pacer};
 /// whose sealed records are to stay in that cache until they are sent.
 const SOCKET_CALL: usize = 768 << 10;
 
-/// The most time that a slow link takes for one call: waiting for a long one looks like silence.
+/// The most time that a slow link takes for one call of each that share it: waiting for a long one looks
+/// like silence.
 const LONGEST_CALL: Duration = Duration::from_millis(100);
 
 /// A stream's connection and its place on the link.
@@ -68,7 +69,9 @@ impl Line {
 
 /// Records in one socket call: the same for every arm, with a pool and without.
 fn records_in_call(record: usize, pacer: Option<&Pacer>) -> usize {
-    let paced = pacer.map_or(u64::MAX, |pacer| pacer.bytes_within(LONGEST_CALL));
+    let paced = pacer.map_or(u64::MAX, |pacer| {
+        pacer.bytes_within(LONGEST_CALL / pacer.sharers())
+    });
     let call = SOCKET_CALL.min(usize::try_from(paced).unwrap_or(usize::MAX));
     (call / record).max(1)
 }

@@ -17,13 +17,13 @@ mod write_verification;
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::crypto::MigrationSecret;
 use crate::error::{Error, Result};
 use crate::guest::content;
 use crate::guest::vcpu::StreamPosition;
-use crate::host::control::{Control, emit};
+use crate::host::control::{self, Control, emit};
 use crate::host::{Command, Event, HostSpec, SourceReport, framing, guest_state, process};
 use crate::machine::Instruments;
 use crate::memory::Presence;
@@ -48,7 +48,7 @@ use crate::tunnel::Clients;
 /// # Errors
 /// If the spec can't be carried out. What happens to the migration itself is in the report.
 pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) -> Result<()> {
-    process::pin(&spec.pin)?;
+    let pinned = process::pin(&spec.pin)?;
     // Before the threads, which it counts.
     let instruments = Instruments::open();
     process::start_threads()?;
@@ -73,21 +73,26 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         address: None,
         tunnel: None,
     });
+    let mut running = None;
     let (address, tunnel) = loop {
-        match control.next(Duration::from_secs(3600)) {
+        match control.next(control::LONGEST_FLEET) {
             Some(Command::Connect { address, tunnel }) => {
                 break (
                     resolve(&address)?,
                     tunnel.as_deref().map(resolve).transpose()?,
                 );
             }
+            Some(Command::Run) if running.is_none() => {
+                // What is held back for migrations is not the guests': they run wherever there is room.
+                running = Some(pinned.freed(|| timeline(spec, &guest))?);
+            }
             Some(_) => {}
             None => return Err(Error::CannotRun("no command to connect came".into())),
         }
     };
-    let mut timeline: Box<dyn Timeline> = match spec.scenario.measure.clock {
-        ClockKind::Live => Box::new(LiveTimeline::start(spec, &guest)?),
-        ClockKind::Virtual => Box::new(VirtualTimeline::new(spec, &guest)?),
+    let mut timeline = match running {
+        Some(timeline) => timeline,
+        None => timeline(spec, &guest)?,
     };
     let connecting = Instant::now();
     let context = StreamContext::of(spec, &guest.memory, &framing.bounds)?;
@@ -109,9 +114,11 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let mut streams = match opened {
         Ok(streams) => streams,
         Err(error) => {
+            let said = clients.as_ref().and_then(Clients::complaint);
+            drop(clients);
+            moved(spec, control)?;
             let end = finish(spec, &guest, timeline, true)?;
             let unlocked = process::unlocked_keys("source", spec.sealed);
-            let said = clients.as_ref().and_then(Clients::complaint);
             let said = said.map_or(String::new(), |said| format!(" ({}: {said})", spec.arm));
             report_unopened(format!("{error}{said}"), connect_s, end, unlocked);
             return Ok(());
@@ -175,9 +182,11 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         cpu.tunnel_s = Some(tunnel_s);
         cpu.total_s += tunnel_s;
     }
-    drop(clients);
     // The migration has ended, and its key with it.
     drop((context, framing));
+    // Whoever samples a tunnel's CPU does so at this word.
+    moved(spec, control)?;
+    drop(clients);
     let hash = match settled.outcome.status {
         OutcomeStatus::Completed => guest_state::hash(&guest.memory, &device_state),
         _ => String::new(),
@@ -211,6 +220,23 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         resident_beyond_guest_bytes: resident,
         huge_bytes,
     })));
+    Ok(())
+}
+
+/// The clock that a migration is made under, and the guest that lives by it.
+fn timeline<'a>(spec: &HostSpec, guest: &'a TrackedGuest) -> Result<Box<dyn Timeline + 'a>> {
+    Ok(match spec.scenario.measure.clock {
+        ClockKind::Live => Box::new(LiveTimeline::start(spec, guest)?),
+        ClockKind::Virtual => Box::new(VirtualTimeline::new(spec, guest)?),
+    })
+}
+
+/// In a fleet: says that the guest has had its turn, and waits until the others have had theirs.
+fn moved(spec: &HostSpec, control: &Control) -> Result<()> {
+    if spec.fleet.is_some() {
+        emit(&Event::Moved);
+        control.await_verification()?;
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Guest memory is named by raw pointers only: vCPUs write to it while it is sent.
 
+mod booking;
 mod carrier;
 mod connection;
 mod entries;
@@ -11,6 +12,7 @@ mod queue;
 mod round_trip;
 mod secured;
 
+pub use booking::{Booking, SharedLink};
 pub use carrier::{Path, path, receive, send, since_data};
 pub use connection::Connection;
 pub(crate) use entries::iovec;

@@ -1,11 +1,14 @@
 //! A link of limited bandwidth.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
+
+use super::booking::Booking;
 use crate::units::link_time_ns;
 
-/// Keeps all streams of a source together within a link's bandwidth.
+/// Keeps all streams of a source, or of all sources that share a link, together within its bandwidth.
 ///
 /// Each socket call books its time on the link, and a stream waits until its booking begins: it
 /// makes its next records while the link carries the last ones, as a host does above its network
@@ -15,9 +18,18 @@ use crate::units::link_time_ns;
 #[derive(Debug)]
 pub struct Pacer {
     bits_per_second: u64,
-    epoch: Instant,
-    /// When the link is free next, nanoseconds since `epoch`.
-    free_at: AtomicU64,
+    /// Where it stands when the link is free next, nanoseconds on the machine's monotonic clock.
+    booked: Booked,
+    sharers: u32,
+}
+
+/// Whose bookings count.
+#[derive(Debug)]
+enum Booked {
+    /// Those of this process.
+    Own(AtomicU64),
+    /// Those of all processes that have the memory.
+    Shared(Booking),
 }
 
 /// What the pacer owes one stream: how much longer than it was told the stream slept last.
@@ -35,9 +47,25 @@ impl Pacer {
     pub fn new(bits_per_second: u64) -> Self {
         Pacer {
             bits_per_second,
-            epoch: Instant::now(),
-            free_at: AtomicU64::new(0),
+            booked: Booked::Own(AtomicU64::new(0)),
+            sharers: 1,
         }
+    }
+
+    /// A link of `bits_per_second` that so many migrations, each in a process of its own, share. They take
+    /// turns call by call, in the order in which they ask, as flows do that meet in a card's queue: no byte
+    /// passes through another process, which would cost CPU that is no migration's.
+    pub fn shared(bits_per_second: u64, booking: Booking, sharers: u32) -> Self {
+        Pacer {
+            bits_per_second,
+            booked: Booked::Shared(booking),
+            sharers: sharers.max(1),
+        }
+    }
+
+    /// How many migrations share the link.
+    pub fn sharers(&self) -> u32 {
+        self.sharers
     }
 
     /// What the link carries in that time, bytes.
@@ -64,15 +92,20 @@ impl Pacer {
         let earliest = now.saturating_sub(pace.late_ns);
         let book = |free: u64| Some(free.max(earliest) + cost);
         // Relaxed: the value carries nothing but itself.
-        let free = self
-            .free_at
+        let free_at = match &self.booked {
+            Booked::Own(free_at) => free_at,
+            Booked::Shared(booking) => booking.free_at(),
+        };
+        let free = free_at
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, book)
             .unwrap_or(now);
         free.max(earliest)
     }
 
     fn now_ns(&self) -> u64 {
-        self.epoch.elapsed().as_nanos() as u64
+        // The same for all processes of a machine.
+        let now = clock_gettime(ClockId::Monotonic);
+        now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
     }
 }
 
@@ -87,6 +120,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::booking::SharedLink;
 
     const US: u64 = 1_000;
     const MS: u64 = 1_000_000;
@@ -187,7 +221,16 @@ mod tests {
     /// all that left before.
     #[test]
     fn streams_together_keep_to_the_link() {
-        let pacer = Pacer::new(BYTE_A_US);
+        let own = Pacer::new(BYTE_A_US);
+        keep_to_the_link([&own; 3]);
+        // Those of several processes, each with a pacer of its own, do too.
+        let link = SharedLink::new().unwrap();
+        let booking = || Booking::inherited(link.descriptor()).unwrap();
+        let shared = [(); 3].map(|()| Pacer::shared(BYTE_A_US, booking(), 3));
+        keep_to_the_link([&shared[0], &shared[1], &shared[2]]);
+    }
+
+    fn keep_to_the_link(pacers: [&Pacer; 3]) {
         let mut senders = [0, 10, 999].map(Sender::at);
         let mut draws = 0x2545_f491_4f6c_dd1d_u64;
         let mut draw = |below: u64| {
@@ -201,7 +244,7 @@ mod tests {
             let next = (0..3).min_by_key(|i| senders[*i].now).unwrap();
             let bytes = 1 + draw(1_000);
             let late = draw(900) * US;
-            let begins = senders[next].call(&pacer, draw(400) * US, bytes, late);
+            let begins = senders[next].call(pacers[next], draw(400) * US, bytes, late);
             last = last.max(begins);
             // Bookings don't overlap: this one begins after all before it have been carried.
             assert!(begins >= sent * US, "{begins} {sent}");

@@ -1,6 +1,6 @@
 //! The processes of a tunnel: started with nothing of the user's, counted, ended.
 
-use std::fs;
+use std::io;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use crate::child;
 use crate::error::{Error, Result};
+use crate::machine::clock::cpu_ns_of;
+use crate::machine::family;
 
 /// A process of a tunnel, and those that it starts. Dropping it ends them.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ impl Process {
             .stdin(Stdio::from(input))
             .stdout(Stdio::from(OwnedFd::from(socket)))
             .stderr(Stdio::null());
-        child::bind(&mut command, || Ok(()));
+        child::bind(&mut command, keep_standard_streams);
         command.spawn().map(Process).map_err(failed)
     }
 
@@ -46,44 +48,43 @@ impl Drop for Process {
     }
 }
 
-/// A process and all below it.
-fn family(process: u32) -> Vec<u32> {
-    let mut all = vec![process];
-    let mut next = 0;
-    while let Some(parent) = all.get(next).copied() {
-        next += 1;
-        let threads = fs::read_dir(format!("/proc/{parent}/task"));
-        for thread in threads.into_iter().flatten().flatten() {
-            let children = fs::read_to_string(thread.path().join("children"));
-            let children = children.unwrap_or_default();
-            all.extend(
-                children
-                    .split_whitespace()
-                    .filter_map(|c| c.parse::<u32>().ok()),
-            );
-        }
-    }
-    all
-}
-
-/// CPU time of another process, nanoseconds; `None` once it is gone.
-fn cpu_ns_of(process: u32) -> Option<u64> {
-    let mut clock = 0;
-    // SAFETY: zero is a value of a timespec; both calls write what they are given the address of.
-    let (done, time) = unsafe {
-        let mut time: libc::timespec = std::mem::zeroed();
-        let known = libc::clock_getcpuclockid(process as i32, &raw mut clock);
-        let done = known == 0 && libc::clock_gettime(clock, &raw mut time) == 0;
-        (done, time)
+/// Whatever else this process holds or inherited, a fleet's link too, is closed by the exec. A kernel that is too
+/// old for the call leaves what was not marked so.
+fn keep_standard_streams() -> io::Result<()> {
+    const FIRST: libc::c_uint = 3;
+    // SAFETY: marks descriptors of this process; nothing is read or written.
+    unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            FIRST,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
     };
-    done.then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Read;
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::transport::SharedLink;
+
+    #[test]
+    fn a_process_has_its_standard_streams_alone() {
+        let (mut near, far) = super::super::pair().unwrap();
+        let link = SharedLink::new().unwrap();
+        let list = "ls -l /proc/$$/fd".to_owned();
+        let _process = Process::over(far, Path::new("/bin/sh"), &["-c".to_owned(), list]).unwrap();
+        let mut listed = String::new();
+        near.read_to_string(&mut listed).unwrap();
+        assert!(listed.contains("0 -> socket:"), "{listed}");
+        let number = format!(" {} -> /memfd:", link.descriptor());
+        assert!(!listed.contains(&number), "{listed}");
+    }
 
     #[test]
     fn the_cpu_of_what_a_process_starts_is_counted_and_ends_with_it() {

@@ -23,6 +23,7 @@ fn in_the_clear(scenario: Scenario) -> HostSpec {
         pin: Vec::new(),
         thread_clock_read_ns: 400.0,
         tunnel: None,
+        fleet: None,
     }
 }
 

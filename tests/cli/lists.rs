@@ -194,7 +194,9 @@ fn a_closed_pipe_ends_the_command_quietly() {
 
 #[test]
 fn completions_and_the_manual_know_every_verb() {
-    let verbs = ["run", "list", "workload", "report", "gate", "ab", "doctor"];
+    let verbs = [
+        "run", "list", "workload", "report", "gate", "ab", "doctor", "fleet",
+    ];
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let text = said(&["completions", shell]);
         for verb in verbs {

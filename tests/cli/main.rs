@@ -6,6 +6,8 @@ mod clock;
 mod command;
 mod compression;
 mod downtime;
+mod fleet;
+mod fleet_settings;
 mod frontier;
 mod guest;
 mod hostile;

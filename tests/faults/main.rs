@@ -3,6 +3,7 @@
 //! on every arm: the error says what happened and where, nothing hangs, no process is left, the
 //! guest goes on in one place with every write kept, and results.json holds what was finished.
 
+mod fleet;
 mod forged;
 mod handshake;
 mod killed;

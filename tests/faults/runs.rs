@@ -16,7 +16,7 @@ use migtax::results::{Migration, OutcomeStatus, Results};
 /// No run here may take longer, on however busy a machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-const MARKER: &str = "MIGTAX_TEST_RUN";
+pub const MARKER: &str = "MIGTAX_TEST_RUN";
 
 /// What is migrated, in [`crate::relay::ROUNDS`] rounds: a downtime that can't be met, then
 /// switchover; a link that is slow enough for the guest to write in each round. Fewer are made only

@@ -120,6 +120,7 @@ fn spec(change: impl Fn(&mut HostSpec)) -> HostSpec {
         pin: Vec::new(),
         thread_clock_read_ns: 400.0,
         tunnel: None,
+        fleet: None,
     };
     change(&mut spec);
     spec

@@ -154,6 +154,7 @@ fn spec() -> Vec<Vec<u8>> {
             pin: vec![0, 1],
             thread_clock_read_ns: 400.0,
             tunnel: None,
+            fleet: None,
         };
         let mut line = serde_json::to_vec(&spec).unwrap();
         line.push(b'\n');
