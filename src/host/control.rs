@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use crate::arm::Channel;
 use crate::crypto;
 use crate::crypto::key::{HEX_LINE_LEN, MigrationSecret};
 use crate::error::{Error, Result};
@@ -100,6 +101,19 @@ pub fn read_spec(input: &mut impl Read) -> Result<(HostSpec, Option<MigrationSec
             format_args!("false, since {} seals nothing", spec.arm),
         ));
     }
+    let is_tunnel = spec.channel().is_some_and(Channel::is_tunnel);
+    Error::unless(
+        spec.tunnel.is_some() == is_tunnel,
+        "spec.tunnel",
+        if is_tunnel { "none" } else { "given" },
+        match is_tunnel {
+            true => format!(
+                "what the tunnel of {} is, which must not be left out",
+                spec.arm
+            ),
+            false => format!("none, since {} goes through no tunnel", spec.arm),
+        },
+    )?;
     spec.scenario.check()?;
     // Whatever the coordinator decided: what must not go in the clear doesn't leave through this host.
     Error::unless(

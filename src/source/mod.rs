@@ -102,7 +102,13 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         (Some(spec), Some(channel), Some(server)) => {
             Some(Clients::new(channel, spec, server, address))
         }
-        _ => None,
+        (None, _, None) => None,
+        // What was to go through a tunnel does not go without.
+        (_, _, server) => {
+            let told = if server.is_some() { "given" } else { "none" };
+            let allowed = format_args!("what the spec of {} has", spec.arm);
+            return Err(Error::invalid("connect.tunnel", told, allowed));
+        }
     };
     let connect = || match &mut clients {
         None => TcpStream::connect_timeout(&address, silence),
