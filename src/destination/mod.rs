@@ -30,11 +30,13 @@ use crate::scenario::{ClockKind, Sampling};
 use crate::tls::End;
 use crate::tracking::NoTracker;
 use crate::transport::{Calls, Connection};
-use crate::tunnel::Servers;
+use crate::tunnel::{Family, Servers};
 use crate::workload::WriteStream;
 
 /// How fast a source fills its memory at least, bytes/s, on a busy machine.
 const SLOWEST_FILL: u64 = 64 << 20;
+/// Connections to the tunnel that get a server beside those of its streams.
+const MOST_STRANGERS: usize = 256;
 
 /// Plays the destination: receives the guest, takes it over, reports.
 ///
@@ -53,8 +55,12 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let address = listener
         .local_addr()
         .map_err(|error| Error::io("listening", error))?;
+    let streams = spec.scenario.migration.streams;
     let servers = match (&spec.tunnel, spec.channel()) {
-        (Some(tunnel), Some(channel)) => Some(Arc::new(Servers::start(channel, tunnel, address)?)),
+        (Some(tunnel), Some(channel)) => {
+            let most = streams as usize + MOST_STRANGERS;
+            Some(Servers::start(channel, tunnel, address, most)?)
+        }
         _ => None,
     };
     emit(&Event::Ready {
@@ -66,26 +72,24 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
             .as_ref()
             .map(|servers| servers.address().to_string()),
     });
-    let streams = spec.scenario.migration.streams;
-    let mut switchover = Switchover::new(
+    let switchover = Arc::new(Switchover::new(
         streams,
         guest_state::most_device_state(spec),
         spec.silence_between_records(),
-    );
-    if let Some(servers) = &servers {
-        let servers = servers.clone();
-        switchover.count_tunnel(move || servers.cpu_ns());
-    }
-    let switchover = Arc::new(switchover);
+    ));
     let silence = spec.scenario.migration.peer_timeout.0;
     let mut arrivals = Arrivals::new(listener, framing.preamble, silence)
         .map_err(|error| Error::io("listening", error))?;
     let opened = open(spec, &mut arrivals, &framing, &guest_memory, &switchover);
-    // The port is closed: whoever comes from now on is no longer let in.
+    // The ports are closed: whoever comes from now on is no longer let in.
     let strangers = arrivals.warning();
+    let tunnel = servers.as_ref().map(Servers::shut);
+    let tunnel_began_ns = tunnel.as_ref().map(Family::cpu_ns);
+    if let Some(tunnel) = tunnel {
+        switchover.count_tunnel(move || tunnel.cpu_ns());
+    }
     let before = instruments.read();
     let cpu_began = process_cpu_ns();
-    let tunnel_began_ns = servers.as_ref().map(|servers| servers.cpu_ns());
     let (ended, mut failure, late) = match opened {
         Ok(threads) => receive(threads),
         Err(reason) => (Vec::new(), Some(reason), None),

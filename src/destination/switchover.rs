@@ -1,8 +1,8 @@
 //! The state that all streams of a destination share, and the one decision that it comes to.
 
 use std::net::{Shutdown, TcpStream};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::machine::clock::process_cpu_ns;
@@ -30,7 +30,7 @@ pub struct Switchover {
     /// CPU time of the process when the guest was switched over, nanoseconds.
     decided_cpu_ns: AtomicU64,
     /// What asks for the CPU time of a tunnel's processes, if there are any, and what it said then.
-    tunnel_cpu: Option<TunnelCpu>,
+    tunnel_cpu: OnceLock<TunnelCpu>,
     decided_tunnel_ns: AtomicU64,
 }
 
@@ -50,15 +50,16 @@ impl Switchover {
             silence,
             decision: AtomicU8::new(UNDECIDED),
             decided_cpu_ns: AtomicU64::new(0),
-            tunnel_cpu: None,
+            tunnel_cpu: OnceLock::new(),
             decided_tunnel_ns: AtomicU64::new(0),
         }
     }
 
     /// Takes the CPU time of a tunnel's processes too when the decision falls: they may be gone soon
-    /// after.
-    pub fn count_tunnel(&mut self, cpu_ns: impl Fn() -> u64 + Send + Sync + 'static) {
-        self.tunnel_cpu = Some(Box::new(cpu_ns));
+    /// after. What asks for it runs within the downtime.
+    pub fn count_tunnel(&self, cpu_ns: impl Fn() -> u64 + Send + Sync + 'static) {
+        // One migration has one tunnel.
+        let _ = self.tunnel_cpu.set(Box::new(cpu_ns));
     }
 
     /// Adds a stream's socket, to be shut down when the migration ends.
@@ -146,7 +147,7 @@ impl Switchover {
             .compare_exchange(UNDECIDED, decision, Ordering::SeqCst, Ordering::SeqCst)?;
         self.decided_cpu_ns
             .store(process_cpu_ns(), Ordering::SeqCst);
-        if let Some(cpu_ns) = &self.tunnel_cpu {
+        if let Some(cpu_ns) = self.tunnel_cpu.get() {
             self.decided_tunnel_ns.store(cpu_ns(), Ordering::SeqCst);
         }
         Ok(())
@@ -188,7 +189,7 @@ impl Switchover {
     /// CPU time of a tunnel's processes when the decision fell, nanoseconds; `None` before, or without
     /// one.
     pub fn decided_tunnel_ns(&self) -> Option<u64> {
-        (self.tunnel_cpu.is_some() && self.is_decided())
+        (self.tunnel_cpu.get().is_some() && self.is_decided())
             .then(|| self.decided_tunnel_ns.load(Ordering::SeqCst))
     }
 

@@ -9,7 +9,9 @@ use crate::private::{self, PrivateFolder};
 use crate::qemu::credentials::Credentials;
 use crate::runner::task::Task;
 use crate::scenario::Scenario;
-use crate::tunnel::{AUTHORIZED, HOST_ALIAS, HOST_KEY, KNOWN, Programs, TunnelSpec, USER_KEY};
+use crate::tunnel::{
+    self, AUTHORIZED, HOST_ALIAS, HOST_KEY, KNOWN, Programs, TunnelSpec, USER_KEY,
+};
 
 /// A tunnel's keys and what the hosts are told of it. Dropping it wipes what is left of the keys.
 #[derive(Debug)]
@@ -38,27 +40,27 @@ impl Tunnel {
 
     fn make(channel: Channel, scenario: &Scenario) -> Result<Tunnel> {
         let programs = Programs::find(channel).map_err(Error::CannotRun)?;
-        let (folder, keys) = match &programs.keygen {
+        let (folder, user, keys) = match &programs.keygen {
             Some(keygen) => {
                 let folder = PrivateFolder::make()?;
                 make_ssh_keys(keygen, folder.path())?;
-                (folder.path().to_owned(), Keys::Ssh { _folder: folder })
+                let user = tunnel::user().map_err(Error::CannotRun)?;
+                let path = folder.path().to_owned();
+                (path, user, Keys::Ssh { _folder: folder })
             }
             None => {
                 let credentials = Credentials::make()?;
                 let folder = credentials.folder().to_owned();
-                (
-                    folder,
-                    Keys::Stunnel {
-                        _credentials: credentials,
-                    },
-                )
+                let keys = Keys::Stunnel {
+                    _credentials: credentials,
+                };
+                (folder, String::new(), keys)
             }
         };
         Ok(Tunnel {
             spec: TunnelSpec {
                 folder,
-                user: user()?,
+                user,
                 cipher: scenario.tunnel.ssh_cipher.clone(),
                 client: programs.client,
                 server: programs.server,
@@ -90,20 +92,4 @@ fn make_ssh_keys(keygen: &Path, folder: &Path) -> Result<()> {
     let known = format!("{HOST_ALIAS} {}", public(HOST_KEY)?);
     private::write(&folder.join(KNOWN), &known)?;
     private::write(&folder.join(AUTHORIZED), &public(USER_KEY)?)
-}
-
-/// The name of who runs this.
-fn user() -> Result<String> {
-    let told = Command::new("id")
-        .arg("-un")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| Error::io("id -un", error))?;
-    let name = String::from_utf8_lossy(&told.stdout).trim().to_owned();
-    match told.status.success() && !name.is_empty() {
-        true => Ok(name),
-        false => Err(Error::CannotRun(
-            "id -un does not say who runs this".to_owned(),
-        )),
-    }
 }

@@ -26,7 +26,7 @@ pub const KNOWN: &str = "known_hosts";
 pub struct TunnelSpec {
     /// The folder with the keys of both sides.
     pub folder: PathBuf,
-    /// Who logs in to the destination: who runs the hosts.
+    /// Who logs in to the destination: who runs the hosts. Empty for stunnel, where nobody does.
     pub user: String,
     /// OpenSSH's cipher; its own negotiation decides without.
     pub cipher: Option<String>,
@@ -120,6 +120,9 @@ pub(super) fn sshd(spec: &TunnelSpec, number: usize, target: SocketAddr) -> Vec<
         ("UseDNS", word("no")),
         ("PidFile", word("none")),
     ]));
+    // Of itself it offers fewer ciphers than it has.
+    let cipher = spec.cipher.iter();
+    all.extend(cipher.flat_map(|cipher| options(&[("Ciphers", cipher.clone())])));
     all
 }
 
@@ -193,16 +196,52 @@ fn stunnels_agreement(log: &str) -> Option<(String, String)> {
     Some((protocol.to_owned(), cipher.to_owned()))
 }
 
+/// How lines begin that OpenSSH's client logs and that are no complaint.
+const CHATTER: &[&str] = &[
+    "debug",
+    "OpenSSH",
+    "Authenticated to ",
+    "Transferred: ",
+    "Bytes per second: ",
+];
+
+/// What lines hold in which a server says why it let nobody in.
+const REFUSALS: &[&str] = &["not allowed because", "error:", "fatal:", "LOG3["];
+
 /// The last line of a client's log that is a complaint.
 pub(super) fn complaint(channel: Channel, spec: &TunnelSpec, number: usize) -> Option<String> {
     let log = fs::read_to_string(client_log(spec, number)).ok()?;
-    let is_complaint = |line: &&str| match channel {
+    last(&log, |line| match channel {
         Channel::Stunnel => ["LOG3", "LOG4"].iter().any(|level| line.contains(level)),
-        _ => !line.starts_with("debug") && !line.starts_with("OpenSSH") && !line.trim().is_empty(),
+        _ => !line.is_empty() && !CHATTER.iter().any(|start| line.starts_with(start)),
+    })
+}
+
+/// The last refusal in a server's log, of the newest server that has one.
+pub(super) fn servers_complaint(spec: &TunnelSpec) -> Option<String> {
+    let number = |entry: &fs::DirEntry| -> Option<usize> {
+        let name = entry.file_name().into_string().ok()?;
+        name.strip_prefix("server-")?
+            .strip_suffix(".log")?
+            .parse()
+            .ok()
     };
-    let line = log.lines().rfind(is_complaint)?;
+    let entries = fs::read_dir(&spec.folder).ok()?.flatten();
+    let mut logs: Vec<_> = entries
+        .filter_map(|entry| Some((number(&entry)?, entry.path())))
+        .collect();
+    logs.sort_unstable_by(|one, other| other.cmp(one));
+    logs.iter().find_map(|(_, path)| {
+        let log = fs::read_to_string(path).ok()?;
+        last(&log, |line| REFUSALS.iter().any(|word| line.contains(word)))
+    })
+}
+
+/// The last line of a kind, without what stunnel puts before each.
+fn last(log: &str, is_one: impl Fn(&str) -> bool) -> Option<String> {
+    let line = log.lines().map(str::trim).rfind(|line| is_one(line))?;
     let line = line.split_once("]: ").map_or(line, |(_, rest)| rest);
-    Some(line.trim().to_owned())
+    Some(line.to_owned())
 }
 
 #[cfg(test)]
@@ -222,5 +261,70 @@ mod tests {
         assert_eq!(agreed, ("TLSv1.3".into(), "TLS_AES_256_GCM_SHA384".into()));
         assert_eq!(opensshs_agreement(stunnel), None);
         assert_eq!(stunnels_agreement(ssh), None);
+    }
+
+    fn spec(folder: &tempfile::TempDir) -> TunnelSpec {
+        TunnelSpec {
+            folder: folder.path().to_owned(),
+            user: "nobody".to_owned(),
+            cipher: Some("aes256-cbc".to_owned()),
+            client: PathBuf::new(),
+            server: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn a_cipher_is_told_to_both_sides() {
+        let spec = spec(&tempfile::tempdir().unwrap());
+        let address = SocketAddr::from(([127, 0, 0, 1], 9));
+        let client = ssh(&spec, 0, address, address);
+        let server = sshd(&spec, 0, address);
+        assert!(client.windows(2).any(|two| two == ["-c", "aes256-cbc"]));
+        let told = ["-o", "Ciphers=aes256-cbc"];
+        assert!(server.windows(2).any(|two| two == told), "{server:?}");
+    }
+
+    #[test]
+    fn a_complaint_is_what_stood_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = spec(&folder);
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write(
+            "client-0.log",
+            "OpenSSH_9.2p1 Debian\r\n\
+             Authenticated to 127.0.0.1 ([127.0.0.1]:4242) using \"publickey\".\r\n\
+             debug1: channel 0: free: direct-tcpip\r\n\
+             Transferred: sent 2500, received 2600 bytes, in 0.0 seconds\r\n\
+             Bytes per second: sent 50.0, received 60.0\r\n\
+             debug1: Exit status -1\r\n",
+        );
+        assert_eq!(complaint(Channel::Ssh, &spec, 0), None);
+        write(
+            "client-1.log",
+            "debug1: Authentications that can continue: publickey\r\n\
+             nobody@127.0.0.1: Permission denied (publickey).\r\n",
+        );
+        assert_eq!(
+            complaint(Channel::Ssh, &spec, 1).as_deref(),
+            Some("nobody@127.0.0.1: Permission denied (publickey).")
+        );
+        assert_eq!(servers_complaint(&spec), None);
+        let refusal = "User nobody from 127.0.0.1 not allowed because account is locked";
+        write(
+            "server-2.log",
+            &format!("{refusal}\r\nConnection closed\r\n"),
+        );
+        write(
+            "server-10.log",
+            "Connection closed by 127.0.0.1 port 4242\r\n",
+        );
+        assert_eq!(servers_complaint(&spec).as_deref(), Some(refusal));
+        write(
+            "server-11.log",
+            "2026.11.30 14:00:00 LOG3[0]: SSL_accept: unexpected eof\n\
+             2026.11.30 14:00:00 LOG5[0]: Connection reset\n",
+        );
+        let newest = servers_complaint(&spec);
+        assert_eq!(newest.as_deref(), Some("SSL_accept: unexpected eof"));
     }
 }

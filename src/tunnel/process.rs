@@ -11,6 +11,28 @@ use crate::error::{Error, Result};
 use crate::machine::clock::cpu_ns_of;
 use crate::machine::family;
 
+/// Processes of a tunnel and what they had started when they were looked for, which takes longer than reading
+/// their clocks.
+#[derive(Debug)]
+pub struct Family(Vec<u32>);
+
+impl Family {
+    pub(super) fn of(processes: &[Process]) -> Family {
+        let all = processes.iter().flat_map(|process| family(process.0.id()));
+        Family(all.collect())
+    }
+
+    /// CPU time of those that live, nanoseconds.
+    pub fn cpu_ns(&self) -> u64 {
+        self.0.iter().copied().filter_map(cpu_ns_of).sum()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// A process of a tunnel, and those that it starts. Dropping it ends them.
 #[derive(Debug)]
 pub(super) struct Process(Child);

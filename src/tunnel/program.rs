@@ -80,7 +80,30 @@ impl Programs {
 
 /// What is missing of a tunnel on this machine, in words; `None` if nothing is.
 pub fn lacks(channel: Channel) -> Option<String> {
-    Programs::find(channel).err()
+    match (Programs::find(channel), channel) {
+        (Err(missing), _) => Some(missing),
+        (Ok(_), Channel::Ssh) => user().err(),
+        (Ok(_), _) => None,
+    }
+}
+
+/// The name of who runs this, as whom OpenSSH's client logs in.
+///
+/// # Errors
+/// In one line, if there is none.
+pub fn user() -> std::result::Result<String, String> {
+    name_by(Command::new("id").arg("-un"))
+}
+
+/// The name that a command prints.
+fn name_by(command: &mut Command) -> std::result::Result<String, String> {
+    let none = || "this uid has no name (id -un), which ssh needs".to_owned();
+    let told = command.stdin(Stdio::null()).output().map_err(|_| none())?;
+    let name = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+    match told.status.success() && !name.is_empty() {
+        true => Ok(name),
+        false => Err(none()),
+    }
 }
 
 /// Makes what a server of this channel needs of the machine beside its program.
@@ -149,6 +172,15 @@ mod tests {
             missing,
             "no-such-program not found: Debian package its-package"
         );
+    }
+
+    #[test]
+    fn who_has_no_name_is_told_so() {
+        // It prints the number all the same, and fails.
+        let unnamed = name_by(Command::new("sh").args(["-c", "echo 4242; exit 1"]));
+        assert!(unnamed.unwrap_err().contains("this uid has no name"));
+        let named = name_by(Command::new("sh").args(["-c", "echo somebody"]));
+        assert_eq!(named.as_deref(), Ok("somebody"));
     }
 
     #[test]

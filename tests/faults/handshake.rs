@@ -139,7 +139,7 @@ fn ssh_lets_through_the_migrations_keys_alone() {
     };
     let target = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = target.local_addr().unwrap();
-    let servers = Servers::start(Channel::Ssh, &spec, address).unwrap();
+    let servers = Servers::start(Channel::Ssh, &spec, address, 3).unwrap();
     for (known, authorized, complaint) in [
         (&host, &own, None),
         (&other_host, &own, Some("Host key verification failed")),
