@@ -36,8 +36,7 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     fn new(bytes: usize) -> Result<Self> {
-        let page = page_size();
-        let length = bytes.max(1).div_ceil(page) * page;
+        let length = whole_pages(bytes);
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches no
         // existing memory.
         let start = unsafe {
@@ -77,10 +76,17 @@ pub(crate) fn lend(bytes: usize) -> Option<(NonNull<u8>, usize)> {
 /// Overwrites and unmaps what was lent.
 ///
 /// # Safety
-/// Both must be what one call of [`lend`] gave, not given back before, and no longer in use.
-pub(crate) unsafe fn give_back(start: NonNull<u8>, length: usize) {
+/// `start` must be what one call of [`lend`] gave, `bytes` the length that it was asked for or gave, or
+/// anything between; not given back before, and no longer in use.
+pub(crate) unsafe fn give_back(start: NonNull<u8>, bytes: usize) {
+    let length = whole_pages(bytes);
     let mut mapping = Mapping { start, length };
     mapping.wipe();
+}
+
+/// Bytes of the pages that hold so many: one page at least.
+fn whole_pages(bytes: usize) -> usize {
+    bytes.max(1).next_multiple_of(page_size())
 }
 
 impl Drop for Mapping {
@@ -261,6 +267,17 @@ mod tests {
         for offset in 0..mapping.length {
             // SAFETY: `mapping` still owns the pages, and nothing else writes them.
             assert_eq!(unsafe { at.add(offset).read_volatile() }, 0, "{offset}");
+        }
+    }
+
+    #[test]
+    fn what_was_lent_goes_back_whole_by_either_length() {
+        for bytes in [0, 1, 100, 4096, 4097, 100_000] {
+            let (start, length) = lend(bytes).unwrap();
+            assert!(length >= bytes.max(1) && length.is_multiple_of(page_size()));
+            assert_eq!((whole_pages(bytes), whole_pages(length)), (length, length));
+            // SAFETY: lent just now, and nobody uses it.
+            unsafe { give_back(start, bytes) };
         }
     }
 

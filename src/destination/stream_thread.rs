@@ -244,9 +244,9 @@ impl StreamThread {
     fn lap_received(&mut self) {
         match self.connection.watch(self.meter.is_sampling()) {
             None => self.meter.lap(RECEIVE),
-            Some(socket) => self
+            Some(of) => self
                 .meter
-                .lap_around(OPEN, (RECEIVE, socket.ns, socket.pairs)),
+                .lap_around(OPEN, (RECEIVE, of.socket.ns, of.socket.pairs)),
         }
     }
 

@@ -360,12 +360,12 @@ fn frame(outbound: &mut Outbound, drafts: &mut [Draft], round: u32) -> Result<u6
     Ok(bytes)
 }
 
-/// The transmit stage is done: where something below the records seals them, what was not the socket's
-/// of it is the seal stage's.
+/// The transmit stage is done: where something below the records seals them, what that took is the seal
+/// stage's. Waiting for the link and what else belongs to a call stays where other arms have it.
 fn lap_transmitted(meter: &mut StageMeter<STAGES>, line: &mut Line) {
     match line.connection.watch(false) {
         None => meter.lap(TRANSMIT),
-        Some(socket) => meter.lap_around(SEAL, (TRANSMIT, socket.ns, socket.pairs)),
+        Some(of) => meter.lap_around(TRANSMIT, (SEAL, of.sealing.ns, of.sealing.pairs)),
     }
 }
 

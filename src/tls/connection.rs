@@ -5,13 +5,15 @@ use std::io;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
+use std::time::Instant;
 
 use s2n_tls_sys as s2n;
 
+use super::io::{OwnIo, receive, send, set_errno};
 use super::library::{self, Failure, last_failure};
 use crate::error::{Error, Result};
 use crate::machine::clock::thread_cpu_ns;
-use crate::transport::{self, Moved, Negotiated, Secured, SocketTime, iovec};
+use crate::transport::{Broken, Clocked, Moved, Negotiated, Secured, Watched};
 
 /// The versions and suites that are offered: TLS 1.3 alone.
 const POLICY: &CStr = c"AWS-CRT-SDK-TLSv1.3";
@@ -21,9 +23,6 @@ const SUITE: &str = "TLS_AES_256_GCM_SHA384";
 const TLS13: c_int = 34;
 /// Sealed records that go to the socket in one call, bytes.
 const SEND_BUFFER: u32 = 256 << 10;
-/// What is received ahead of what the library asks for, bytes at most.
-const AHEAD: usize = 256 << 10;
-
 /// Which end of the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -77,90 +76,11 @@ impl Drop for Psk {
 pub(super) struct Tls {
     pub(super) handle: Handle,
     config: Option<Config>,
-    pub(super) io: Box<Io>,
+    pub(super) io: OwnIo,
     pub(super) negotiated: Negotiated,
-    pub(super) failure: Option<String>,
-}
-
-/// The socket, as the library's callbacks use it.
-#[derive(Debug)]
-pub(super) struct Io {
-    pub(super) socket: TcpStream,
-    /// Received and not yet asked for: from `start` to `end`.
-    ahead: Vec<u8>,
-    start: usize,
-    end: usize,
-    moved: Moved,
-    watched: bool,
-    time: SocketTime,
-}
-
-impl Io {
-    fn new(socket: TcpStream) -> Io {
-        Io {
-            socket,
-            ahead: vec![0xff; AHEAD],
-            start: 0,
-            end: 0,
-            moved: Moved::default(),
-            watched: false,
-            time: SocketTime::default(),
-        }
-    }
-
-    /// Makes a socket call, with clocks read around it where they are to be.
-    fn call(&mut self, call: impl FnOnce(&mut Io) -> isize) -> isize {
-        if !self.watched {
-            return call(self);
-        }
-        let before = thread_cpu_ns();
-        let count = call(self);
-        let errno = io::Error::last_os_error();
-        self.time.ns += thread_cpu_ns() - before;
-        self.time.pairs += 1;
-        set_errno(errno.raw_os_error().unwrap_or(0));
-        count
-    }
-}
-
-/// What the library seals goes to the socket.
-unsafe extern "C" fn send(io: *mut c_void, bytes: *const u8, len: u32) -> c_int {
-    // SAFETY: the context is the box of the connection's owner, which is in a call of the library's.
-    let io = unsafe { &mut *io.cast::<Io>() };
-    let mut entry = [iovec(bytes, len as usize)];
-    // SAFETY: the library's buffer holds `len` bytes.
-    let count = io.call(|io| unsafe { transport::send(&io.socket, &mut entry) });
-    io.moved.calls.sends += 1;
-    io.moved.sent += count.max(0) as u64;
-    count as c_int
-}
-
-/// What the library opens comes from the socket, more at a time than it asks for.
-unsafe extern "C" fn receive(io: *mut c_void, to: *mut u8, len: u32) -> c_int {
-    // SAFETY: as in `send`.
-    let io = unsafe { &mut *io.cast::<Io>() };
-    let len = len as usize;
-    if io.start == io.end {
-        let count = io.call(|io| {
-            let mut entries = [iovec(to, len), iovec(io.ahead.as_ptr(), io.ahead.len())];
-            // SAFETY: the library's buffer has room for `len` bytes, `ahead` is this connection's.
-            unsafe { transport::receive(&io.socket, &mut entries, false) }
-        });
-        io.moved.calls.receives += 1;
-        io.moved.received += count.max(0) as u64;
-        (io.start, io.end) = (0, usize::try_from(count).unwrap_or(0).saturating_sub(len));
-        return count.min(len as isize) as c_int;
-    }
-    let count = len.min(io.end - io.start);
-    // SAFETY: the library's buffer has room for `len` bytes, and `ahead` is another.
-    unsafe { to.copy_from_nonoverlapping(io.ahead[io.start..].as_ptr(), count) };
-    io.start += count;
-    count as c_int
-}
-
-fn set_errno(code: c_int) {
-    // SAFETY: the address of a variable of this thread's.
-    unsafe { *libc::__errno_location() = code };
+    pub(super) failure: Option<Broken>,
+    /// What clocks said of sealing.
+    sealing: Clocked,
 }
 
 impl Tls {
@@ -189,18 +109,19 @@ impl Tls {
         let mut tls = Tls {
             handle: Handle(handle),
             config: None,
-            io: Box::new(Io::new(socket)),
+            io: OwnIo::new(socket),
             negotiated: Negotiated {
                 protocol: String::new(),
                 cipher: String::new(),
                 handshake: Default::default(),
             },
             failure: None,
+            sealing: Clocked::default(),
         };
         let (connection, config) = (handle.as_ptr(), tls.config.insert(config?).0.as_ptr());
-        let io: *mut c_void = (&raw mut *tls.io).cast();
-        // SAFETY: both objects were made just now; `io` lives in a box that the connection's owner
-        // keeps until the connection is gone, and the callbacks take it for what it is.
+        let io: *mut c_void = tls.io.context();
+        // SAFETY: both objects were made just now; the connection's owner keeps `io` where it is until
+        // the connection is gone, and the callbacks take it for what it is.
         unsafe {
             done(s2n::s2n_config_set_cipher_preferences(
                 config,
@@ -240,15 +161,24 @@ impl Tls {
         Ok(tls)
     }
 
-    /// Makes the handshake.
-    pub(super) fn handshake(&mut self) -> std::result::Result<(), Failure> {
-        let mut blocked = 0;
-        library::forget_failure();
-        // SAFETY: the connection is whole, and nobody else uses it.
-        match unsafe { s2n::s2n_negotiate(self.handle.0.as_ptr(), &raw mut blocked) } {
-            0 => Ok(()),
-            _ => Err(last_failure()),
+    /// Makes the handshake, all of it before the deadline: a peer that sends a byte now and then is no better
+    /// than a silent one.
+    pub(super) fn handshake(&mut self, until: Instant) -> std::result::Result<(), Failure> {
+        let own = |_| Failure::Io;
+        self.io.socket.set_nonblocking(true).map_err(own)?;
+        loop {
+            let mut blocked = 0;
+            library::forget_failure();
+            // SAFETY: the connection is whole, and nobody else uses it.
+            match unsafe { s2n::s2n_negotiate(self.handle.0.as_ptr(), &raw mut blocked) } {
+                0 => break,
+                _ => match last_failure() {
+                    Failure::Blocked => self.io.wait(blocked, until)?,
+                    failure => return Err(failure),
+                },
+            }
         }
+        self.io.socket.set_nonblocking(false).map_err(own)
     }
 
     /// What was agreed on, if it is what was asked for.
@@ -283,6 +213,24 @@ impl Tls {
         })
     }
 
+    /// Seals and sends, with clocks read around it where they are to be.
+    fn clocked(&mut self, send: impl FnOnce(&mut Tls) -> isize) -> isize {
+        if !self.io.watched {
+            return send(self);
+        }
+        let socket = self.io.time;
+        let before = thread_cpu_ns();
+        let sent = send(self);
+        let errno = io::Error::last_os_error();
+        let spent = thread_cpu_ns() - before;
+        let within = self.io.time;
+        // Of each pair of reads one counts here and one does not, also of those around socket calls.
+        self.sealing.ns += spent.saturating_sub(within.ns - socket.ns);
+        self.sealing.pairs += 1 + within.pairs - socket.pairs;
+        set_errno(errno.raw_os_error().unwrap_or(0));
+        sent
+    }
+
     /// Puts a failure where a socket call has it.
     fn failed(&mut self) -> isize {
         // Before anything else is called.
@@ -292,7 +240,11 @@ impl Tls {
             Failure::Io => set_errno(source.raw_os_error().unwrap_or(libc::EIO)),
             Failure::Closed => return 0,
             Failure::Refused(reason) => {
-                self.failure = Some(format!("TLS: {reason}"));
+                self.failure = Some(Broken::NotAuthentic(format!("TLS: {reason}")));
+                set_errno(libc::EBADMSG);
+            }
+            Failure::Failed(reason) => {
+                self.failure = Some(Broken::Failed(format!("TLS: {reason}")));
                 set_errno(libc::EBADMSG);
             }
         }
@@ -302,17 +254,19 @@ impl Tls {
 
 impl Secured for Tls {
     unsafe fn send(&mut self, entries: &mut [libc::iovec]) -> isize {
-        let mut blocked = 0;
-        library::forget_failure();
-        // SAFETY: the caller vouches for the memory, which the library reads once.
-        let sent = unsafe {
-            s2n::s2n_sendv(
-                self.handle.0.as_ptr(),
-                entries.as_ptr().cast(),
-                entries.len() as isize,
-                &raw mut blocked,
-            )
-        };
+        let sent = self.clocked(|tls| {
+            let mut blocked = 0;
+            library::forget_failure();
+            // SAFETY: the caller vouches for the memory, which the library reads once.
+            unsafe {
+                s2n::s2n_sendv(
+                    tls.handle.0.as_ptr(),
+                    entries.as_ptr().cast(),
+                    entries.len() as isize,
+                    &raw mut blocked,
+                )
+            }
+        });
         if sent >= 0 {
             return sent;
         }
@@ -359,12 +313,15 @@ impl Secured for Tls {
         &self.negotiated
     }
 
-    fn failure(&mut self) -> Option<String> {
+    fn failure(&mut self) -> Option<Broken> {
         self.failure.take()
     }
 
-    fn watch(&mut self, on: bool) -> Option<SocketTime> {
+    fn watch(&mut self, on: bool) -> Option<Watched> {
         self.io.watched = on;
-        Some(std::mem::take(&mut self.io.time))
+        Some(Watched {
+            socket: std::mem::take(&mut self.io.time),
+            sealing: std::mem::take(&mut self.sealing),
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! s2n-tls as a library: started once, with memory of ours, its errors in words.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::Once;
 
@@ -9,7 +9,7 @@ use s2n_tls_sys::s2n_error_type as kind;
 
 use crate::crypto;
 
-/// What went wrong in it, in two words for what to do about it.
+/// What went wrong in it, by what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
     /// A socket call did not come through in time.
@@ -18,8 +18,10 @@ pub(super) enum Failure {
     Io,
     /// The peer has ended the stream.
     Closed,
-    /// The peer said or did what it must not; its words.
+    /// The peer said or did what it must not; the library's words.
     Refused(String),
+    /// The library itself can't go on; its words.
+    Failed(String),
 }
 
 /// Starts the library, once for the process; establishing a connection does.
@@ -60,10 +62,10 @@ unsafe extern "C" fn allocate(to: *mut *mut c_void, wanted: u32, allocated: *mut
     }
 }
 
-/// `size` is what `allocate` said.
+/// `size` is what was asked for or what `allocate` said, by who gives it back: both lead to the same pages.
 unsafe extern "C" fn free(start: *mut c_void, size: u32) -> c_int {
     if let Some(start) = NonNull::new(start.cast()) {
-        // SAFETY: the library gives back what it was given, once, with the length that it was told.
+        // SAFETY: the library gives back what it was given, once, and knows either length of it.
         unsafe { crypto::give_back(start, size as usize) };
     }
     0
@@ -86,25 +88,44 @@ pub(super) fn last_failure() -> Failure {
         kind::BLOCKED => Failure::Blocked,
         kind::IO => Failure::Io,
         kind::CLOSED => Failure::Closed,
-        _ => Failure::Refused(words(code)),
+        kind::ALERT | kind::PROTO => Failure::Refused(words(code)),
+        kind::INTERNAL if !OWN.contains(&name(code).as_str()) => Failure::Refused(words(code)),
+        _ => Failure::Failed(words(code)),
     }
 }
 
+/// Internal errors that no peer can cause. Of the others some are what it says of a record that is none.
+const OWN: &[&str] = &[
+    "S2N_ERR_ALLOC",
+    "S2N_ERR_NOMEM",
+    "S2N_ERR_MADVISE",
+    "S2N_ERR_MLOCK",
+    "S2N_ERR_RANDOM",
+    "S2N_ERR_OPEN_RANDOM",
+    "S2N_ERR_RANDOM_UNINITIALIZED",
+    "S2N_ERR_RDRAND_FAILED",
+];
+
 /// The library's words for an error, with its name.
 fn words(code: c_int) -> String {
-    // SAFETY: both give texts that live as long as the program, or none.
-    let text = |text: *const std::ffi::c_char| match text.is_null() {
+    // SAFETY: takes a number, and a language by a text that ends with NUL.
+    let said = unsafe { s2n::s2n_strerror(code, c"EN".as_ptr()) };
+    format!("{} ({})", text(said), name(code))
+}
+
+/// The library's name for an error.
+fn name(code: c_int) -> String {
+    // SAFETY: takes a number.
+    text(unsafe { s2n::s2n_strerror_name(code) })
+}
+
+/// A text of the library's that lives as long as the program, or none.
+fn text(text: *const c_char) -> String {
+    match text.is_null() {
         true => String::new(),
+        // SAFETY: it ends with NUL and is never changed.
         false => unsafe { CStr::from_ptr(text) }
             .to_string_lossy()
             .into_owned(),
-    };
-    // SAFETY: takes a number, and a language by a text that ends with NUL.
-    let (said, name) = unsafe {
-        (
-            s2n::s2n_strerror(code, c"EN".as_ptr()),
-            s2n::s2n_strerror_name(code),
-        )
-    };
-    format!("{} ({})", text(said), text(name))
+    }
 }

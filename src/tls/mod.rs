@@ -9,16 +9,16 @@
 //! of its own, and seals there, so what arrives is consistent (see [`crate::crypto`]).
 
 mod connection;
+mod io;
 mod kernel;
 mod library;
 
-use std::io;
 use std::net::TcpStream;
 use std::time::Instant;
 
 use crate::crypto::TlsKey;
 use crate::machine::versions;
-use crate::transport::{Secured, TransportError};
+use crate::transport::{Broken, Secured, TransportError};
 use connection::Tls;
 use library::Failure;
 
@@ -48,11 +48,11 @@ impl Keys {
         Keys { key, kernel }
     }
 
-    /// Does a stream's handshake on its socket, whose limits on silence are set. `identity` is the
-    /// stream's preamble, which was sent before.
+    /// Does a stream's handshake on its socket, whose limits on silence are set: it takes no longer than that
+    /// for receiving, in all. `identity` is the stream's preamble, which was sent before.
     ///
     /// # Errors
-    /// If the peer ends it, is silent, has another key, or offers less than it should.
+    /// If the peer ends it, is too slow, has another key, or offers less than it should; if the library fails.
     pub fn establish(
         &self,
         end: End,
@@ -60,16 +60,14 @@ impl Keys {
         identity: &[u8],
         (stream, peer): (u32, &'static str),
     ) -> std::result::Result<Box<dyn Secured>, TransportError> {
-        let not_authentic = |reason: String| TransportError::NotAuthentic {
-            stream,
-            peer,
-            reason,
-        };
+        let broken = |broken: Broken| broken.of(stream, peer, "TLS handshake with");
+        let failed = |reason: String| broken(Broken::Failed(reason));
+        let not_authentic = |reason: String| broken(Broken::NotAuthentic(reason));
         let limit = socket.read_timeout().ok().flatten().unwrap_or_default();
         let began = Instant::now();
         let mut tls = Tls::set_up(end, socket, (self.key.bytes(), identity), self.kernel)
-            .map_err(|error| not_authentic(error.to_string()))?;
-        match tls.handshake() {
+            .map_err(|error| failed(error.to_string()))?;
+        match tls.handshake(began + limit) {
             Ok(()) => {}
             Err(Failure::Closed) => {
                 return Err(TransportError::Closed {
@@ -91,17 +89,18 @@ impl Keys {
                     stream,
                     peer,
                     doing: "TLS handshake with",
-                    source: io::Error::last_os_error(),
+                    source: std::io::Error::last_os_error(),
                 });
             }
             Err(Failure::Refused(reason)) => {
                 return Err(not_authentic(format!("TLS handshake: {reason}")));
             }
+            Err(Failure::Failed(reason)) => return Err(failed(reason)),
         }
         tls.negotiated = tls.agreed().map_err(not_authentic)?;
         tls.negotiated.handshake = began.elapsed();
         match self.kernel {
-            true => kernel::take_over(tls).map_err(not_authentic),
+            true => kernel::take_over(tls).map_err(failed),
             false => Ok(Box::new(tls)),
         }
     }

@@ -8,7 +8,7 @@ use super::carrier::Carrier;
 use super::entries::{advance, iovec};
 use super::error::TransportError;
 use super::queue::Queues;
-use super::secured::{Calls, Negotiated, Secured, SocketTime};
+use super::secured::{Calls, Negotiated, Secured, Watched};
 use crate::machine::slowdown::{Slowdown, Slowed};
 use crate::memory::Segment;
 
@@ -100,7 +100,7 @@ impl Connection {
     }
 
     /// [`Secured::watch`]; `None` without protection.
-    pub fn watch(&mut self, on: bool) -> Option<SocketTime> {
+    pub fn watch(&mut self, on: bool) -> Option<Watched> {
         match &mut self.carrier {
             Carrier::Secured(secured) => secured.watch(on),
             _ => None,
@@ -320,13 +320,9 @@ impl Connection {
     fn failed(&mut self, doing: &'static str) -> Result<(), TransportError> {
         let source = io::Error::last_os_error();
         if let Carrier::Secured(secured) = &mut self.carrier
-            && let Some(reason) = secured.failure()
+            && let Some(broken) = secured.failure()
         {
-            return Err(TransportError::NotAuthentic {
-                stream: self.stream,
-                peer: self.peer,
-                reason,
-            });
+            return Err(broken.of(self.stream, self.peer, doing));
         }
         match source.kind() {
             io::ErrorKind::Interrupted => Ok(()),

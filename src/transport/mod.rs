@@ -19,4 +19,4 @@ pub(crate) use entries::iovec;
 pub use error::TransportError;
 pub use pacer::{Pace, Pacer};
 pub use round_trip::{InFlight, RoundTrip};
-pub use secured::{Calls, Moved, Negotiated, Secured, SocketTime};
+pub use secured::{Broken, Calls, Clocked, Moved, Negotiated, Secured, Watched};

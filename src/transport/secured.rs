@@ -1,8 +1,10 @@
 //! What protects a connection below its records: something that takes bytes and has the socket.
 
-use std::fmt;
 use std::net::TcpStream;
 use std::time::Duration;
+use std::{fmt, io};
+
+use super::error::TransportError;
 
 /// What an established protection is, as results record it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +46,50 @@ pub struct Moved {
     pub calls: Calls,
 }
 
-/// CPU time of socket calls within other work, as between two reads of the thread's clock each.
+/// CPU time of a part of other work, as between two reads of the thread's clock each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SocketTime {
+pub struct Clocked {
     /// Nanoseconds.
     pub ns: u64,
     /// Pairs of clock reads.
     pub pairs: u64,
+}
+
+/// What clocks said of the parts of an established protection's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Watched {
+    /// Socket calls, of both directions.
+    pub socket: Clocked,
+    /// What sending took beside them.
+    pub sealing: Clocked,
+}
+
+/// Why an established protection broke its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// What came is not what the peer sent.
+    NotAuthentic(String),
+    /// Something failed on this side.
+    Failed(String),
+}
+
+impl Broken {
+    /// As the error of a stream that was `doing` something with or to its peer.
+    pub fn of(self, stream: u32, peer: &'static str, doing: &'static str) -> TransportError {
+        match self {
+            Broken::NotAuthentic(reason) => TransportError::NotAuthentic {
+                stream,
+                peer,
+                reason,
+            },
+            Broken::Failed(reason) => TransportError::Io {
+                stream,
+                peer,
+                doing,
+                source: io::Error::other(reason),
+            },
+        }
+    }
 }
 
 /// An established protection with its socket. Errors stand in `errno`, as after a socket call;
@@ -79,9 +118,9 @@ pub trait Secured: fmt::Debug + Send {
     fn negotiated(&self) -> &Negotiated;
 
     /// Why the stream broke, if the protection itself says so.
-    fn failure(&mut self) -> Option<String>;
+    fn failure(&mut self) -> Option<Broken>;
 
-    /// From now on, whether clocks are read around socket calls; gives out and forgets what they
-    /// said before. `None` if sealing can't be told from the socket.
-    fn watch(&mut self, on: bool) -> Option<SocketTime>;
+    /// From now on, whether clocks are read around sending and socket calls; gives out and forgets
+    /// what they said before. `None` if sealing can't be told from the socket.
+    fn watch(&mut self, on: bool) -> Option<Watched>;
 }

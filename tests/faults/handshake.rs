@@ -1,6 +1,6 @@
 //! Handshakes with a peer that is not the one it should be, over sockets: TLS and tunnels.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use migtax::arm::Channel;
 use migtax::crypto::MigrationSecret;
+use migtax::machine::clock::thread_cpu_ns;
 use migtax::tls::{End, Keys};
 use migtax::transport::{Connection, TransportError};
 use migtax::tunnel::{self, Clients, Programs, Servers, TunnelSpec};
@@ -100,6 +101,74 @@ fn what_is_no_tls_is_named() {
     let expected =
         "stream 1: the peer was silent for 100 ms while its part in the TLS handshake was awaited";
     assert_eq!(silence, expected);
+}
+
+/// What this side can't do is no attack: an identity must not be empty.
+#[test]
+fn a_failure_of_this_side_is_told_as_one() {
+    let (near, _far) = tunnel::pair().unwrap();
+    let said = establish(End::Client, near, "5e", b"").expect_err("no connection");
+    let said = said.to_string();
+    assert!(
+        said.starts_with("stream 1: TLS handshake with the peer: setting up TLS: "),
+        "{said}"
+    );
+}
+
+/// A peer that is never silent and never done is given up as one that is.
+#[test]
+fn a_handshake_in_drips_ends_in_time() {
+    let (near, mut far) = tunnel::pair().unwrap();
+    let limit = Duration::from_millis(200);
+    let dripping = std::thread::spawn(move || {
+        // The head of a record of 16 KiB, and its first bytes, until nobody takes them.
+        let head = [0x16, 3, 3, 0x40, 0];
+        let bytes = head.into_iter().chain(std::iter::repeat(0));
+        for byte in bytes.take(16 << 10) {
+            if far.write_all(&[byte]).is_err() {
+                return true;
+            }
+            std::thread::sleep(limit / 20);
+        }
+        false
+    });
+    let keys = Keys::new(secret("5e").tls_key().unwrap(), false);
+    let connection = Connection::new(near, 1, "peer", limit).unwrap();
+    let made = connection.secured(|socket, stream, peer| {
+        keys.establish(End::Client, socket, b"stream 1", (stream, peer))
+    });
+    let expected =
+        "stream 1: the peer was silent for 200 ms while its part in the TLS handshake was awaited";
+    assert_eq!(made.expect_err("no connection").to_string(), expected);
+    assert!(dripping.join().unwrap(), "it ended before the record did");
+}
+
+/// What is done between sending, such as waiting for a link, is no part of sealing.
+#[test]
+fn sealing_is_told_from_what_surrounds_it() {
+    let [client, server] = both(("5e", b"stream 1"), ("5e", b"stream 1"));
+    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+    let message = vec![0x5a; 1 << 20];
+    let received = std::thread::spawn(move || {
+        let mut received = vec![0; 1 << 20];
+        server.receive(&mut received, "a test").map(|()| received)
+    });
+    let sends = client.calls().sends;
+    client.watch(true);
+    let began = thread_cpu_ns();
+    while thread_cpu_ns() - began < 200_000_000 {
+        std::hint::spin_loop();
+    }
+    client.send(&message).unwrap();
+    let spent = thread_cpu_ns() - began;
+    let of = client.watch(false).unwrap();
+    let sends = client.calls().sends - sends;
+    assert_eq!(received.join().unwrap().unwrap(), message);
+    let told = of.sealing.ns + of.socket.ns;
+    assert!(of.sealing.ns > 0 && of.socket.ns > 0, "{of:?}");
+    assert!(told <= spent - 200_000_000, "{of:?} of {spent} ns");
+    // Around each call of either.
+    assert_eq!((of.socket.pairs, of.sealing.pairs), (sends, sends + 1));
 }
 
 fn make_keys(programs: &Programs, folder: &Path) -> [String; 2] {
