@@ -6,7 +6,7 @@ use crate::machine;
 use crate::qemu::guest::layout::MAX_GUEST_MEMORY;
 use crate::runner::options::Options;
 use crate::runner::route::Route;
-use crate::scenario::{ClockKind, Scenario};
+use crate::scenario::{ClockKind, Policy, Scenario};
 use crate::tunnel;
 use crate::units::{Bandwidth, Size, link_time_ns};
 
@@ -17,10 +17,26 @@ use crate::units::{Bandwidth, Size, link_time_ns};
 pub fn check(scenario: &Scenario, options: &Options) -> Result<()> {
     // Both hosts hold the whole guest, this machine those that run on it.
     let guests_here = if options.destination.is_some() { 1 } else { 2 };
+    check_policy(scenario)?;
     check_qemu(scenario, options)?;
     check_tunnels(scenario, options)?;
     check_memory(scenario, guests_here)?;
     check_link(scenario)
+}
+
+/// An arm whose streams are protected below their records has nothing to measure where policy forbids that.
+fn check_policy(scenario: &Scenario) -> Result<()> {
+    let policy = scenario.migration.policy;
+    let is_off = policy == Policy::Disabled && !scenario.guest.encrypted;
+    let mut arms = scenario.measure.arms.iter();
+    match arms.find(|arm| arm.channel().is_some()) {
+        Some(arm) if is_off => Err(Error::invalid(
+            "migration.policy",
+            "disabled",
+            format_args!("opportunistic or required with {arm}, whose streams are encrypted"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// QEMU's arms run on this machine, with guests that its processes can hold.

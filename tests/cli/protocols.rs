@@ -129,6 +129,27 @@ fn check(m: &Migration, plain: &Migration) {
     }
 }
 
+/// Refused in one line with these words, and no run folder made.
+fn refused(text: &str, arms: &str, flags: &[&str], words: &[&str]) {
+    let (folder, path) = scenario_file(text);
+    let out = folder.path().join("run");
+    let output = migtax()
+        .args(["run", &path, "--arms", arms])
+        .args(flags)
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        words.iter().all(|word| said.contains(word)),
+        "{words:?}: {said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(!out.exists());
+}
+
 #[test]
 fn opensshs_cipher_is_a_scenarios_to_choose() {
     let with = |cipher: &str| {
@@ -157,25 +178,8 @@ fn opensshs_cipher_is_a_scenarios_to_choose() {
 
 #[test]
 fn what_a_tunnel_can_not_do_is_refused_by_name_before_anything_starts() {
-    let refused = |text: &str, flags: &[&str], words: &[&str]| {
-        let (folder, path) = scenario_file(text);
-        let out = folder.path().join("run");
-        let output = migtax()
-            .args(["run", &path, "--arms", "plain,ssh"])
-            .args(flags)
-            .arg("--out")
-            .arg(&out)
-            .output()
-            .unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(
-            words.iter().all(|word| said.contains(word)),
-            "{words:?}: {said}"
-        );
-        assert_eq!(said.lines().count(), 1, "{said}");
-        assert!(!out.exists());
-    };
+    let refused =
+        |text: &str, flags: &[&str], words: &[&str]| refused(text, "plain,ssh", flags, words);
     let elsewhere = ["--destination", "migtax", "--listen", "127.0.0.1:0"];
     refused(
         VIRTUAL,
@@ -212,37 +216,32 @@ fn what_a_tunnel_can_not_do_is_refused_by_name_before_anything_starts() {
 
 #[test]
 fn policy_holds_for_what_is_protected_below_its_records() {
-    let decisions = |policy: &str| {
-        let flags = [
-            "--arms",
-            &names(&arms()),
-            "--policy",
-            policy,
-            "--reps",
-            "1",
-            "--allow-software",
-        ];
-        let Outcome { results, .. } = run(VIRTUAL, &flags);
-        let ran = ran(&results);
-        let of = |arm: &Arm| {
-            let info = results.arms.iter().find(|info| info.name == *arm).unwrap();
-            (
-                info.policy_decision,
-                results.migrations.iter().any(|m| m.arm == *arm),
-            )
-        };
-        ran.iter().map(of).collect::<Vec<_>>()
-    };
-    assert!(
-        decisions("required")
-            .iter()
-            .all(|d| *d == (PolicyDecision::Encrypted, true))
-    );
-    assert!(
-        decisions("disabled")
-            .iter()
-            .all(|d| *d == (PolicyDecision::Disabled, false))
-    );
+    let arms = names(&arms());
+    let flags = [
+        "--arms",
+        &arms,
+        "--policy",
+        "required",
+        "--reps",
+        "1",
+        "--allow-software",
+    ];
+    let Outcome { results, .. } = run(VIRTUAL, &flags);
+    for arm in ran(&results) {
+        let info = results.arms.iter().find(|info| info.name == arm).unwrap();
+        let decision = info.policy_decision;
+        assert_eq!(decision, PolicyDecision::Encrypted, "{arm}");
+        assert!(results.migrations.iter().any(|m| m.arm == arm), "{arm}");
+    }
+}
+
+#[test]
+fn what_policy_forbids_below_the_records_is_refused_by_name_before_anything_starts() {
+    for arm in arms() {
+        let both = format!("plain,{arm}");
+        let words = ["migration.policy", "disabled", arm.name(), "opportunistic"];
+        refused(VIRTUAL, &both, &["--policy", "disabled"], &words);
+    }
 }
 
 /// Nothing of a tunnel is left: no key, no process.
