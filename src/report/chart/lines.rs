@@ -61,7 +61,7 @@ impl<'t> Panel<'t> {
 /// What a vertical axis shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Values {
-    /// Ratios to plain, on a logarithmic axis around 1.
+    /// Ratios to what the sheet says, on a logarithmic axis around 1.
     Ratios,
     /// Amounts, from zero.
     Amounts,
@@ -99,7 +99,7 @@ pub fn sheet(
     let mut sheet = Sheet::new(title, note, &legend, panels.iter().map(|_| None), 190.0);
     for of in &panels {
         let unit = match of.values {
-            Values::Ratios => "ratio to its baseline, logarithmic",
+            Values::Ratios => "ratio, logarithmic",
             Values::Amounts => "",
             Values::Sizes(unit) => unit,
         };

@@ -7,7 +7,7 @@ use crate::present::text;
 use crate::report::page::context::scalar;
 use crate::results::{self, Results};
 use crate::scenario::{self, ClockKind, Scenario};
-use crate::units::PAGE_SIZE;
+use crate::units::{Bandwidth, PAGE_SIZE};
 use crate::workload::{Arrival, ArrivalLaw, theory};
 
 /// One of the runs put side by side.
@@ -179,8 +179,15 @@ type Swept = (&'static str, fn(&Results) -> Option<f64>);
 /// unless they say otherwise.
 const BURSTINESS_WINDOW_NS: u64 = 100_000_000;
 
+/// The path of what carries a migration.
+pub const LINK: &str = "migration.link";
+
 /// What can be swept.
-const SWEPT: [Swept; 5] = [
+const SWEPT: [Swept; 6] = [
+    (LINK, |r| match r.scenario.migration.link {
+        Bandwidth::BitsPerSecond(bits) => Some(bits as f64),
+        Bandwidth::Unlimited => None,
+    }),
     ("migration.record", |r| {
         Some(r.scenario.migration.record.0 as f64)
     }),
@@ -234,6 +241,21 @@ impl Sweep<'_, '_> {
         fixed.join(", ")
     }
 
+    /// What all its runs have at a path that other runs of the page have otherwise.
+    pub fn fixed_at(&self, path: &str) -> Option<&str> {
+        let fixed = self.fixed.iter().find(|(of, _)| of == path);
+        fixed.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether another sweep's runs have the same but for the swept value and what is at a path.
+    pub fn is_like(&self, other: &Sweep<'_, '_>, but: &str) -> bool {
+        let rest = |sweep: &Sweep<'_, '_>| -> Vec<(String, String)> {
+            let fixed = sweep.fixed.iter().filter(|(path, _)| model(path) != but);
+            fixed.cloned().collect()
+        };
+        self.path == other.path && rest(self) == rest(other)
+    }
+
     /// The swept value of a run, as its scenario writes it: `64KiB`.
     pub fn value(&self, run: &RunView<'_>) -> String {
         value(run, &self.path, self.runs.iter().map(|(_, run)| *run))
@@ -271,13 +293,20 @@ pub fn sweeps<'r, 'a>(runs: &'r [RunView<'a>]) -> Vec<Sweep<'r, 'a>> {
         .filter_map(|(path, value)| differs(path, value).then_some(path))
         .collect();
     let mut sweeps = Vec::new();
-    for (path, amount) in SWEPT {
+    // Without a limit among them links have no axis, but are told apart.
+    let has_axis = |path: &str, amount: fn(&Results) -> Option<f64>| {
+        path != LINK || runs.iter().all(|run| amount(run.results).is_some())
+    };
+    let with_axis = SWEPT
+        .iter()
+        .filter(|(path, amount)| has_axis(path, *amount));
+    for (path, amount) in with_axis.clone() {
         let placed = runs
             .iter()
             .filter_map(|run| Some((amount(run.results)?, run)));
         sweeps.extend(sweeps_of(path, true, placed, &varying));
     }
-    let has_axis = |path: &str| SWEPT.iter().any(|(swept, _)| model(swept) == path);
+    let has_axis = |path: &str| with_axis.clone().any(|(swept, _)| model(swept) == path);
     let others: BTreeSet<&str> = varying.iter().map(|path| model(path)).collect();
     for path in others.into_iter().filter(|path| !has_axis(path)) {
         let mut met: Vec<String> = Vec::new();

@@ -2,6 +2,7 @@
 //! one scenario, sweeps of one value.
 
 pub mod answer;
+pub mod compressed;
 pub mod group;
 pub mod tables;
 pub mod trend;
@@ -88,7 +89,13 @@ fn charts(runs: &[RunView<'_>]) -> Vec<Figure> {
     };
     // The most runs that one chart shows.
     let mut covered = 0;
-    for sweep in group::sweeps(runs) {
+    let sweeps = group::sweeps(runs);
+    if let Some(picture) = compressed::over_links(&sweeps) {
+        let caption = "What compressing before sealing does to an arm over the same arm without, block by block; below \
+                       1 it pays. The matrix's points take turns, so a block of one stands beside the same of another.";
+        add("compression", caption.to_owned(), picture);
+    }
+    for sweep in sweeps {
         if let Some(picture) = trend::sweep(&sweep) {
             let name = format!("sweep-{}", sweep.path.rsplit('.').next().unwrap_or("value"));
             let caption = "Runs of one machine whose scenarios differ in this value alone. \

@@ -1,6 +1,6 @@
 //! Charts over runs: the trend of one scenario, and sweeps of one value.
 
-use super::group::{RunView, Sweep};
+use super::group::{LINK, RunView, Sweep};
 use super::tables;
 use crate::arm::Arm;
 use crate::figures::Metric;
@@ -18,7 +18,7 @@ const TAXED: [Metric; 4] = [
 ];
 
 /// The marks that arms have in some run.
-fn lines(
+pub(super) fn lines(
     runs: &[(f64, &RunView<'_>)],
     mark: impl Fn(f64, &RunView<'_>, Arm) -> Option<Mark>,
 ) -> Vec<Line> {
@@ -120,6 +120,12 @@ fn note<'r, 'a: 'r>(runs: impl Iterator<Item = &'r RunView<'a>>) -> String {
     )
 }
 
+/// Values of an axis of amounts, as they are called there.
+pub(super) fn ticks(values: impl Iterator<Item = f64>) -> Vec<(f64, String)> {
+    let tick = |v: f64| (v, text::tick((v * 100.0).round() / 100.0));
+    values.map(tick).collect()
+}
+
 /// What varies the work by byte: its own figures say more than a ratio to a baseline that varies too.
 const BY_RECORD: &[Metric] = &[
     Metric::THROUGHPUT,
@@ -132,6 +138,12 @@ const BY_RECORD: &[Metric] = &[
 pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
     let (what, axis, unit, amounts): (&str, &str, f64, &[Metric]) = match sweep.path.as_str() {
         "migration.record" => ("record size", "record, KiB", 1024.0, BY_RECORD),
+        LINK => (
+            "link speed",
+            "link, Gbit/s",
+            1e9,
+            &[Metric::TOTAL_TIME, Metric::THROUGHPUT],
+        ),
         "migration.streams" => ("streams", "streams", 1.0, &BY_RECORD[..1]),
         "workload.rate" => ("dirty rate", "dirty rate, MiB/s", 1024.0 * 1024.0, &[]),
         "workload.arrival.burstiness" => (
@@ -156,10 +168,7 @@ pub fn sweep(sweep: &Sweep<'_, '_>) -> Option<Picture> {
         Spread::Linear
     };
     let mut ticks: Vec<(f64, String)> = match sweep.amounts {
-        true => values
-            .into_iter()
-            .map(|v| (v, text::tick((v * 100.0).round() / 100.0)))
-            .collect(),
+        true => ticks(values.into_iter()),
         false => runs
             .iter()
             .map(|(at, run)| (*at, sweep.value(run)))
