@@ -39,7 +39,7 @@
 //! | [`tracking`] | dirty trackers |
 //! | [`workload`] | dirty-page streams: arrival, placement, traces, their measures |
 //! | [`precopy`] | when to go on, to slow the guest down, to stop and copy, to give up |
-//! | [`guest`] | what memory holds, and the vCPUs that write to it |
+//! | [`guest`] | what memory and disk hold, and the vCPUs that write to them |
 //! | [`scenario`] | a run as data: files, matrices, overrides, checks |
 //! | [`tunnel`] | OpenSSH and stunnel as carriers of the streams |
 //! | [`results`] | the record of a run: `results.json` |

@@ -13,6 +13,7 @@ mod plumbing;
 mod qemu;
 mod rounds;
 mod shard;
+mod storage;
 mod throttle;
 
 pub use arms::{ArmInfo, PolicyDecision};
@@ -25,6 +26,7 @@ pub use plumbing::{ChannelInfo, SocketCalls};
 pub use qemu::{LONGEST_ANSWER_BYTES, QemuInfo, QemuMask, QemuMigration, QemuTls, ThreadCpu};
 pub use rounds::{Downtime, DowntimeParts, Round, RoundKind, least_expected_downtime};
 pub use shard::{MOST_SHARDS, Parts, Shard};
+pub use storage::{Storage, StorageDestinationCpu, StorageSourceCpu};
 pub use throttle::Throttled;
 
 use serde::{Deserialize, Serialize};
@@ -203,6 +205,9 @@ pub struct Migration {
     pub verified: Verified,
     /// The guest's own view.
     pub guest: Guest,
+    /// How the guest's disk was migrated; absent of a guest without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Box<Storage>>,
     /// What the source counted from the first harvest to the end.
     #[serde(default, skip_serializing_if = "Counted::is_empty")]
     pub source_counted: Counted,

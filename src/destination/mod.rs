@@ -1,7 +1,11 @@
 //! The destination host: receives the guest's memory and takes the guest over.
 
 mod arrivals;
+mod disk_writer;
+mod place;
 pub mod probe;
+mod receive;
+mod stream_error;
 pub mod stream_thread;
 pub mod switchover;
 
@@ -11,21 +15,24 @@ use std::time::{Duration, Instant};
 
 use crate::crypto::{self, MigrationSecret};
 use crate::destination::arrivals::Arrivals;
-use crate::destination::stream_thread::{
-    APPLY, DECOMPRESS, OPEN, RECEIVE, STAGES, StreamError, StreamThread,
-};
+use crate::destination::disk_writer::DiskWriter;
+use crate::destination::receive::{Received, late_record, receive};
+use crate::destination::stream_thread::{APPLY, DECOMPRESS, OPEN, RECEIVE, STAGES, StreamThread};
 use crate::destination::switchover::Switchover;
 use crate::error::{Error, Result};
+use crate::guest::disk::Disk;
 use crate::guest::vcpu::{Phase, StreamStart, Vcpus, Window};
 use crate::host::control::{Control, LONGEST_FLEET, emit};
-use crate::host::guest_view::AtDestination;
+use crate::host::guest_view::{AtDestination, StorageAtDestination};
 use crate::host::{Command, DestinationReport, Event, HostSpec, framing, guest_state, process};
 use crate::machine::Instruments;
 use crate::machine::clock::process_cpu_ns;
 use crate::memory::GuestMemory;
 use crate::meter::StageTimes;
 use crate::record::Framing;
-use crate::results::{DestinationCpu, DestinationSampling, DestinationStages, Warning};
+use crate::results::{
+    DestinationCpu, DestinationSampling, DestinationStages, Latency, StorageDestinationCpu,
+};
 use crate::scenario::{ClockKind, Sampling};
 use crate::tls::End;
 use crate::tracking::NoTracker;
@@ -72,15 +79,24 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
             .as_ref()
             .map(|servers| servers.address().to_string()),
     });
-    let switchover = Arc::new(Switchover::new(
+    let disk = match &spec.scenario.storage {
+        None => None,
+        Some(storage) => Some(Arc::new(storage.create()?)),
+    };
+    let mut switchover = Switchover::new(
         streams,
         guest_state::most_device_state(spec),
         spec.silence_between_records(),
-    ));
+    );
+    if disk.is_some() {
+        switchover.await_disk();
+    }
+    let switchover = Arc::new(switchover);
     let silence = spec.scenario.migration.peer_timeout.0;
     let mut arrivals = Arrivals::new(listener, framing.preamble, silence)
         .map_err(|error| Error::io("listening", error))?;
-    let opened = open(spec, &mut arrivals, &framing, &guest_memory, &switchover);
+    let guest = (&guest_memory, disk.as_ref());
+    let opened = open(spec, &mut arrivals, &framing, guest, &switchover);
     // The ports are closed: whoever comes from now on is no longer let in.
     let strangers = arrivals.warning();
     let tunnel = servers.as_ref().map(Servers::shut);
@@ -89,11 +105,20 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         switchover.count_tunnel(move || tunnel.cpu_ns());
     }
     let before = instruments.read();
-    let cpu_began = process_cpu_ns();
-    let (ended, mut failure, late) = match opened {
-        Ok(threads) => receive(threads),
-        Err(reason) => (Vec::new(), Some(reason), None),
-    };
+    let cpu_began = switchover.cpu_ns();
+    let received = opened.map_or_else(
+        |reason| Received {
+            failure: Some(reason),
+            ..Received::default()
+        },
+        receive,
+    );
+    let Received {
+        ended,
+        of_disk,
+        mut failure,
+        late,
+    } = received;
     let counted = instruments.since(&before);
     let (ended, calls): (Vec<_>, Vec<Calls>) = ended.into_iter().unzip();
     let calls: Calls = calls.into_iter().sum();
@@ -101,7 +126,8 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     drop(framing);
     let resident = process::resident_beyond(&guest_memory);
     let decompresses = !spec.scenario.migration.compression.is_none();
-    let mut cpu = cpu(&ended, switchover.decided_cpu_ns(), cpu_began, decompresses);
+    let until = (switchover.decided_cpu_ns(), switchover.cpu_ns());
+    let mut cpu = cpu(&ended, until, cpu_began, decompresses);
     if spec.sealed && !spec.arm.has_stages() {
         (cpu.stages, cpu.sampling) = (None, None);
     }
@@ -125,6 +151,10 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         counted,
         resident_beyond_guest_bytes: resident,
         huge_bytes: guest_memory.huge_bytes(),
+        storage: disk.as_ref().map(|_| StorageAtDestination {
+            cpu: of_disk.map(disk_cpu).unwrap_or_default(),
+            ..StorageAtDestination::default()
+        }),
         ..DestinationReport::default()
     };
     if report.switched_over {
@@ -133,13 +163,20 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
             control.await_verification()?;
         }
         let state = switchover.device_state();
-        report.hash = guest_state::hash(&guest_memory, &state);
+        let disk_hash = disk.as_ref().map(|disk| disk.hash()).transpose()?;
+        let disk_hash = disk_hash.unwrap_or_default();
+        report.hash = guest_state::hash(&guest_memory, &state, &disk_hash);
         emit(&Event::Hashed {
             hash: report.hash.clone(),
         });
-        match run_on(spec, &guest_memory, &state, control) {
+        let mut after = None;
+        match run_on(spec, guest, &state, control, &mut after) {
             Ok(view) => report.guest = view,
             Err(error) => failure = failure.or(Some(error.to_string())),
+        }
+        if let Some(storage) = &mut report.storage {
+            storage.hash = disk_hash;
+            storage.after = after.unwrap_or_default();
         }
     } else if !switchover.is_decided() {
         failure = failure.or(Some("the streams ended without a final record".into()));
@@ -157,14 +194,14 @@ fn open(
     spec: &HostSpec,
     arrivals: &mut Arrivals,
     framing: &Framing,
-    memory: &Arc<GuestMemory>,
+    (memory, disk): (&Arc<GuestMemory>, Option<&Arc<Disk>>),
     switchover: &Arc<Switchover>,
 ) -> Result<Vec<StreamThread>, String> {
     let silence = spec.scenario.migration.peer_timeout.0;
-    let streams = spec.scenario.migration.streams;
+    let streams = spec.scenario.connections();
     // The source connects when it has filled its memory, which takes longer than faulting it in
     // here, and has run its guest for the window.
-    let filling = Duration::from_secs(spec.scenario.guest.memory.0 / SLOWEST_FILL);
+    let filling = Duration::from_secs(spec.scenario.bytes_in_all() / SLOWEST_FILL);
     let turn = spec.fleet.map_or(Duration::ZERO, |_| LONGEST_FLEET);
     let patience = silence + spec.scenario.measure.window.0 + filling + turn;
     let mut deadline = Instant::now() + patience;
@@ -178,18 +215,24 @@ fn open(
             .map_err(|error| format!("stream {}: {error}", preamble.stream))?;
         let handle = connection.handle().map_err(|error| error.to_string())?;
         switchover.add_socket(handle);
-        let framing = Framing {
-            preamble,
-            ..framing.clone()
+        let of_disk = disk.filter(|_| preamble.stream + 1 == streams);
+        let framing = match of_disk {
+            Some(disk) => framing::of_disk(framing, disk.blocks()),
+            None => Framing {
+                preamble,
+                ..framing.clone()
+            },
         };
         let connection = framing
             .protect(connection, End::Server)
             .map_err(|error| error.to_string())?;
         let time_all = spec.scenario.measure.sampling == Sampling::All;
-        let (memory, switchover) = (memory.clone(), switchover.clone());
-        let thread = StreamThread::open(connection, &framing, memory, switchover, time_all)
-            .map_err(|error| error.to_string())?;
-        threads[preamble.stream as usize] = Some(thread);
+        let switchover = switchover.clone();
+        let thread = match of_disk.cloned() {
+            Some(disk) => StreamThread::open_disk(connection, &framing, disk, switchover, time_all),
+            None => StreamThread::open(connection, &framing, memory.clone(), switchover, time_all),
+        };
+        threads[preamble.stream as usize] = Some(thread.map_err(|error| error.to_string())?);
     }
     let hello = framing::hello(spec);
     let mut threads: Vec<StreamThread> = threads.into_iter().flatten().collect();
@@ -201,75 +244,16 @@ fn open(
     Ok(threads)
 }
 
-/// What is to be said of a record that was not due when the guest's fate had been decided.
-fn late_record(error: StreamError) -> Warning {
-    Warning {
-        code: "late_record".to_owned(),
-        message: format!(
-            "destination: {error}; the guest's fate had been decided before, so it changed nothing"
-        ),
-        remedy: "look at the network between the hosts: somebody or something changes what is sent"
-            .to_owned(),
-    }
-}
-
-/// Runs the stream threads to their end: their CPU time; the first failure, by the time at which it
-/// was noticed; and the first record that was not due after the guest's fate had been decided. By then
-/// everything that was due has come: how a stream with nothing left to carry ended is no failure.
-fn receive(
-    threads: Vec<StreamThread>,
-) -> (
-    Vec<(StageTimes<STAGES>, Calls)>,
-    Option<String>,
-    Option<StreamError>,
-) {
-    let (sender, failures) = std::sync::mpsc::channel();
-    let threads: Vec<_> = threads
-        .into_iter()
-        .enumerate()
-        .map(|(stream, thread)| {
-            let sender = sender.clone();
-            std::thread::Builder::new()
-                .name(format!("stream-{stream}"))
-                .spawn(move || {
-                    crypto::guard_stack();
-                    thread.run(|error, decided| {
-                        // The receiver outlives the stream threads.
-                        let _ = sender.send((error, decided));
-                    })
-                })
-        })
-        .collect();
-    drop(sender);
-    let mut ended = Vec::new();
-    let mut unstarted = None;
-    for thread in threads {
-        match thread {
-            Ok(thread) => ended.extend(thread.join().ok()),
-            Err(error) => unstarted = Some(format!("starting a stream's thread: {error}")),
-        }
-    }
-    let (mut failure, mut late) = (None, None);
-    for (error, decided) in failures {
-        match decided {
-            false => failure.get_or_insert(error),
-            true if error.is_loss() => continue,
-            true => late.get_or_insert(error),
-        };
-    }
-    let failure = failure.map(|error| error.to_string()).or(unstarted);
-    (ended, failure, late)
-}
-
 /// The guest runs on here: makes its vCPUs ready, as a machine monitor has them before a guest
 /// arrives, waits for the coordinator's word, then lets them run for the window, from where they stood
 /// at the source. What is between the switchover and that word, such as hashing, is this tool's own:
 /// no figure holds it. `None` if the guest did not run.
 fn run_on(
     spec: &HostSpec,
-    memory: &Arc<GuestMemory>,
+    (memory, disk): (&Arc<GuestMemory>, Option<&Arc<Disk>>),
     state: &[u8],
     control: &Control,
+    after: &mut Option<Latency>,
 ) -> Result<Option<AtDestination>> {
     let scenario = &spec.scenario;
     let order = || control.next(Duration::from_secs(600));
@@ -277,8 +261,10 @@ fn run_on(
         order();
         return Ok(None);
     }
-    let positions = guest_state::unpack_positions(state, scenario.guest.vcpus)
+    let mut positions = guest_state::unpack_positions(state, guest_state::places(spec))
         .ok_or_else(|| Error::CannotRun("the device state lacks the vCPUs".into()))?;
+    let of_disk = positions.split_off(scenario.guest.vcpus as usize);
+    let mut disk = DiskWriter::stand_ready(spec, disk, of_disk)?;
     let streams = (0..scenario.guest.vcpus)
         .map(|vcpu| WriteStream::new(&spec.stream_spec(), vcpu))
         .collect::<Result<Vec<_>>>()?;
@@ -309,22 +295,37 @@ fn run_on(
         vcpus.set_window(window, stream_time_ns, until_ns);
     }
     vcpus.start_at(stream_time_ns);
+    if let Some(disk) = &mut disk {
+        disk.start_at(stream_time_ns);
+    }
     std::thread::sleep(window.0);
     let report = vcpus.stop();
+    *after = disk.map(DiskWriter::stop).transpose()?;
     Ok(Some(AtDestination::new(
         &report,
         report.phase(Phase::After),
     )))
 }
 
+/// CPU of the disk's stream.
+fn disk_cpu(times: StageTimes<STAGES>) -> StorageDestinationCpu {
+    let seconds = |stage: usize| times.stages[stage].as_secs_f64();
+    StorageDestinationCpu {
+        total_s: times.stages.iter().sum::<Duration>().as_secs_f64(),
+        receive_s: seconds(RECEIVE),
+        open_s: seconds(OPEN),
+        write_s: seconds(APPLY),
+    }
+}
+
 /// CPU by stage; with a decompress stage where there is one.
 fn cpu(
     ended: &[StageTimes<STAGES>],
-    decided_ns: Option<u64>,
+    (decided_ns, now_ns): (Option<u64>, u64),
     began_ns: u64,
     decompresses: bool,
 ) -> DestinationCpu {
-    let end_ns = decided_ns.unwrap_or_else(process_cpu_ns);
+    let end_ns = decided_ns.unwrap_or(now_ns);
     let error_s = |stage| StageTimes::error_s(ended, stage);
     let mut cpu = DestinationCpu {
         total_s: end_ns.saturating_sub(began_ns) as f64 / 1e9,

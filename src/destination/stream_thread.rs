@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::stream_error::StreamError;
 use crate::crypto::sequence::FlowDirection;
+use crate::destination::place::{Place, write_blocks};
 use crate::destination::switchover::Switchover;
+use crate::guest::disk::Disk;
+use crate::machine::clock::thread_cpu_ns;
 use crate::machine::slowdown::{Slowdown, Slowed};
 use crate::memory::GuestMemory;
 use crate::meter::{StageMeter, StageTimes};
 use crate::record::{Draft, Framing, Inbound, Outbound, RecordError};
 use crate::transport::{Calls, Connection, TransportError};
-use crate::units::PAGE_SIZE;
+use crate::units::{PAGE_SIZE, Size};
 use crate::wire::{Head, RecordKind, Totals};
 
 /// Index of the receive stage in a destination stream's [`StageTimes`].
@@ -24,45 +28,6 @@ pub const APPLY: usize = 3;
 /// Stages of a destination stream.
 pub const STAGES: usize = 4;
 
-/// Why a stream thread ended without the guest.
-#[derive(Debug, thiserror::Error)]
-pub enum StreamError {
-    /// The stream broke, or what came was not due.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// The source's account differs from what was applied.
-    #[error("stream {stream}: the source counts {sent:?}, {applied:?} were applied")]
-    Totals {
-        /// Which stream.
-        stream: u32,
-        /// The source's account.
-        sent: Vec<Totals>,
-        /// This side's account.
-        applied: Totals,
-    },
-    /// What came would lead to a switchover that must not be.
-    #[error("stream {stream}: {what}")]
-    Switchover {
-        /// Which stream.
-        stream: u32,
-        /// What is wrong.
-        what: &'static str,
-    },
-}
-
-impl StreamError {
-    /// Whether the stream ended or broke, rather than carrying something that was not due.
-    pub fn is_loss(&self) -> bool {
-        use TransportError::NotAuthentic;
-        match self {
-            StreamError::Record(RecordError::Transport(error)) => {
-                !matches!(error, NotAuthentic { .. })
-            }
-            _ => false,
-        }
-    }
-}
-
 /// One stream of the destination.
 pub struct StreamThread {
     connection: Connection,
@@ -71,7 +36,7 @@ pub struct StreamThread {
     reply: Draft,
     meter: StageMeter<STAGES>,
     slowdown: Slowdown,
-    memory: Arc<GuestMemory>,
+    place: Place,
     switchover: Arc<Switchover>,
     stream: u32,
     /// The round that is being received; rounds below it have ended on this stream.
@@ -104,14 +69,43 @@ impl StreamThread {
         switchover: Arc<Switchover>,
         time_all: bool,
     ) -> Result<StreamThread, RecordError> {
+        let inbound = Inbound::new(framing, FlowDirection::ToDestination)?;
+        let place = Place::Memory(memory);
+        StreamThread::over(connection, framing, (inbound, place), switchover, time_all)
+    }
+
+    /// As [`StreamThread::open`], of the disk's stream.
+    ///
+    /// # Errors
+    /// If the cipher can't be set up, or there is no memory.
+    pub fn open_disk(
+        connection: Connection,
+        framing: &Framing,
+        disk: Arc<Disk>,
+        switchover: Arc<Switchover>,
+        time_all: bool,
+    ) -> Result<StreamThread, RecordError> {
+        let inbound = Inbound::new(framing, FlowDirection::ToDestination)?.keeping();
+        let staging = GuestMemory::new(Size(framing.bounds.record as u64), false)?;
+        let place = Place::Disk(disk, staging);
+        StreamThread::over(connection, framing, (inbound, place), switchover, time_all)
+    }
+
+    fn over(
+        connection: Connection,
+        framing: &Framing,
+        (inbound, place): (Inbound, Place),
+        switchover: Arc<Switchover>,
+        time_all: bool,
+    ) -> Result<StreamThread, RecordError> {
         Ok(StreamThread {
             connection,
-            inbound: Inbound::new(framing, FlowDirection::ToDestination)?,
+            inbound,
             outbound: Outbound::new(framing, FlowDirection::ToSource)?,
             reply: Draft::new(framing),
             meter: StageMeter::new(RECEIVE, time_all),
             slowdown: Slowdown::of(Slowed::Apply),
-            memory,
+            place,
             switchover,
             stream: framing.preamble.stream,
             round: 0,
@@ -175,7 +169,7 @@ impl StreamThread {
         self.meter.lap(OPEN);
         let step = match head.kind {
             RecordKind::Pages if head.round == self.round => {
-                if self.applied == Totals::default() {
+                if self.applied == Totals::default() && !self.is_of_disk() {
                     self.switchover
                         .check_barrier(self.round)
                         .map_err(|what| self.refused(what))?;
@@ -200,6 +194,9 @@ impl StreamThread {
                     });
                 }
                 self.switchover.round_ended(self.stream, applied);
+                if self.is_of_disk() {
+                    self.switchover.disk_cpu(thread_cpu_ns());
+                }
                 self.answer(RecordKind::RoundAck, self.round)?;
                 self.applied = Totals::default();
                 self.round += 1;
@@ -250,19 +247,41 @@ impl StreamThread {
         }
     }
 
+    /// Whether it is the disk's.
+    pub fn is_of_disk(&self) -> bool {
+        matches!(self.place, Place::Disk(..))
+    }
+
     /// A round sends a page once, so no round holds more of them than the guest.
     fn check_room(&self, head: &Head) -> Result<(), StreamError> {
         let zero = head.zero(self.inbound.head_bytes());
         let pages =
             u64::from(head.payload) / PAGE_SIZE as u64 + zero.map(|run| run.pages).sum::<u64>();
-        match self.applied.pages + self.applied.zero_pages + pages <= self.memory.pages() {
+        match self.applied.pages + self.applied.zero_pages + pages <= self.place.pages() {
             true => Ok(()),
             false => Err(self.refused("a round of more pages than the guest has")),
         }
     }
 
-    /// The apply stage: writes a record's pages to guest memory.
+    /// The apply stage: writes a record's pages to guest memory, or its blocks to the disk.
     fn apply(&mut self, head: &Head) -> Result<Totals, StreamError> {
+        match &self.place {
+            Place::Memory(memory) => {
+                let memory = memory.clone();
+                self.apply_pages(head, &memory)
+            }
+            Place::Disk(disk, staging) => {
+                let applied = write_blocks((disk, staging), &self.inbound, head);
+                self.meter.lap(APPLY);
+                applied.map_err(|source| StreamError::Disk {
+                    stream: self.stream,
+                    source,
+                })
+            }
+        }
+    }
+
+    fn apply_pages(&mut self, head: &Head, memory: &GuestMemory) -> Result<Totals, StreamError> {
         let mut totals = Totals {
             records: 1,
             ..Totals::default()
@@ -270,7 +289,7 @@ impl StreamThread {
         if self.inbound.is_direct() {
             // SAFETY: no vCPU runs here before the switchover, and the source deals each page to
             // one stream, with rounds as barriers.
-            let has_more = unsafe { self.inbound.take_content(head, &self.memory) };
+            let has_more = unsafe { self.inbound.take_content(head, memory) };
             self.meter.lap(APPLY);
             if has_more {
                 // SAFETY: as above; this thread holds guest memory.
@@ -283,14 +302,14 @@ impl StreamThread {
                 let mut content = self.inbound.payload(head);
                 for run in head.data(self.inbound.head_bytes()) {
                     let (pages, rest) = content.split_at(run.pages as usize * PAGE_SIZE);
-                    self.memory.copy_in(run.first, pages);
+                    memory.copy_in(run.first, pages);
                     content = rest;
                     totals.pages += run.pages;
                 }
             });
         }
         for run in head.zero(self.inbound.head_bytes()) {
-            self.memory.zero_pages(run.first, run.pages);
+            memory.zero_pages(run.first, run.pages);
             totals.zero_pages += run.pages;
         }
         self.meter.lap(APPLY);

@@ -19,7 +19,7 @@ const FAILED: u8 = 3;
 pub struct Switchover {
     /// Rounds that ended, by stream.
     ended: Vec<AtomicU32>,
-    /// What was applied, by stream.
+    /// What was applied, by stream, that of the disk last if there is one.
     applied: Mutex<Vec<Totals>>,
     device_state: Mutex<Vec<u8>>,
     most_device_state: usize,
@@ -32,13 +32,15 @@ pub struct Switchover {
     /// What asks for the CPU time of a tunnel's processes, if there are any, and what it said then.
     tunnel_cpu: OnceLock<TunnelCpu>,
     decided_tunnel_ns: AtomicU64,
+    /// CPU time of the disk's stream so far, which is none of the migration's other figures.
+    disk_cpu_ns: AtomicU64,
 }
 
 /// CPU nanoseconds so far.
 type TunnelCpu = Box<dyn Fn() -> u64 + Send + Sync>;
 
 impl Switchover {
-    /// For as many streams, and a device state of at most so many bytes. A stream may be silent for
+    /// For as many streams of memory, and a device state of at most so many bytes. A stream may be silent for
     /// `silence` between records, if that is more than its peer timeout.
     pub fn new(streams: u32, most_device_state: usize, silence: Duration) -> Self {
         Switchover {
@@ -52,7 +54,18 @@ impl Switchover {
             decided_cpu_ns: AtomicU64::new(0),
             tunnel_cpu: OnceLock::new(),
             decided_tunnel_ns: AtomicU64::new(0),
+            disk_cpu_ns: AtomicU64::new(0),
         }
+    }
+
+    /// Awaits a disk too, on a stream of its own.
+    pub fn await_disk(&mut self) {
+        lock(&self.applied).push(Totals::default());
+    }
+
+    /// CPU time of the disk's stream, as of its last round, nanoseconds.
+    pub fn disk_cpu(&self, cpu_ns: u64) {
+        self.disk_cpu_ns.store(cpu_ns, Ordering::SeqCst);
     }
 
     /// Takes the CPU time of a tunnel's processes too when the decision falls: they may be gone soon
@@ -90,7 +103,10 @@ impl Switchover {
     /// A stream has applied a round.
     pub fn round_ended(&self, stream: u32, totals: Totals) {
         lock(&self.applied)[stream as usize] += totals;
-        self.ended[stream as usize].fetch_add(1, Ordering::SeqCst);
+        // The disk's rounds are no barriers.
+        if let Some(ended) = self.ended.get(stream as usize) {
+            ended.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     /// Adds a piece of the device state.
@@ -145,12 +161,16 @@ impl Switchover {
     fn decide(&self, decision: u8) -> Result<(), u8> {
         self.decision
             .compare_exchange(UNDECIDED, decision, Ordering::SeqCst, Ordering::SeqCst)?;
-        self.decided_cpu_ns
-            .store(process_cpu_ns(), Ordering::SeqCst);
+        self.decided_cpu_ns.store(self.cpu_ns(), Ordering::SeqCst);
         if let Some(cpu_ns) = self.tunnel_cpu.get() {
             self.decided_tunnel_ns.store(cpu_ns(), Ordering::SeqCst);
         }
         Ok(())
+    }
+
+    /// CPU time of the process without the disk's stream, nanoseconds.
+    pub fn cpu_ns(&self) -> u64 {
+        process_cpu_ns().saturating_sub(self.disk_cpu_ns.load(Ordering::SeqCst))
     }
 
     /// Wakes every stream: nothing more will come. After a failure the sending directions are

@@ -95,6 +95,12 @@ pub(super) const ROUND: Definition = Definition {
     text: "One harvest and the sending of what it found, until the destination acknowledged it. The last, stop-and-copy, runs while the guest is paused. Pages found dirty at a round's end are the next round's work.",
 };
 
+pub(super) const STORAGE: Definition = Definition {
+    anchor: "storage",
+    term: "disk",
+    text: "Where the guest has a disk, it is copied in bulk ahead of the first harvest, on a stream of its own; writes behind the copy are mirrored and done, for the guest, once the destination has them. Disk copy: from its begin until all of it stood at the destination. CPU of the disk: of its stream's thread, per GiB of blocks sent, mirrored ones included; at the source reading, sealing and sending, at the destination receiving, opening and writing. It is in none of the migration's other figures. Of both: disk copy and total time, which follow one another; CPU of memory and disk over what was sent of both. Holes and zero blocks are not sent.",
+};
+
 pub(super) const WIRE_OVERHEAD: Definition = Definition {
     anchor: "wire-overhead",
     term: "wire overhead",

@@ -56,6 +56,18 @@ impl Metric {
     pub const BLACKOUT: Metric = named("blackout");
     /// Faults of write protection.
     pub const WRITE_FAULTS: Metric = named("write_faults");
+    /// The bulk copy of the guest's disk.
+    pub const DISK_TIME: Metric = named("disk_time");
+    /// The source's work on the disk per GiB of its blocks.
+    pub const DISK_SOURCE_CPU_PER_GIB: Metric = named("disk_source_cpu_per_gib");
+    /// The destination's.
+    pub const DISK_DESTINATION_CPU_PER_GIB: Metric = named("disk_destination_cpu_per_gib");
+    /// The bulk copy, then total time.
+    pub const WHOLE_TIME: Metric = named("whole_time");
+    /// The source's work on memory and disk per GiB of both.
+    pub const WHOLE_SOURCE_CPU_PER_GIB: Metric = named("whole_source_cpu_per_gib");
+    /// The destination's.
+    pub const WHOLE_DESTINATION_CPU_PER_GIB: Metric = named("whole_destination_cpu_per_gib");
     /// Bytes on the wire beside page payload, as a share of it.
     pub const WIRE_OVERHEAD: Metric = named("wire_overhead");
 
@@ -64,8 +76,13 @@ impl Metric {
         (0..ROWS.len() as u8).map(Metric)
     }
 
-    /// Those by which arms are compared.
+    /// Those by which arms are compared in every run.
     pub fn compared() -> impl Iterator<Item = Metric> {
+        Metric::all().filter(|metric| metric.row().compared && !metric.row().of_disk)
+    }
+
+    /// Those by which they are compared in any run: of a guest's disk too.
+    pub fn ever_compared() -> impl Iterator<Item = Metric> {
         Metric::all().filter(|metric| metric.row().compared)
     }
 

@@ -18,6 +18,7 @@ mod rates;
 mod rounds;
 mod row;
 mod sample;
+mod storage;
 mod table;
 mod warnings;
 

@@ -211,7 +211,7 @@ fn compared(arm: Arm, against: Arm, metric: Metric, pairs: &Pairs) -> Option<Com
 /// nothing is known is left out.
 pub fn comparisons(results: &Results) -> Vec<Comparison> {
     let clock = results.scenario.measure.clock;
-    let (mut metrics, others): (Vec<Metric>, Vec<Metric>) = Metric::compared()
+    let (mut metrics, others): (Vec<Metric>, Vec<Metric>) = Metric::ever_compared()
         .filter(|metric| metric.means_something_under(clock))
         .partition(|metric| metric.row().unit == "s");
     metrics.extend(others);

@@ -78,6 +78,9 @@ pub struct Row {
     pub direction: Direction,
     /// Whether arms are compared by it: in `comparisons[]` and in every table of taxes.
     pub compared: bool,
+    /// Whether it is of a guest's disk, or of memory and disk together: compared in a table of its own, where
+    /// there is a disk.
+    pub of_disk: bool,
     /// What of it a migration has that did not converge.
     pub unfinished: Unfinished,
     /// Whether it holds time, so that it means something under the live clock only: under the

@@ -9,12 +9,13 @@ use super::rates::{
     compressed_share, cores_per_10_gbit, per_gib, pre_copy_rounds, throughput, wire_overhead,
 };
 use super::row::{Direction, Format, Over, Row, Unfinished};
+use super::storage;
 use crate::arm::Arm;
 use crate::results::least_expected_downtime;
 use crate::units::GIB;
 
 /// What most costs have in common; what is left empty is each row's own.
-const COST: Row = Row {
+pub(super) const COST: Row = Row {
     name: "",
     column: "",
     label: "",
@@ -27,6 +28,7 @@ const COST: Row = Row {
     format: Format::ThreeFigures,
     direction: Direction::LowerIsBetter,
     compared: false,
+    of_disk: false,
     unfinished: Unfinished::Counts,
     needs_live_clock: false,
     gated: None,
@@ -352,6 +354,12 @@ pub(super) const ROWS: &[Row] = &[
         value: wire_overhead,
         ..COST
     },
+    storage::TIME,
+    storage::SOURCE_CPU,
+    storage::DESTINATION_CPU,
+    storage::WHOLE_TIME,
+    storage::WHOLE_SOURCE_CPU,
+    storage::WHOLE_DESTINATION_CPU,
     Row {
         name: "compress_cpu_per_gib",
         column: "source_compress_s_per_gib",

@@ -1,10 +1,12 @@
 //! What a fleet may be, and whether the hosts have room for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::spec::{Fleet, Way};
 use crate::arm::Arm;
 use crate::error::{Error, Result};
+use crate::guest::disk;
 use crate::machine;
 use crate::scenario::ClockKind;
 use crate::units::{Bandwidth, Size, link_time_ns};
@@ -158,6 +160,25 @@ fn tunnels(fleet: &Fleet) -> u64 {
     u64::from(at_once) * u64::from(streams.max().unwrap_or(1))
 }
 
+/// Refuses disks that this machine has no room for in sum.
+fn check_disks(fleet: &Fleet, hosts: u64) -> Result<()> {
+    let mut disks: BTreeMap<PathBuf, u64> = BTreeMap::new();
+    for storage in fleet
+        .guests
+        .iter()
+        .flat_map(|guest| &guest.scenario.storage)
+    {
+        let bytes = disks.entry(disk::folder(storage.folder.as_deref()));
+        *bytes.or_default() += storage.size.0.saturating_mul(hosts);
+    }
+    let guests = fleet.guests.len();
+    let check = |(folder, bytes): (&PathBuf, &u64)| {
+        let value = format_args!("{guests} with {} of disks on {hosts} hosts", Size(*bytes));
+        disk::check_room(folder, *bytes, "guests", value)
+    };
+    disks.iter().try_for_each(check)
+}
+
 /// Refuses a fleet that this machine has no room for, before anything is started. `hosts` of the two run on it.
 ///
 /// # Errors
@@ -182,6 +203,7 @@ pub fn check_room(fleet: &Fleet, hosts: u64) -> Result<()> {
         format_args!("{guests} with {} in sum", Size(fleet.memory())),
         format_args!("{who} {need_mib} MiB, this machine has {have_mib} MiB available"),
     )?;
+    check_disks(fleet, hosts)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let here = match hosts {
         1 => &[("source.cores", &fleet.source)][..],

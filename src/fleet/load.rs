@@ -158,6 +158,7 @@ fn base(group: &Group, folder: Option<&Path>, fleet: &Fleet) -> Result<Scenario>
     for (section, values) in [
         ("guest", &group.guest),
         ("workload", &group.workload),
+        ("storage", &group.storage),
         ("migration", &group.migration),
     ] {
         if !values.is_empty() {

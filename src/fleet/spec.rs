@@ -45,6 +45,7 @@ pub(super) struct Group {
     /// Values in the place of the scenario's.
     pub(super) guest: Table,
     pub(super) workload: Table,
+    pub(super) storage: Table,
     pub(super) migration: Table,
     /// In the place of the scenario's `migration.policy`.
     pub(super) encryption: Option<Policy>,

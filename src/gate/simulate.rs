@@ -177,6 +177,7 @@ pub fn raw(simulation: &Simulation) -> Results {
             name: "simulated".to_owned(),
             point: Default::default(),
             analysis: "Noise of a known shape and a known effect.".to_owned(),
+            storage: None,
             qemu: Default::default(),
             guest: GuestSpec::default(),
             workload: WorkloadSpec::default(),
@@ -294,6 +295,7 @@ fn migration(
     let migration = Migration {
         qemu: None,
         warnings: Vec::new(),
+        storage: None,
         source_counted: Counted::default(),
         destination_counted: Counted::default(),
         arm,

@@ -61,6 +61,14 @@ pub fn execute(memory: &GuestMemory, write: &PageWrite, extent: WriteExtent) {
     }
 }
 
+/// Fills the first page with what a write of that value leaves in a block of a disk, whatever was there.
+pub(super) fn fill_page(block: &GuestMemory, value: u64) {
+    let mut content = SplitMix64::seed_from_u64(value);
+    for word in block.words(0) {
+        word.store(content.next_u64().to_le(), Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

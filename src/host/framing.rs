@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::arm::{Backend, Channel};
+use crate::compression::Compression;
 use crate::crypto::MigrationSecret;
 use crate::crypto::sequence::KeyLimits;
 use crate::error::{Error, Result};
@@ -48,7 +49,7 @@ pub fn framing(spec: &HostSpec, secret: Option<MigrationSecret>) -> Result<Frami
         limits: KeyLimits {
             bytes: migration.rekey_bytes.0,
             records: migration.rekey_records,
-            streams: migration.streams,
+            streams: spec.scenario.connections(),
         },
         bounds: Bounds {
             guest_pages: spec.scenario.guest.memory.pages(),
@@ -57,10 +58,20 @@ pub fn framing(spec: &HostSpec, secret: Option<MigrationSecret>) -> Result<Frami
         preamble: Preamble {
             migration_id,
             stream: 0,
-            streams: migration.streams,
+            streams: spec.scenario.connections(),
         },
         tls,
     })
+}
+
+/// How records of the disk's stream are made, by those of stream 0: it is the last one, its blocks are bounded
+/// as pages are, and not compressed.
+pub fn of_disk(framing: &Framing, blocks: u64) -> Framing {
+    let mut own = framing.clone();
+    own.preamble.stream = framing.preamble.streams - 1;
+    own.bounds.guest_pages = blocks;
+    own.compression = Compression::None;
+    own
 }
 
 /// What the source announces on each stream, for the destination to compare with its own spec.
@@ -70,6 +81,10 @@ pub fn hello(spec: &HostSpec) -> Vec<u8> {
         scenario.guest.memory.0,
         scenario.migration.record.0,
         most_device_state(spec) as u64,
+        scenario
+            .storage
+            .as_ref()
+            .map_or(0, |storage| storage.size.0),
     ]
     .iter()
     .flat_map(|value| value.to_le_bytes())

@@ -8,7 +8,7 @@ use crate::guest::vcpu::StreamPosition;
 use crate::host::HostSpec;
 use crate::memory::{GuestMemory, Presence};
 
-/// What beyond the device-state blob goes with a guest: the vCPUs' places in their streams.
+/// What beyond the device-state blob goes with a guest: places in streams of writes.
 const POSITION_LEN: usize = 16;
 
 /// Maps guest memory, which is there from when `presence` says; seconds that it took.
@@ -24,11 +24,15 @@ pub fn allocate(spec: &HostSpec, presence: Presence) -> Result<(Arc<GuestMemory>
 
 /// The largest device state that this guest can have, bytes.
 pub fn most_device_state(spec: &HostSpec) -> usize {
-    let guest = &spec.scenario.guest;
-    guest.device_state.0 as usize + guest.vcpus as usize * POSITION_LEN
+    spec.scenario.guest.device_state.0 as usize + places(spec) as usize * POSITION_LEN
 }
 
-/// The device state: where each vCPU's stream goes on, then the blob.
+/// Streams of writes that go on at the destination: the vCPUs', and last the disk's if there is one.
+pub fn places(spec: &HostSpec) -> u32 {
+    spec.scenario.guest.vcpus + u32::from(spec.scenario.storage.is_some())
+}
+
+/// The device state: where each stream of writes goes on, then the blob.
 pub fn pack_device_state(positions: &[StreamPosition], blob: &[u8]) -> Vec<u8> {
     let mut state = vec![0; positions.len() * POSITION_LEN];
     put_positions(&mut state, positions);
@@ -36,7 +40,7 @@ pub fn pack_device_state(positions: &[StreamPosition], blob: &[u8]) -> Vec<u8> {
     state
 }
 
-/// Writes where each vCPU's stream goes on into a packed device state.
+/// Writes where each stream goes on into a packed device state.
 pub fn put_positions(state: &mut [u8], positions: &[StreamPosition]) {
     for (bytes, position) in state.chunks_exact_mut(POSITION_LEN).zip(positions) {
         bytes[..8].copy_from_slice(&position.at_ns.to_le_bytes());
@@ -44,11 +48,11 @@ pub fn put_positions(state: &mut [u8], positions: &[StreamPosition]) {
     }
 }
 
-/// Where each vCPU's stream goes on; `None` if the state is too short.
-pub fn unpack_positions(state: &[u8], vcpus: u32) -> Option<Vec<StreamPosition>> {
+/// Where each of so many streams goes on; `None` if the state is too short.
+pub fn unpack_positions(state: &[u8], places: u32) -> Option<Vec<StreamPosition>> {
     let word = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).ok();
     state
-        .get(..vcpus as usize * POSITION_LEN)?
+        .get(..places as usize * POSITION_LEN)?
         .chunks_exact(POSITION_LEN)
         .map(|bytes| {
             Some(StreamPosition {
@@ -59,10 +63,11 @@ pub fn unpack_positions(state: &[u8], vcpus: u32) -> Option<Vec<StreamPosition>>
         .collect()
 }
 
-/// Hash of guest memory and device state, hexadecimal.
-pub fn hash(memory: &GuestMemory, device_state: &[u8]) -> String {
+/// Hash of guest memory and device state, and of the disk's own hash if there is one, hexadecimal.
+pub fn hash(memory: &GuestMemory, device_state: &[u8], disk: &str) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&memory.hash());
     hasher.update(device_state);
+    hasher.update(disk.as_bytes());
     hasher.finalize().to_hex().to_string()
 }

@@ -6,9 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::SourceReport;
 use super::latency::{Counts, merged};
 use crate::guest::vcpu::{FirstWrite, PhaseReport, STALL_NS, VcpuReport, Window};
-use crate::results::{Guest, Latency, VcpuWork};
+use crate::results::{Guest, Latency, Storage, StorageDestinationCpu, VcpuWork, Verified};
 
 /// Where windows that began at the source end, in stream time, nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,6 +52,17 @@ pub struct AtDestination {
     pub work: VcpuWork,
 }
 
+/// How the guest's disk fared at the destination.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct StorageAtDestination {
+    /// CPU of its stream.
+    pub cpu: StorageDestinationCpu,
+    /// Hash of the disk; empty unless the guest was taken over.
+    pub hash: String,
+    /// Latency of writes in the window after the switchover.
+    pub after: Latency,
+}
+
 impl AtSource {
     /// From the source's vCPUs.
     pub fn new(report: &VcpuReport, windows: OpenWindows) -> AtSource {
@@ -62,6 +74,15 @@ impl AtSource {
             longest_stall_ns: report.longest_stall_ns,
             open_stalls_ns: report.open_stalls_ns.clone(),
         }
+    }
+}
+
+impl SourceReport {
+    /// Where windows that began at the source end.
+    pub fn windows(&self) -> OpenWindows {
+        self.at_source
+            .as_ref()
+            .map_or_else(OpenWindows::default, |seen| seen.windows)
     }
 }
 
@@ -116,6 +137,28 @@ pub fn complete(guest: &mut Guest, source: &AtSource, destination: Option<&AtDes
     guest.work_after = Some(there.work);
     let first = firsts.iter().flatten().min_by_key(|first| first.done_ns);
     guest.first_write_s = first.map(|first| first.delay_ns as f64 / 1e9);
+}
+
+/// Completes what the source told of the guest's disk.
+pub fn complete_storage(
+    here: Storage,
+    there: StorageAtDestination,
+    switched_over: bool,
+) -> Storage {
+    let source_hash = here.verified.source_hash;
+    Storage {
+        destination_cpu: there.cpu,
+        verified: Verified {
+            equal: !source_hash.is_empty() && source_hash == there.hash,
+            source_hash,
+            destination_hash: there.hash,
+        },
+        write_latency_after_ns: match switched_over {
+            true => there.after,
+            false => here.write_latency_after_ns,
+        },
+        ..here
+    }
 }
 
 #[cfg(test)]

@@ -37,11 +37,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::arm::{Arm, Backend, Channel};
 use crate::crypto;
-use crate::host::guest_view::{AtDestination, AtSource, OpenWindows};
+use crate::host::guest_view::{AtDestination, AtSource, OpenWindows, StorageAtDestination};
 use crate::machine::{self, Counted, Limits};
 use crate::results::{
     ArmInfo, ChannelInfo, DestinationCpu, Downtime, Guest, Outcome, PolicyDecision, Round,
-    SourceCpu, Warning,
+    SourceCpu, Storage, Warning,
 };
 use crate::scenario::{ClockKind, Scenario};
 use crate::tls;
@@ -49,7 +49,7 @@ use crate::tunnel::{self, Programs, TunnelSpec};
 use crate::workload::StreamSpec;
 
 /// Version of this protocol; both sides must have the same.
-pub const PROTOCOL: u32 = 8;
+pub const PROTOCOL: u32 = 9;
 
 /// See [`HostSpec::silence_between_records`].
 const VIRTUAL_SILENCE: Duration = Duration::from_secs(600);
@@ -119,6 +119,11 @@ impl HostSpec {
             seed: self.stream_seed,
             ..self.scenario.stream_spec()
         }
+    }
+
+    /// The disk's writes of this block; none of a guest without a disk.
+    pub fn disk_stream_spec(&self) -> Option<StreamSpec> {
+        self.scenario.disk_stream_spec(self.stream_seed)
     }
 
     /// How long a source may be silent between records. Under the virtual clock a round's writes are made
@@ -288,6 +293,8 @@ pub struct SourceReport {
     pub hash: String,
     /// The guest's view.
     pub guest: Guest,
+    /// How its disk fared, as far as this side knows; none of a guest without one.
+    pub storage: Option<Storage>,
     /// What of it the destination may have to complete; none under the virtual clock.
     pub at_source: Option<AtSource>,
     /// What this machine counted.
@@ -319,6 +326,8 @@ pub struct DestinationReport {
     pub hash: String,
     /// The guest's view; none if it did not run here.
     pub guest: Option<AtDestination>,
+    /// How its disk fared; none of a guest without one.
+    pub storage: Option<StorageAtDestination>,
     /// What this machine counted.
     pub counted: Counted,
     /// Resident memory beyond guest memory at the end, bytes.

@@ -64,6 +64,9 @@ pub enum RecordError {
     /// The compressor failed.
     #[error("compressing: {0}")]
     Compress(std::io::Error),
+    /// The disk that is sent could not be read or written.
+    #[error(transparent)]
+    Disk(std::io::Error),
     /// The cipher could not be set up.
     #[error("setting up the cipher: {0}")]
     Cipher(#[from] crate::error::Error),

@@ -49,6 +49,8 @@ pub struct Inbound {
     sequence: u64,
     segments: Vec<Segment>,
     decompressor: Decompressor,
+    /// Whether content is received to this end's own buffer in any case.
+    keeps: bool,
     /// Content of the present record, if it came packed; empty where nothing is compressed.
     unpacked: Vec<u8>,
 }
@@ -88,11 +90,18 @@ impl Inbound {
             sequence: 0,
             segments: Vec::with_capacity(bounds.data_runs()),
             decompressor: Decompressor::new(framing.compression).map_err(RecordError::Compress)?,
+            keeps: false,
             unpacked: match framing.compression.is_none() {
                 true => Vec::new(),
                 false => vec![0xff; bounds.record],
             },
         })
+    }
+
+    /// The same end, which receives content to its own buffer also in `plain`: what is no guest memory's.
+    pub fn keeping(mut self) -> Inbound {
+        self.keeps = true;
+        self
     }
 
     /// Receives the next record; of a plain page record, its head at least. After silence it may be
@@ -250,9 +259,9 @@ impl Inbound {
         &self.body()[start..start + head.payload as usize]
     }
 
-    /// Whether page content is still in the socket (`plain`, unless it is compressed).
+    /// Whether page content is still in the socket (`plain`, unless it is compressed or kept).
     pub fn is_direct(&self) -> bool {
-        self.opener.is_none() && self.unpacked.is_empty()
+        self.opener.is_none() && self.unpacked.is_empty() && !self.keeps
     }
 
     /// Copies to guest memory what of a plain page record's content came along with its head;

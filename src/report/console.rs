@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::answer;
 use super::cells;
 use super::protocols;
+use super::storage;
 use super::view::{self, ArmView, Basis};
 use crate::arm::Arm;
 use crate::figures::{self, Metric};
@@ -123,7 +124,9 @@ fn one_run(out: &mut String, run: &Results) {
         }
         out.push_str(&taxes.terminal());
     }
-    for table in [protocols::channels(run), protocols::framing(run)] {
+    let disk = [storage::copies(run), storage::taxes(run)];
+    let below = [protocols::channels(run), protocols::framing(run)];
+    for table in disk.into_iter().chain(below) {
         if !table.rows.is_empty() {
             let _ = write!(out, "\n{}", table.terminal());
         }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::answer;
 use super::page::tables;
 use super::protocols;
+use super::storage;
 use super::view;
 use crate::figures;
 use crate::present::escape;
@@ -56,7 +57,9 @@ pub fn summary(results: &Results) -> String {
     if let Some(sentence) = protocols::sentence(results) {
         let _ = writeln!(out, "{}\n", md(&sentence));
     }
-    for table in [protocols::channels(results), protocols::framing(results)] {
+    let disk = [storage::copies(results), storage::taxes(results)];
+    let below = [protocols::channels(results), protocols::framing(results)];
+    for table in disk.into_iter().chain(below) {
         if !table.rows.is_empty() {
             let _ = writeln!(out, "{}", table.markdown());
         }

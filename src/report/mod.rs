@@ -24,6 +24,7 @@ pub mod protocols;
 mod remedy;
 pub mod runs;
 pub mod staging;
+mod storage;
 pub mod view;
 
 use std::path::{Path, PathBuf};

@@ -230,7 +230,7 @@ pub fn tax(results: &Results, arm: Arm, metric: Metric) -> Option<&Comparison> {
 pub fn compared(results: &Results) -> impl Iterator<Item = &Comparison> {
     let clock = results.scenario.measure.clock;
     let means = move |c: &&Comparison| {
-        let metric = Metric::among(&c.metric, Metric::compared());
+        let metric = Metric::among(&c.metric, Metric::ever_compared());
         metric.is_ok_and(|metric| metric.means_something_under(clock))
     };
     results.comparisons.iter().filter(means)
@@ -280,7 +280,7 @@ fn ends(low: Option<f64>, high: Option<f64>, written: impl Fn(f64) -> String) ->
 /// What an arm adds, in its metric's shown unit, and its interval: `+0.12`, `+0.11 to +0.14`. `None`
 /// of a run of an older build.
 pub fn added(comparison: &Comparison) -> Option<[String; 2]> {
-    let metric = Metric::among(&comparison.metric, Metric::compared()).ok()?;
+    let metric = Metric::among(&comparison.metric, Metric::ever_compared()).ok()?;
     let added = figures::added(comparison)?;
     let like = metric.shown(added.median);
     let written = |value: f64| text::signed_like(like, metric.shown(value));

@@ -7,6 +7,7 @@ mod numbers;
 mod plumbing;
 mod qemu;
 mod shard;
+mod storage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -138,6 +139,7 @@ impl Checker<'_> {
         )?;
         self.numbers()?;
         self.magnitudes()?;
+        self.storage(results)?;
         let outcome = &self.migration.outcome;
         if outcome.status == OutcomeStatus::Completed {
             self.completed(results)?;
@@ -315,7 +317,7 @@ impl Checker<'_> {
 /// A stored comparison must be what the migrations give.
 fn check_comparisons(results: &Results) -> Result<()> {
     for (index, stored) in results.comparisons.iter().enumerate() {
-        let metric = Metric::among(&stored.metric, Metric::compared())
+        let metric = Metric::among(&stored.metric, Metric::ever_compared())
             .map_err(|why| Error::Invalid(format!("comparisons[{index}] metric: {why}")))?;
         let name = format!(
             "comparisons[{index}] ({} against {}, {})",

@@ -48,6 +48,14 @@ impl Told {
                 there.filter(|_| destination.switched_over),
             );
         }
+        let storage = source.storage.map(|storage| {
+            let there = destination.storage.clone().unwrap_or_default();
+            Box::new(guest_view::complete_storage(
+                storage,
+                there,
+                destination.switched_over,
+            ))
+        });
         let unlocked = process::unlocked_keys("coordinator", sealed);
         let warnings = source.warnings.into_iter().chain(unlocked);
         let verified = Verified {
@@ -59,7 +67,12 @@ impl Told {
             arm,
             block,
             stream_seed: Some(stream_seed),
-            outcome: judge(source.outcome, &verified, self.failure, destination.failure),
+            outcome: judge(
+                source.outcome,
+                (&verified, storage.is_some()),
+                self.failure,
+                destination.failure,
+            ),
             total_time_s: source.total_time_s,
             setup_time_s: self.starting_s + source.connect_s,
             channel: source.channel,
@@ -91,6 +104,7 @@ impl Told {
             },
             verified,
             guest,
+            storage,
             source_counted: source.counted,
             destination_counted: destination.counted,
             qemu: None,
@@ -106,7 +120,7 @@ impl Told {
 /// The outcome, from both sides' accounts.
 fn judge(
     outcome: Outcome,
-    verified: &Verified,
+    (verified, has_disk): (&Verified, bool),
     failure: Option<String>,
     destination_failure: Option<String>,
 ) -> Outcome {
@@ -119,7 +133,8 @@ fn judge(
             if let Some(reason) = failure.or(destination_failure) {
                 failed(reason)
             } else if !verified.equal {
-                failed(differing(&verified.source_hash, &verified.destination_hash))
+                let (here, there) = (&verified.source_hash, &verified.destination_hash);
+                failed(differing(here, there, has_disk))
             } else {
                 outcome
             }
@@ -138,7 +153,8 @@ fn judge(
     }
 }
 
-/// Why two memories that should be equal fail a migration.
-pub(super) fn differing(source: &str, destination: &str) -> String {
-    format!("guest memory differs: source {source}, destination {destination}")
+/// Why two guests that should be equal fail a migration.
+pub(super) fn differing(source: &str, destination: &str, has_disk: bool) -> String {
+    let what = if has_disk { "memory or disk" } else { "memory" };
+    format!("guest {what} differs: source {source}, destination {destination}")
 }

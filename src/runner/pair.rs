@@ -339,15 +339,14 @@ impl<'a> Pair<'a> {
                 Some(report) if report.hash == *hash => {
                     self.destination.tell(&Command::Resume {
                         stream_time_ns: report.stream_time_ns,
-                        windows: report
-                            .at_source
-                            .as_ref()
-                            .map_or_else(Default::default, |seen| seen.windows),
+                        windows: report.windows(),
                     });
                 }
                 // Different memory fails the migration; such a guest must not run.
                 Some(report) if report.outcome.status == OutcomeStatus::Completed => {
-                    told.failure.get_or_insert(differing(&report.hash, hash));
+                    let has_disk = report.storage.is_some();
+                    let differ = differing(&report.hash, hash, has_disk);
+                    told.failure.get_or_insert(differ);
                     self.end_destination();
                 }
                 _ => self.end_destination(),

@@ -5,17 +5,18 @@ use std::time::Duration;
 use crate::scenario::{ClockKind, Scenario};
 use crate::units::{Bandwidth, link_time_ns};
 
-/// How long a host may say nothing: filling, hashing and the slowest cipher on this much memory, the
+/// How long a host may say nothing: filling, hashing and the slowest cipher on this much memory and disk, the
 /// limits that it keeps to by itself, and the time that a slow link takes for the round in which the
-/// time limit strikes and the last one, each at most all of memory.
+/// time limit strikes and the last one, each at most all of memory, and for the disk.
 pub fn patience(scenario: &Scenario) -> Duration {
     let memory = scenario.guest.memory.0;
+    let all = scenario.bytes_in_all();
     let migration = &scenario.migration;
     // Software AES in an unoptimised build on a busy machine: 5 MiB/s.
-    let slowest = Duration::from_secs(30 + memory / (5 << 20));
+    let slowest = Duration::from_secs(30 + all / (5 << 20));
     let link_ns = match (migration.link, scenario.measure.clock) {
         (Bandwidth::BitsPerSecond(bits), ClockKind::Live) => {
-            link_time_ns(memory.saturating_mul(3), bits)
+            link_time_ns(memory.saturating_mul(2).saturating_add(all), bits)
         }
         _ => 0,
     };
@@ -24,7 +25,7 @@ pub fn patience(scenario: &Scenario) -> Duration {
         + migration.time_limit.0
         + migration.peer_timeout.0 * 3
         // Each stream connects, makes a handshake and greets before the others; rounds are within the time limit.
-        + migration.rtt.map_or(Duration::ZERO, |rtt| rtt.0) * (4 + 3 * migration.streams)
+        + migration.rtt.map_or(Duration::ZERO, |rtt| rtt.0) * (4 + 3 * scenario.connections())
         + scenario.measure.window.0
 }
 

@@ -271,6 +271,7 @@ fn migration(told: Told, task: &Task<'_>) -> Migration {
         },
         verified: told.verified,
         guest: told.guest,
+        storage: None,
         source_counted: Default::default(),
         destination_counted: Default::default(),
         qemu: Some(Box::new(told.qemu)),

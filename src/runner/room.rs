@@ -2,6 +2,7 @@
 
 use crate::arm::Arm;
 use crate::error::{Error, Result};
+use crate::guest::disk;
 use crate::machine;
 use crate::qemu::guest::layout::MAX_GUEST_MEMORY;
 use crate::runner::options::Options;
@@ -21,6 +22,11 @@ pub fn check(scenario: &Scenario, options: &Options) -> Result<()> {
     check_qemu(scenario, options)?;
     check_tunnels(scenario, options)?;
     check_memory(scenario, guests_here)?;
+    if let Some(storage) = &scenario.storage {
+        let folder = disk::folder(storage.folder.as_deref());
+        let bytes = storage.size.0.saturating_mul(guests_here);
+        disk::check_room(&folder, bytes, "storage.size", storage.size)?;
+    }
     check_link(scenario)
 }
 

@@ -4,12 +4,12 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::content;
 use super::engines::QemuCompression;
 use super::preset::ANY_ROUNDS;
 use super::spec::{ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Scenario, Workers};
 use crate::compression;
 use crate::error::{Error, Result};
-use crate::guest::content::ContentSpec;
 use crate::precopy::{DowntimeGrowth, OnStall, Throttle};
 use crate::units::{Bandwidth, PAGE_SIZE, Size, Span};
 use crate::workload;
@@ -100,9 +100,10 @@ const ALLOWED: &[(&str, &str)] = &[
     ("migration.seal_workers", "\"auto\" or 1 to 64"),
     (
         "migration.rekey_bytes",
-        "at least 2 x migration.streams x (migration.record + 128KiB)",
+        "at least 2 x (migration.streams, and 1 with storage) x (migration.record + 128KiB)",
     ),
     ("migration.rekey_records", "a whole number from 1"),
+    ("storage.io", "\"cached\" or \"direct\""),
     ("measure.arms", "at least one arm, each once"),
     ("measure.repetitions", "1 to 10000"),
     ("measure.warmup", "0 to 1000"),
@@ -179,7 +180,8 @@ impl Scenario {
         require(fine, "name", format_args!("{:?}", self.name))?;
         self.guest.check()?;
         self.stream_spec().check_values()?;
-        self.migration.check()?;
+        self.migration.check(self.connections())?;
+        self.check_storage()?;
         self.measure.check()?;
         self.check_qemu()?;
         let cipher = format_args!("{:?}", self.tunnel.ssh_cipher.as_deref().unwrap_or(""));
@@ -245,32 +247,14 @@ impl Scenario {
 
 impl GuestSpec {
     fn check(&self) -> Result<()> {
-        self.content.check()?;
+        content::check("guest.content", &self.content)?;
         let most = Size(1 << 30);
         within("guest.device_state", self.device_state, Size(0)..=most)
     }
 }
 
-impl ContentSpec {
-    fn check(&self) -> Result<()> {
-        within("guest.content.zero", self.zero, 0.0..=1.0)?;
-        within("guest.content.constant", self.constant, 0.0..=1.0)?;
-        within("guest.content.compressible", self.compressible, 0.0..=1.0)?;
-        let sum = self.zero + self.constant + self.compressible;
-        // Shares written in decimal may sum to just above 1.
-        require(
-            sum <= 1.0 + 1e-9,
-            "guest.content",
-            format_args!(
-                "{{ zero = {}, constant = {}, compressible = {} }}",
-                self.zero, self.constant, self.compressible
-            ),
-        )
-    }
-}
-
 impl MigrationSpec {
-    fn check(&self) -> Result<()> {
+    fn check(&self, connections: u32) -> Result<()> {
         within("migration.streams", self.streams, 1..=MAX_STREAMS)?;
         let record = self.record;
         let whole = record.0 > 0 && record.0.is_multiple_of(PAGE_SIZE as u64);
@@ -303,7 +287,7 @@ impl MigrationSpec {
             within("migration.seal_workers", n, 1..=64)?;
         }
         // Each stream and direction has an equal share, and a record must fit it, its head included.
-        let shares = 2 * u64::from(self.streams);
+        let shares = 2 * u64::from(connections);
         require(
             self.rekey_bytes.0 / shares >= self.record.0 + LARGEST_HEAD,
             "migration.rekey_bytes",

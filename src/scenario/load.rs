@@ -55,6 +55,7 @@ pub const EMBEDDED: &[(&str, &str)] = embed![
     "qemu-rekey",
     "protocols",
     "record-sizes",
+    "storage",
 ];
 
 /// A scenario file at most.

@@ -8,6 +8,7 @@
 //! into one scenario per point.
 
 mod check;
+mod content;
 mod differences;
 mod engines;
 mod load;
@@ -16,6 +17,7 @@ mod overrides;
 pub mod platform;
 mod preset;
 mod spec;
+mod storage;
 
 pub use check::{MAX_RECORD, MAX_STREAMS};
 pub use differences::{Difference, all_differences, conditions, differences};
@@ -30,3 +32,4 @@ pub use spec::{
     ClockKind, GuestSpec, MeasureSpec, MigrationSpec, Policy, Sampling, Scenario, Workers,
     WorkloadSpec,
 };
+pub use storage::StorageSpec;

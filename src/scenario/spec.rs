@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engines::{QemuSpec, TunnelValues};
 use super::platform::Platform;
+use super::storage::StorageSpec;
 use crate::arm::Arm;
 use crate::compression::Compression;
 use crate::guest::content::ContentSpec;
@@ -36,6 +37,9 @@ pub struct Scenario {
     /// What its vCPUs do.
     #[serde(default)]
     pub workload: WorkloadSpec,
+    /// Its disk, which is migrated too; none has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageSpec>,
     /// How it is migrated.
     #[serde(default)]
     pub migration: MigrationSpec,
@@ -54,6 +58,17 @@ impl Scenario {
     /// Whether encrypted arms may not go in the clear: the policy says so, or the guest is encrypted.
     pub fn requires_encryption(&self) -> bool {
         self.guest.encrypted || self.migration.policy == Policy::Required
+    }
+
+    /// Connections between the hosts: the streams of memory, and one of the disk.
+    pub fn connections(&self) -> u32 {
+        self.migration.streams + u32::from(self.storage.is_some())
+    }
+
+    /// What is migrated, memory and disk, bytes.
+    pub fn bytes_in_all(&self) -> u64 {
+        let disk = self.storage.as_ref().map_or(0, |storage| storage.size.0);
+        self.guest.memory.0.saturating_add(disk)
     }
 
     /// What its dirty-page stream is generated from.

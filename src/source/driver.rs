@@ -31,9 +31,9 @@ pub struct Migrated {
     pub device_state_bytes: u64,
     /// CPU time of the driver's own thread for harvests, seconds.
     pub harvest_s: f64,
-    /// CPU time of the vCPU threads, seconds.
+    /// CPU time of the guest's threads, seconds.
     pub vcpu_s: f64,
-    /// CPU time of the process from the first harvest to the end, without the vCPUs', seconds.
+    /// CPU time of the process from the first harvest to the end, without the guest's and the disk's, seconds.
     pub total_cpu_s: f64,
 }
 
@@ -53,7 +53,7 @@ pub enum End {
     },
 }
 
-/// Migrates: pre-copy rounds, then stop-and-copy or giving up. `device_state` is asked for when
+/// Migrates: the disk in bulk, pre-copy rounds, then stop-and-copy or giving up. `device_state` is asked for when
 /// the vCPUs are paused.
 pub struct Driver<'a> {
     guest: &'a TrackedGuest,
@@ -129,12 +129,16 @@ impl<'a> Driver<'a> {
 
     /// Runs the migration to its end.
     pub fn run(mut self, device_state: impl FnOnce(&dyn Timeline) -> Arc<Vec<u8>>) -> Migrated {
+        self.timeline.copy();
+        let copied = self.streams.copy_disk();
         // Looking at the vCPUs' counters is no part of the migration.
         self.timeline.begin();
-        let cpu_began = process_cpu_ns();
-        let migrated = self.migrate(device_state);
+        let cpu_began = self.cpu_ns();
+        let migrated = copied
+            .map_err(End::from)
+            .and_then(|()| self.migrate(device_state));
         let (end, at) = migrated.unwrap_or_else(|broken| (broken, Instant::now()));
-        let process_cpu_s = (process_cpu_ns() - cpu_began) as f64 / 1e9;
+        let process_cpu_s = self.cpu_ns().saturating_sub(cpu_began) as f64 / 1e9;
         let switched_over = matches!(end, End::SwitchedOver(_)).then_some(at);
         let vcpu_s = self.timeline.ended(switched_over);
         Migrated {
@@ -147,6 +151,15 @@ impl<'a> Driver<'a> {
             vcpu_s,
             total_cpu_s: (process_cpu_s - vcpu_s).max(0.0),
         }
+    }
+
+    /// CPU time of the process without the disk's stream, nanoseconds.
+    fn cpu_ns(&self) -> u64 {
+        let of_disk = self
+            .streams
+            .mirror()
+            .map_or(0, |mirror| mirror.sent().cpu_ns);
+        process_cpu_ns().saturating_sub(of_disk)
     }
 
     fn migrate(

@@ -52,17 +52,22 @@ impl Line {
 
     /// Sends sealed records.
     pub(super) fn transmit(&mut self, drafts: &[Draft]) -> Result<(), RecordError> {
-        for call in drafts.chunks(self.group) {
-            let bytes = call.iter().map(|draft| draft.wire_len() as u64).sum();
-            if let Some(in_flight) = &mut self.in_flight {
-                in_flight.wait(bytes);
-            }
-            if let Some(pacer) = &self.context.pacer {
-                pacer.wait(bytes, &mut self.pace);
-            }
-            self.connection
-                .send_parts(call.iter().flat_map(Draft::parts))?;
+        drafts
+            .chunks(self.group)
+            .try_for_each(|call| self.call(call))
+    }
+
+    /// Sends sealed records in one call.
+    pub(super) fn call(&mut self, drafts: &[Draft]) -> Result<(), RecordError> {
+        let bytes = drafts.iter().map(|draft| draft.wire_len() as u64).sum();
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.wait(bytes);
         }
+        if let Some(pacer) = &self.context.pacer {
+            pacer.wait(bytes, &mut self.pace);
+        }
+        self.connection
+            .send_parts(drafts.iter().flat_map(Draft::parts))?;
         Ok(())
     }
 }

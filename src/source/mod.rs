@@ -1,16 +1,22 @@
 //! The source host: the guest runs here, and its memory is sent from here.
 
 pub mod context;
+mod disk;
+mod disk_stream;
+mod disk_writer;
 pub mod driver;
 mod line;
+mod mirror;
 pub mod order;
 mod prepare;
 mod settle;
 mod share;
+mod storage_report;
 pub mod stream_thread;
 pub mod streams;
 pub mod timeline;
 mod tracked_guest;
+mod virtual_timeline;
 mod workers;
 mod write_verification;
 
@@ -30,16 +36,20 @@ use crate::memory::Presence;
 use crate::meter::StageTimes;
 use crate::private;
 use crate::results::{
-    ChannelInfo, Outcome, OutcomeStatus, SourceCpu, SourceSampling, SourceStages, Warning,
+    ChannelInfo, Outcome, OutcomeStatus, SourceCpu, SourceSampling, SourceStages, Storage, Warning,
 };
 use crate::scenario::ClockKind;
 use crate::source::context::StreamContext;
+use crate::source::disk::SourceDisk;
 use crate::source::driver::{Driver, Migrated};
+use crate::source::mirror::Mirror;
 use crate::source::settle::settle;
+use crate::source::storage_report::storage;
 use crate::source::stream_thread::{COMPRESS, PREPARE, SEAL, STAGES, TRANSMIT};
 use crate::source::streams::Streams;
-use crate::source::timeline::{GuestEnd, LiveTimeline, Timeline, VirtualTimeline};
+use crate::source::timeline::{GuestEnd, LiveTimeline, Timeline};
 use crate::source::tracked_guest::TrackedGuest;
+use crate::source::virtual_timeline::VirtualTimeline;
 use crate::tracking;
 use crate::tunnel::Clients;
 
@@ -59,12 +69,14 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     let guest_spec = &spec.scenario.guest;
     content::fill(&guest_memory, &guest_spec.content, guest_spec.seed);
     let blob = content::device_state(guest_spec.device_state, guest_spec.seed);
+    let disk = SourceDisk::of(spec)?.map(Arc::new);
     let fill_s = began.elapsed().as_secs_f64();
     let guest = TrackedGuest {
         tracker: tracking::open(spec.scenario.migration.tracker, &guest_memory)?,
         memory: guest_memory,
         extent: spec.scenario.workload.write,
         vcpus: guest_spec.vcpus,
+        disk,
     };
     emit(&Event::Ready {
         capabilities: Box::new(crate::host::capabilities(spec.arm, false)),
@@ -115,7 +127,9 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         Some(clients) => clients.connect().map_err(io::Error::other),
     };
     let hello = framing::hello(spec);
-    let opened = Streams::open(connect, &framing, &context, &hello, silence);
+    let disk = guest.disk.as_ref();
+    let disk = disk.map(|disk| (disk, framing::of_disk(&framing, disk.disk.blocks())));
+    let opened = Streams::open(connect, &framing, &context, &hello, silence, disk);
     let connect_s = connecting.elapsed().as_secs_f64();
     let mut streams = match opened {
         Ok(streams) => streams,
@@ -124,9 +138,15 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
             drop(clients);
             moved(spec, control)?;
             let end = finish(spec, &guest, timeline, true)?;
+            let storage = storage(spec, &guest, &end, None, String::new(), true)?;
             let unlocked = process::unlocked_keys("source", spec.sealed);
             let said = said.map_or(String::new(), |said| format!(" ({}: {said})", spec.arm));
-            report_unopened(format!("{error}{said}"), connect_s, end, unlocked);
+            report_unopened(
+                format!("{error}{said}"),
+                connect_s,
+                (end, storage),
+                unlocked,
+            );
             return Ok(());
         }
     };
@@ -139,7 +159,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         let _ = private::wipe(&tunnel.folder);
     }
     // Made and touched before the pause, so that its page faults are not part of the downtime.
-    let positions = vec![StreamPosition::default(); guest_spec.vcpus as usize];
+    let positions = vec![StreamPosition::default(); guest_state::places(spec) as usize];
     let mut device_state = Arc::new(guest_state::pack_device_state(&positions, &blob));
     let before = instruments.read();
     let tunnel_before_ns = clients.as_ref().map(Clients::cpu_ns);
@@ -171,6 +191,7 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
         cipher: agreed.cipher.clone(),
         handshake_s: agreed.handshake.as_secs_f64(),
     });
+    let mirrored = streams.take_mirror().map(Mirror::close);
     let (times, calls) = streams.close();
     let mut cpu = cpu(
         &migrated,
@@ -193,14 +214,21 @@ pub fn run(spec: &HostSpec, secret: Option<MigrationSecret>, control: &Control) 
     // Whoever samples a tunnel's CPU does so at this word.
     moved(spec, control)?;
     drop(clients);
+    let mut disk_hash = String::new();
     let hash = match settled.outcome.status {
-        OutcomeStatus::Completed => guest_state::hash(&guest.memory, &device_state),
+        OutcomeStatus::Completed => {
+            let disk = guest.disk.as_ref().map(|disk| disk.disk.hash());
+            disk_hash = disk.transpose()?.unwrap_or_default();
+            guest_state::hash(&guest.memory, &device_state, &disk_hash)
+        }
         _ => String::new(),
     };
     let stays = settled.outcome.status != OutcomeStatus::Completed;
     let end = finish(spec, &guest, timeline, stays)?;
+    let storage = storage(spec, &guest, &end, mirrored, disk_hash, stays)?;
     emit(&Event::Source(Box::new(SourceReport {
-        outcome: lost_writes(&end).unwrap_or(settled.outcome),
+        outcome: lost_writes(&end, storage.as_ref()).unwrap_or(settled.outcome),
+        storage,
         warnings: settled
             .warning
             .into_iter()
@@ -262,13 +290,18 @@ fn finish(
 }
 
 /// The worst outcome: the guest that stayed is not what its vCPUs made of it.
-fn lost_writes(end: &GuestEnd) -> Option<Outcome> {
-    (end.guest.writes_verified == Some(false)).then(|| Outcome {
+fn lost_writes(end: &GuestEnd, storage: Option<&Storage>) -> Option<Outcome> {
+    let lost = |verified: Option<bool>| verified == Some(false);
+    let what = match (end.guest.writes_verified, storage) {
+        (memory, _) if lost(memory) => "memory",
+        (_, Some(storage)) if lost(storage.writes_verified) => "disk",
+        _ => return None,
+    };
+    Some(Outcome {
         status: OutcomeStatus::Failed,
-        reason: Some(
-            "source: the memory of the guest that stayed differs from its own record of writes"
-                .to_owned(),
-        ),
+        reason: Some(format!(
+            "source: the {what} of the guest that stayed differs from its own record of writes"
+        )),
     })
 }
 
@@ -323,13 +356,19 @@ fn cpu(migrated: &Migrated, threads: &[StageTimes<STAGES>], compresses: bool) ->
     cpu
 }
 
-fn report_unopened(reason: String, connect_s: f64, end: GuestEnd, unlocked: Option<Warning>) {
+fn report_unopened(
+    reason: String,
+    connect_s: f64,
+    (end, storage): (GuestEnd, Option<Storage>),
+    unlocked: Option<Warning>,
+) {
     emit(&Event::Source(Box::new(SourceReport {
-        outcome: lost_writes(&end).unwrap_or(Outcome {
+        outcome: lost_writes(&end, storage.as_ref()).unwrap_or(Outcome {
             status: OutcomeStatus::Failed,
             reason: Some(format!("source: {reason}")),
         }),
         warnings: unlocked.into_iter().collect(),
+        storage,
         connect_s,
         guest: end.guest,
         stream_time_ns: end.stream_time_ns,

@@ -12,6 +12,9 @@ use crate::memory::PageRun;
 use crate::meter::StageTimes;
 use crate::record::{Framing, RecordError};
 use crate::source::context::StreamContext;
+use crate::source::disk::SourceDisk;
+use crate::source::disk_stream::DiskStream;
+use crate::source::mirror::Mirror;
 use crate::source::order::{Answer, Done, Failed, Order};
 use crate::source::stream_thread::{STAGES, StreamThread};
 use crate::transport::{Calls, Connection, Negotiated};
@@ -29,6 +32,8 @@ pub struct Streams {
     sent: Vec<(u64, u64)>,
     /// Pages sent so far, by stream.
     totals: Vec<Totals>,
+    /// The disk's stream, if there is one.
+    mirror: Option<Mirror>,
 }
 
 /// What all streams together did in a round.
@@ -59,17 +64,21 @@ impl Streams {
         context: &Arc<StreamContext>,
         hello: &[u8],
         silence: Duration,
+        disk: Option<(&Arc<SourceDisk>, Framing)>,
     ) -> Result<Streams, RecordError> {
-        let mut threads = Vec::new();
-        for stream in 0..context.streams {
-            let mut connect = || -> io::Result<Connection> {
+        let mut connect = |stream| -> Result<Connection, RecordError> {
+            let mut connect = || {
                 let socket = connect()?;
                 if let Some(trip) = context.round_trip {
                     std::thread::sleep(trip.time);
                 }
                 Connection::new(socket, stream, "destination", silence)
             };
-            let connection = connect().map_err(|source| RecordError::Connect { stream, source })?;
+            connect().map_err(|source| RecordError::Connect { stream, source })
+        };
+        let mut threads = Vec::new();
+        for stream in 0..context.streams {
+            let connection = connect(stream)?;
             let framing = Framing {
                 preamble: Preamble {
                     stream,
@@ -79,12 +88,32 @@ impl Streams {
             };
             threads.push(StreamThread::open(connection, &framing, context.clone())?);
         }
+        let mut disk = match disk {
+            None => None,
+            Some((disk, framing)) => {
+                let connection = connect(framing.preamble.stream)?;
+                let stream = DiskStream::open(connection, &framing, context.clone(), disk.clone())?;
+                Some((disk.clone(), stream))
+            }
+        };
         for thread in &mut threads {
             thread.greet(hello)?;
         }
+        if let Some((_, stream)) = &mut disk {
+            stream.greet(hello)?;
+        }
         // The ciphers go on in the threads.
         crypto::scrub_stack();
-        Streams::start(threads)
+        let mut streams = Streams::start(threads)?;
+        if let Some((disk, stream)) = disk {
+            let number = context.streams;
+            let mirror = Mirror::start(disk, stream).map_err(|source| RecordError::Connect {
+                stream: number,
+                source,
+            })?;
+            streams.mirror = Some(mirror);
+        }
+        Ok(streams)
     }
 
     fn start(threads: Vec<StreamThread>) -> Result<Streams, RecordError> {
@@ -97,6 +126,7 @@ impl Streams {
             negotiated: None,
             sent: vec![(0, 0); threads.len()],
             totals: vec![Totals::default(); threads.len()],
+            mirror: None,
         };
         for (stream, thread) in (0..).zip(threads) {
             if let Some(own) = thread.negotiated() {
@@ -124,11 +154,57 @@ impl Streams {
         Ok(streams)
     }
 
+    /// Copies the guest's disk, if it has one; from then on its writes are mirrored.
+    ///
+    /// # Errors
+    /// What broke; all streams are shut down.
+    pub fn copy_disk(&mut self) -> Result<(), Failed> {
+        match &mut self.mirror {
+            None => Ok(()),
+            Some(mirror) => {
+                let copied = mirror.copy();
+                copied.map_err(|error| self.broken(error))
+            }
+        }
+    }
+
+    /// The disk's stream, if there is one.
+    pub fn mirror(&self) -> Option<&Mirror> {
+        self.mirror.as_ref()
+    }
+
+    /// Nothing goes on where the destination lacks a block of the disk.
+    fn check_disk(&mut self) -> Result<(), Failed> {
+        match &self.mirror {
+            None => Ok(()),
+            Some(mirror) => mirror.check().map_err(|error| self.broken(error)),
+        }
+    }
+
+    fn broken(&self, error: RecordError) -> Failed {
+        self.shut_down();
+        Failed {
+            error,
+            final_sent: false,
+        }
+    }
+
+    /// Wakes the streams that wait for their peer, and the peer's.
+    fn shut_down(&self) {
+        for socket in &self.sockets {
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+        if let Some(mirror) = &self.mirror {
+            mirror.shut_down();
+        }
+    }
+
     /// Sends a round and waits until the destination has applied it.
     ///
     /// # Errors
     /// The first stream's that failed; the others are shut down.
     pub fn round(&mut self, round: u32, runs: &Arc<Vec<PageRun>>) -> Result<RoundDone, Failed> {
+        self.check_disk()?;
         let before = self.wire_bytes();
         for order in &self.orders {
             // A stream thread that is gone has answered with its failure.
@@ -166,10 +242,14 @@ impl Streams {
         round: u32,
         device_state: Arc<Vec<u8>>,
     ) -> Result<Instant, Failed> {
+        // The guest is paused, so that nothing of its disk is under way any more.
+        self.check_disk()?;
+        let mut totals = self.totals.clone();
+        totals.extend(self.mirror.as_ref().map(|mirror| mirror.sent().totals));
         let _ = self.orders[0].send(Order::SwitchOver {
             round,
             device_state,
-            totals: self.totals.clone(),
+            totals,
         });
         self.wait_for(1, |_, _, _| ())
     }
@@ -198,7 +278,13 @@ impl Streams {
         self.sent.iter().map(|(_, records)| records).sum()
     }
 
-    /// Ends the streams; their CPU time by stage, and the calls on their sockets together.
+    /// The disk's stream, to be closed by itself.
+    pub fn take_mirror(&mut self) -> Option<Mirror> {
+        self.mirror.take()
+    }
+
+    /// Ends the streams of memory, once that of the disk was taken; their CPU time by stage, and the calls on
+    /// their sockets together.
     pub fn close(self) -> (Vec<StageTimes<STAGES>>, Calls) {
         drop(self.orders);
         let ended = self.threads.into_iter().filter_map(|t| t.join().ok());
@@ -225,10 +311,8 @@ impl Streams {
                     last = last.max(Some(done.at));
                 }
                 Err(failed) => {
-                    // The rest of the round is lost: wake the streams that wait for their peer.
-                    for socket in &self.sockets {
-                        let _ = socket.shutdown(std::net::Shutdown::Both);
-                    }
+                    // The rest of the round is lost.
+                    self.shut_down();
                     failure.get_or_insert(failed);
                 }
             }

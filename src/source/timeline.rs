@@ -1,4 +1,4 @@
-//! The two clocks, as the source's driver sees them: what time it is, when the guest writes.
+//! The clock of a migration, as the source's driver sees it: what time it is, when the guest writes. The live one.
 
 use std::time::{Duration, Instant};
 
@@ -7,12 +7,12 @@ use crate::guest::vcpu::{LostWrites, Phase, StreamPosition, StreamStart, Vcpus, 
 use crate::host::HostSpec;
 use crate::host::guest_view::{AtSource, OpenWindows, work};
 use crate::host::latency::latency;
-use crate::machine::clock::thread_cpu_ns;
 use crate::precopy::{BandwidthWindow, Cycle};
 use crate::results::{Guest, Throttled};
+use crate::source::disk_writer::{DiskView, DiskWriter};
 use crate::source::tracked_guest::TrackedGuest;
-use crate::units::{PAGE_SIZE, link_time_ns};
-use crate::workload::{MergedStream, WriteStream};
+use crate::units::PAGE_SIZE;
+use crate::workload::WriteStream;
 
 /// How the guest got on while it was migrated, and where its stream stands.
 #[derive(Debug, Default)]
@@ -27,11 +27,15 @@ pub struct GuestEnd {
     pub lost: Vec<LostWrites>,
     /// What of the guest's view the destination may have to complete; none under the virtual clock.
     pub at_source: Option<AtSource>,
+    /// What it saw of its disk; none of a guest without one.
+    pub disk: Option<DiskView>,
 }
 
 /// A clock under which one migration runs, together with the guest that lives by it.
 pub trait Timeline {
-    /// The migration begins now: the first harvest is next.
+    /// The bulk copy of the guest's disk begins now.
+    fn copy(&mut self);
+    /// The migration begins now: the first harvest is next, and every disk write is mirrored.
     fn begin(&mut self);
     /// Since the migration began, nanoseconds.
     fn now_ns(&self) -> u64;
@@ -44,14 +48,14 @@ pub trait Timeline {
     fn sending_ns(&self, bytes: u64) -> u64;
     /// The vCPUs keep this cycle from now on; none lets them run. It ends with the migration.
     fn throttle(&mut self, cycle: Option<Cycle>);
-    /// Returns when every vCPU has stopped.
+    /// Returns when every vCPU has stopped, and the last write to the disk is done.
     fn pause(&mut self);
     /// The vCPUs run on: the migration was given up.
     fn resume(&mut self);
-    /// Per vCPU, where its stream goes on. The vCPUs are paused.
+    /// Where the vCPUs' streams go on, and last the disk's, if there is one. The guest is paused.
     fn positions(&self) -> Vec<StreamPosition>;
     /// The migration has ended: the destination took over at that time, or the guest stays. CPU
-    /// time of the vCPU threads since it began, seconds.
+    /// time of the guest's threads since it began, seconds.
     fn ended(&mut self, switched_over: Option<Instant>) -> f64;
     /// Ends the guest at this side.
     ///
@@ -60,165 +64,15 @@ pub trait Timeline {
     fn finish(self: Box<Self>) -> Result<GuestEnd>;
 }
 
-/// The virtual clock: time passes only by sending, and the stream advances between rounds. Of a throttled
-/// guest the writes that fall into the sleeping part of a cycle are lost, by their intended times and the
-/// time at which the throttle was set: which they are depends on nothing else.
-pub struct VirtualTimeline<'a> {
-    guest: &'a TrackedGuest,
-    stream: MergedStream,
-    bits_per_second: u64,
-    start_ns: u64,
-    now_ns: u64,
-    paused: bool,
-    /// Writes of each vCPU.
-    executed: Vec<u64>,
-    /// Those that it lost.
-    lost: Vec<LostWrites>,
-    /// The cycle that the vCPUs keep, and since when.
-    throttle: Option<(Cycle, u64)>,
-    /// Time that they slept under cycles before that, summed over them, nanoseconds.
-    slept_ns: u64,
-    /// CPU time that the writes took: the vCPUs' own, not the migration's.
-    vcpu_ns: u64,
-}
-
-impl<'a> VirtualTimeline<'a> {
-    /// The stream of the spec's scenario from its start offset.
-    ///
-    /// # Errors
-    /// If the stream can't be made.
-    ///
-    /// # Panics
-    /// If the link is unlimited, which a checked scenario refuses.
-    pub fn new(spec: &HostSpec, guest: &'a TrackedGuest) -> Result<Self> {
-        let mut stream = MergedStream::new(&spec.stream_spec())?;
-        stream.skip_to(spec.start_offset_ns);
-        Ok(VirtualTimeline {
-            guest,
-            stream,
-            bits_per_second: (spec.scenario.migration.link.bits_per_second())
-                .expect("the virtual clock has a limited link"),
-            start_ns: spec.start_offset_ns,
-            now_ns: 0,
-            paused: false,
-            executed: vec![0; guest.vcpus as usize],
-            lost: vec![LostWrites::default(); guest.vcpus as usize],
-            throttle: None,
-            slept_ns: 0,
-            vcpu_ns: 0,
-        })
-    }
-
-    /// Whether a write of that time is lost.
-    fn loses(&self, at_ns: u64) -> bool {
-        self.throttle.is_some_and(|(cycle, since_ns)| {
-            let since_ns = at_ns.saturating_sub(self.start_ns + since_ns);
-            cycle.asleep_until(since_ns).is_some()
-        })
-    }
-}
-
-impl Timeline for VirtualTimeline<'_> {
-    fn begin(&mut self) {}
-
-    fn now_ns(&self) -> u64 {
-        self.now_ns
-    }
-
-    fn instant_ns(&self, _at: Instant) -> u64 {
-        self.now_ns
-    }
-
-    fn sent(&mut self, content_bytes: u64, _wire_bytes: u64, _sending_ns: u64) {
-        self.now_ns += link_time_ns(content_bytes, self.bits_per_second);
-        if self.paused {
-            return;
-        }
-        let until_ns = self.start_ns + self.now_ns;
-        let began_ns = thread_cpu_ns();
-        while let Some((vcpu, write)) = self.stream.next_until(until_ns) {
-            let vcpu = vcpu as usize;
-            if self.loses(write.at_ns) {
-                let number = self.executed[vcpu] + self.lost[vcpu].count();
-                self.lost[vcpu].push(number);
-                continue;
-            }
-            self.guest.execute(&write);
-            self.executed[vcpu] += 1;
-        }
-        self.vcpu_ns += thread_cpu_ns() - began_ns;
-    }
-
-    fn sending_ns(&self, bytes: u64) -> u64 {
-        link_time_ns(bytes, self.bits_per_second)
-    }
-
-    fn throttle(&mut self, cycle: Option<Cycle>) {
-        if let Some((before, since_ns)) = self.throttle {
-            let slept_ns = before.asleep_ns_within(self.now_ns - since_ns);
-            self.slept_ns += slept_ns * u64::from(self.guest.vcpus);
-        }
-        self.throttle = cycle.map(|cycle| (cycle, self.now_ns));
-    }
-
-    fn pause(&mut self) {
-        self.throttle(None);
-        self.paused = true;
-    }
-
-    fn resume(&mut self) {
-        self.paused = false;
-    }
-
-    fn positions(&self) -> Vec<StreamPosition> {
-        let next = StreamPosition::at(self.start_ns + self.now_ns);
-        vec![next; self.guest.vcpus as usize]
-    }
-
-    fn ended(&mut self, _switched_over: Option<Instant>) -> f64 {
-        self.throttle(None);
-        self.vcpu_ns as f64 / 1e9
-    }
-
-    fn finish(self: Box<Self>) -> Result<GuestEnd> {
-        // The stream is executed to the letter but for what the throttle took, so the rate is as asked by
-        // construction.
-        let seconds = self.now_ns as f64 / 1e9;
-        let writes: u64 = self.executed.iter().sum();
-        let lost: u64 = self.lost.iter().map(LostWrites::count).sum();
-        let rate = |writes: u64| match self.now_ns {
-            0 => 0.0,
-            _ => (writes * PAGE_SIZE as u64) as f64 / seconds,
-        };
-        let throttled = Throttled {
-            writes_lost: lost,
-            stall_s: self.slept_ns as f64 / 1e9,
-        };
-        Ok(GuestEnd {
-            guest: Guest {
-                writes,
-                schedule_kept: 1.0,
-                achieved_rate: rate(writes),
-                asked_rate: rate(writes + lost),
-                throttled: was_throttled(throttled),
-                ..Guest::default()
-            },
-            stream_time_ns: self.start_ns + self.now_ns,
-            executed: self.executed,
-            lost: self.lost,
-            at_source: None,
-        })
-    }
-}
-
 /// What a throttle took, if it took anything.
-fn was_throttled(throttled: Throttled) -> Option<Throttled> {
+pub(super) fn was_throttled(throttled: Throttled) -> Option<Throttled> {
     (throttled != Throttled::default()).then_some(throttled)
 }
 
 /// Wall-clock time, and vCPU threads that write when the stream says so.
 pub struct LiveTimeline {
     vcpus: Vcpus,
+    disk: Option<DiskWriter>,
     bandwidth: BandwidthWindow,
     began: Instant,
     vcpu_cpu_began_s: f64,
@@ -246,10 +100,12 @@ impl LiveTimeline {
         )?;
         vcpus.open_window(Window::Before, scenario.measure.window.as_nanos());
         vcpus.start();
+        let disk = DiskWriter::start(spec, guest.disk.as_ref())?;
         let window = scenario.measure.window.0;
         std::thread::sleep(window);
         Ok(LiveTimeline {
             vcpus,
+            disk,
             bandwidth: BandwidthWindow::default(),
             began: Instant::now(),
             vcpu_cpu_began_s: 0.0,
@@ -270,15 +126,32 @@ impl LiveTimeline {
         self.vcpus.throttle(None);
         if self.vcpus.mark_phase(Phase::After) {
             self.open_window(Window::After);
+            if let Some(disk) = &mut self.disk {
+                disk.over();
+            }
         }
+    }
+
+    /// CPU time of the guest's threads, seconds.
+    fn cpu_s(&self) -> f64 {
+        self.vcpus.cpu_s() + self.disk.as_ref().map_or(0.0, DiskWriter::cpu_s)
     }
 }
 
 impl Timeline for LiveTimeline {
+    fn copy(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.copying();
+        }
+    }
+
     fn begin(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.mirroring();
+        }
         self.vcpus.mark_phase(Phase::During);
         self.windows.start_until_ns = self.open_window(Window::Start);
-        self.vcpu_cpu_began_s = self.vcpus.cpu_s();
+        self.vcpu_cpu_began_s = self.cpu_s();
         self.began = Instant::now();
     }
 
@@ -306,20 +179,28 @@ impl Timeline for LiveTimeline {
     fn pause(&mut self) {
         self.windows.pause_until_ns = self.open_window(Window::Pause);
         self.vcpus.pause();
+        if let Some(disk) = &mut self.disk {
+            disk.pause();
+        }
     }
 
     fn resume(&mut self) {
         self.attempt_is_over();
         self.vcpus.resume();
+        if let Some(disk) = &mut self.disk {
+            disk.resume();
+        }
     }
 
     fn positions(&self) -> Vec<StreamPosition> {
-        self.vcpus.positions()
+        let mut positions = self.vcpus.positions();
+        positions.extend(self.disk.as_ref().map(DiskWriter::position));
+        positions
     }
 
     fn ended(&mut self, switched_over: Option<Instant>) -> f64 {
         self.switched_over = switched_over;
-        let ended = self.vcpus.cpu_s();
+        let ended = self.cpu_s();
         if switched_over.is_none() && self.vcpus.is_running() {
             self.attempt_is_over();
         }
@@ -339,6 +220,7 @@ impl Timeline for LiveTimeline {
                 self.vcpus.stop()
             }
         };
+        let disk = self.disk.take();
         let during = report.phase(Phase::During);
         let rate = |writes: u64| {
             if report.running_s > 0.0 {
@@ -378,6 +260,7 @@ impl Timeline for LiveTimeline {
                 ..Guest::default()
             },
             at_source: Some(AtSource::new(&report, self.windows)),
+            disk: disk.map(|disk| disk.finish(self.switched_over)),
             stream_time_ns: report.stream_time_ns,
             executed: report.executed,
             lost: report.lost,

@@ -1,9 +1,10 @@
-//! The guest at the source, whose writes are tracked.
+//! The guest at the source, whose writes to memory are tracked.
 
 use std::sync::Arc;
 
 use crate::guest::write::{self, WriteExtent};
 use crate::memory::GuestMemory;
+use crate::source::disk::SourceDisk;
 use crate::tracking::Tracker;
 use crate::workload::PageWrite;
 
@@ -17,6 +18,8 @@ pub struct TrackedGuest {
     pub extent: WriteExtent,
     /// How many vCPUs the guest has.
     pub vcpus: u32,
+    /// Its disk, if it has one.
+    pub disk: Option<Arc<SourceDisk>>,
 }
 
 impl TrackedGuest {

@@ -14,7 +14,7 @@ pub const MAX_TAG_LEN: usize = 16;
 /// Bounds that both sides derive from the migration spec; nothing received may exceed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Pages of the guest.
+    /// Pages of the guest; on the disk's stream, its blocks.
     pub guest_pages: u64,
     /// Content bytes in one record, a whole number of pages.
     pub record: usize,

@@ -21,6 +21,10 @@
 //!   │◄──────────────────────────────────────── abort ack ─│
 //! ```
 //!
+//! A guest's disk has the last stream, with blocks for pages. Its rounds are calls on the socket, two under way at
+//! once, and no barriers: of the bulk copy, or one write of the guest's. Nothing of it is under way when the
+//! final record is sent, whose totals hold the disk's too.
+//!
 //! A record is `prefix ‖ body`. The prefix (two little-endian 32-bit lengths) is all that is in
 //! the clear; the body is `head ‖ payload`, sealed as one AEAD message with the stream's preamble
 //! and the prefix as associated data. In `plain` and `copy` the body stands as it is, and the

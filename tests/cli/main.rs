@@ -25,4 +25,5 @@ mod rtt;
 mod secrets;
 mod shards;
 mod slowdown;
+mod storage;
 mod throttle;

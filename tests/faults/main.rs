@@ -14,6 +14,7 @@ mod qemu;
 mod relay;
 mod relayed;
 mod runs;
+mod storage;
 mod strangers;
 mod tunnel;
 mod two_hosts;

@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 
 use migtax::wire::{PREAMBLE_LEN, PREFIX_LEN, Preamble, Prefix};
 
-/// Streams of each migration that the relay sees.
+/// Streams of memory of each migration that the relay sees.
 pub const STREAMS: u32 = 2;
+
+/// Connections of a migration at most: that of a disk is the last one.
+const CONNECTIONS: usize = STREAMS as usize + 1;
 
 /// Rounds of each migration: three of pre-copy, stop-and-copy.
 pub const ROUNDS: u32 = 4;
@@ -32,9 +35,14 @@ pub enum Phase {
     FinalRecord,
     /// The destination's switchover acknowledgement.
     FinalAcknowledgement,
+    /// A record of the disk's stream behind its first acknowledged round: of the bulk copy.
+    DiskCopy,
+    /// A record of the disk's stream when memory has been sent once: a write that is mirrored.
+    DiskMirror,
 }
 
 impl Phase {
+    /// Those of a guest's memory.
     pub const ALL: [Phase; 6] = [
         Phase::Handshake,
         Phase::FirstRound,
@@ -53,6 +61,8 @@ impl Phase {
             Phase::StopAndCopy => (1, Way::ToDestination, ROUNDS),
             Phase::FinalRecord => (0, Way::ToDestination, ROUNDS + 1),
             Phase::FinalAcknowledgement => (0, Way::ToSource, ROUNDS + 1),
+            // By what has passed on other streams too.
+            Phase::DiskCopy | Phase::DiskMirror => (STREAMS, Way::ToDestination, u32::MAX),
         }
     }
 }
@@ -128,13 +138,13 @@ struct Shared {
 struct Migration {
     harmless: bool,
     struck: AtomicBool,
-    stalled: [AtomicBool; STREAMS as usize],
+    stalled: [AtomicBool; CONNECTIONS],
     /// Records of the destination's that have passed, by stream.
-    answered: [AtomicU32; STREAMS as usize],
+    answered: [AtomicU32; CONNECTIONS],
     sockets: Mutex<Vec<TcpStream>>,
-    tls: [Tls; STREAMS as usize],
+    tls: [Tls; CONNECTIONS],
     /// The destination's ends, by stream.
-    destinations: Mutex<[Option<TcpStream>; STREAMS as usize]>,
+    destinations: Mutex<[Option<TcpStream>; CONNECTIONS]>,
     /// Whether a forged record lacks its last byte.
     forging: AtomicBool,
     /// How long that byte is withheld.
@@ -305,7 +315,15 @@ impl Shared {
                 migration.complete_forgery();
             }
             let passed = answered.load(Ordering::SeqCst) - u32::from(way == Way::ToSource);
-            let here = self.phase.place() == (stream, way, passed);
+            let here = match self.phase {
+                Phase::DiskCopy | Phase::DiskMirror => {
+                    let of_disk = (stream, way) == (STREAMS, Way::ToDestination);
+                    let memory_sent = migration.answered[1].load(Ordering::SeqCst) > 1;
+                    let mirrors = self.phase == Phase::DiskMirror;
+                    of_disk && passed >= 2 && memory_sent == mirrors
+                }
+                phase => phase.place() == (stream, way, passed),
+            };
             if here && !migration.harmless && !migration.struck.swap(true, Ordering::SeqCst) {
                 match &self.fault {
                     None => {}

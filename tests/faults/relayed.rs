@@ -22,16 +22,19 @@ pub struct Plan<'a> {
 
 /// Runs arms through a relay, to the end.
 pub fn run(plan: Plan<'_>, arms: &[Arm], flags: &[&str]) -> (Ended, Relay) {
+    let text = scenario(plan.peer_timeout);
+    run_scenario(&text, plan, arms, flags)
+}
+
+/// As [`run`], of another scenario.
+pub fn run_scenario(text: &str, plan: Plan<'_>, arms: &[Arm], flags: &[&str]) -> (Ended, Relay) {
     let destination = free_address();
     let relay = Relay::start(destination, plan.phase, plan.fault, plan.first);
     let (listen, connect) = (destination.to_string(), relay.address().to_string());
     let names = names(arms);
     let mut all = vec!["--arms", &names, "--listen", &listen, "--connect", &connect];
     all.extend(flags);
-    (
-        start(&scenario(plan.peer_timeout), plan.marker, &all).end(),
-        relay,
-    )
+    (start(text, plan.marker, &all).end(), relay)
 }
 
 /// The migrations in which a relay's fault struck. The others came to an end in fewer rounds.

@@ -135,7 +135,7 @@ fn a_baseline_that_did_not_converge_bounds_from_above() {
 fn what_is_added_is_the_median_of_the_differences_within_blocks() {
     let run = results(&Simulation::default());
     for c in &run.comparisons {
-        let metric = Metric::among(&c.metric, Metric::compared()).unwrap();
+        let metric = Metric::among(&c.metric, Metric::ever_compared()).unwrap();
         let value = |arm, block| {
             let found = completed(arm, &run.migrations);
             metric.value(found[&block]).unwrap()

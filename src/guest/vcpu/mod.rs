@@ -40,6 +40,7 @@ mod clock;
 mod report;
 mod state;
 mod stream;
+mod target;
 mod thread;
 mod throttle;
 
@@ -50,11 +51,13 @@ use std::time::Instant;
 
 pub use report::{FirstWrite, Phase, PhaseReport, STALL_NS, VcpuReport, Window, histogram};
 pub use stream::{PageWrites, StreamPosition, StreamStart};
+pub use target::Target;
 pub use throttle::LostWrites;
 
 use self::clock::{ThreadClock, monotonic_ns};
 use self::report::ThreadReport;
 use self::state::{Mode, VcpuState};
+use self::target::Tracked;
 use super::write::WriteExtent;
 use crate::error::{Error, Result};
 use crate::memory::GuestMemory;
@@ -101,6 +104,23 @@ impl Vcpus {
         extent: WriteExtent,
         start: &StreamStart,
     ) -> Result<Vcpus> {
+        let memory = Tracked {
+            memory,
+            tracker,
+            extent,
+        };
+        Vcpus::over(Arc::new(memory), streams, start)
+    }
+
+    /// As [`Vcpus::spawn`], with something else than memory to write to.
+    ///
+    /// # Errors
+    /// As [`Vcpus::spawn`].
+    pub fn over<S: PageWrites + 'static>(
+        target: Arc<dyn Target>,
+        streams: Vec<S>,
+        start: &StreamStart,
+    ) -> Result<Vcpus> {
         let count = streams.len();
         if let Some(positions) = &start.positions
             && positions.len() != count
@@ -111,13 +131,7 @@ impl Vcpus {
                 format!("one per vCPU is needed, there are {count}"),
             ));
         }
-        let state = Arc::new(VcpuState::new(
-            memory,
-            tracker,
-            extent,
-            start.offset_ns,
-            count,
-        ));
+        let state = Arc::new(VcpuState::new(target, start.offset_ns, count));
         let mut vcpus = Vcpus {
             state,
             threads: Vec::with_capacity(count),

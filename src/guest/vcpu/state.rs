@@ -4,13 +4,11 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::Target;
 use super::clock;
 use super::report::{Phase, WINDOWS, Window};
 use super::stream::StreamPosition;
 use super::throttle::ThrottleWord;
-use crate::guest::write::WriteExtent;
-use crate::memory::GuestMemory;
-use crate::tracking::Tracker;
 
 /// What the vCPUs are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +62,7 @@ impl Bounds {
 /// The controller sets what the threads read, under the lock where they must agree on it.
 #[derive(Debug)]
 pub(super) struct VcpuState {
-    pub(super) memory: Arc<GuestMemory>,
-    pub(super) tracker: Arc<dyn Tracker>,
-    pub(super) extent: WriteExtent,
+    pub(super) target: Arc<dyn Target>,
     /// Stream time at `start_ns`.
     pub(super) offset_ns: AtomicU64,
     /// Monotonic time at which the vCPUs were started.
@@ -89,17 +85,9 @@ pub(super) struct VcpuState {
 }
 
 impl VcpuState {
-    pub(super) fn new(
-        memory: Arc<GuestMemory>,
-        tracker: Arc<dyn Tracker>,
-        extent: WriteExtent,
-        offset_ns: u64,
-        vcpus: usize,
-    ) -> VcpuState {
+    pub(super) fn new(target: Arc<dyn Target>, offset_ns: u64, vcpus: usize) -> VcpuState {
         VcpuState {
-            memory,
-            tracker,
-            extent,
+            target,
             offset_ns: AtomicU64::new(offset_ns),
             start_ns: AtomicU64::new(0),
             mode: AtomicU32::new(Mode::Hold as u32),

@@ -8,7 +8,6 @@ use super::report::{FirstWrite, Phase, STALL_NS, ThreadReport, Window};
 use super::state::{Mode, VcpuState};
 use super::stream::{PageWrites, StreamReader, StreamStart};
 use super::throttle::ThrottledFrom;
-use crate::guest::write;
 
 struct VcpuThread<S> {
     state: Arc<VcpuState>,
@@ -90,8 +89,7 @@ impl<S: PageWrites> VcpuThread<S> {
                 continue;
             }
             let begun = self.stream_now();
-            write::execute(&self.state.memory, &write, self.state.extent);
-            self.state.tracker.mark(write.page);
+            self.state.target.execute(&write);
             now = self.stream_now();
             self.stream.advance();
             self.done(write.at_ns, begun, now);

@@ -13,6 +13,7 @@ pub mod tables;
 use maud::{Markup, html};
 
 use super::chart::Figure;
+use super::storage;
 use super::view;
 use crate::error::Result;
 use crate::present::escape;
@@ -50,6 +51,8 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
                 guest::throttled(results),
                 guest::latencies(results),
                 guest::counted(results),
+                storage::copies(results),
+                storage::taxes(results),
             ] {
                 @if !table.rows.is_empty() { (table.html()) }
             }
