@@ -15,6 +15,8 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::memory::Placed;
+
 /// What a scenario may say of compression.
 pub const ALLOWED: &str =
     "\"none\", \"lz4\", \"zstd\" (level 3) or { zstd = LEVEL } with a level from 1 to 22";
@@ -172,9 +174,12 @@ impl Compressor {
     }
 }
 
+/// Where [`room`] begins in a page: half of one from where content does, since literals are copied there.
+const ROOM_AT: usize = 2560;
+
 /// Memory for what content of at most so many bytes is compressed to, all of it touched.
-pub fn room(compression: Compression, len: usize) -> Vec<u8> {
-    vec![0xff; compression.bound(len)]
+pub fn room(compression: Compression, len: usize) -> Placed {
+    Placed::new(compression.bound(len), ROOM_AT)
 }
 
 /// Decompresses records, on one thread.

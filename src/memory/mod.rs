@@ -9,12 +9,14 @@
 mod backing;
 mod hash;
 mod mapping;
+mod placed;
 pub mod raw;
 mod runs;
 mod segment;
 
 pub use backing::{Footprint, Pages, Presence};
 pub use mapping::GuestMemory;
+pub use placed::Placed;
 pub use runs::{PageRun, RunBuilder, normalize};
 pub use segment::Segment;
 pub(crate) use segment::gather;

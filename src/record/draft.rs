@@ -7,10 +7,14 @@ use crate::compression::{self, Compressor};
 use crate::crypto::Sealer;
 use crate::crypto::sequence::SealSlot;
 use crate::machine::slowdown::{Slowdown, Slowed};
-use crate::memory::{GuestMemory, PageRun, Segment, gather, touched};
+use crate::memory::{GuestMemory, PageRun, Placed, Segment, gather, touched};
 use crate::transport::{Connection, TransportError};
 use crate::units::PAGE_SIZE;
 use crate::wire::{AAD_LEN, PREAMBLE_LEN, PREFIX_LEN};
+
+/// Where the copy of a record's pages begins in a page: apart from where guest pages do, and from what it is
+/// compressed to.
+const GATHERED_AT: usize = 512;
 
 /// A record in the making. Reused from record to record; nothing is allocated once it has grown.
 pub struct Draft {
@@ -31,8 +35,8 @@ pub struct Draft {
     pub(super) slot: Option<SealSlot>,
     pub(super) payload: usize,
     /// The copy of its pages' content that is compressed, and what it is compressed to; empty where nothing is.
-    gathered: Vec<u8>,
-    packed: Vec<u8>,
+    gathered: Placed,
+    packed: Placed,
     /// Bytes of `packed`, if that is what is sent.
     pub(super) packed_len: Option<usize>,
     sealed: Vec<u8>,
@@ -55,6 +59,10 @@ impl Draft {
             true => Vec::new(),
             false => vec![0xff; PREFIX_LEN + framing.bounds.body()],
         };
+        let gathered = match framing.compression.is_none() {
+            true => 0,
+            false => framing.bounds.record,
+        };
         Draft {
             is_direct,
             data: Vec::with_capacity(framing.bounds.data_runs()),
@@ -66,14 +74,8 @@ impl Draft {
             memory: None,
             slot: None,
             payload: 0,
-            gathered: match framing.compression.is_none() {
-                true => Vec::new(),
-                false => vec![0xff; framing.bounds.record],
-            },
-            packed: match framing.compression.is_none() {
-                true => Vec::new(),
-                false => compression::room(framing.compression, framing.bounds.record),
-            },
+            gathered: Placed::new(gathered, GATHERED_AT),
+            packed: compression::room(framing.compression, gathered),
             packed_len: None,
             sealed,
             sealed_len: 0,

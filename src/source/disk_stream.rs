@@ -308,9 +308,9 @@ impl DiskStream {
         self.line.call(call)?;
         match self.line.connection.watch(false) {
             None => self.meter.lap(TRANSMIT),
-            Some(socket) => self
+            Some(of) => self
                 .meter
-                .lap_around(SEAL, (TRANSMIT, socket.ns, socket.pairs)),
+                .lap_around(TRANSMIT, (SEAL, of.sealing.ns, of.sealing.pairs)),
         }
         self.sent.totals += totals;
         self.round += 1;
