@@ -167,7 +167,7 @@ pub struct Migration {
     /// compressed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compressed_bytes: Option<u64>,
-    /// Everything written to the sockets by the source, framing and control included.
+    /// Everything written to the sockets by the source, framing and control included; a disk's stream apart.
     pub bytes_on_wire: u64,
     /// Device state sent, part of `bytes_on_wire`; 0 of a migration that ended before. Of one that broke
     /// off in it, what had been sent, to within its records' framing. None in

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::host::InFleet;
 use crate::machine::clock::process_cpu_ns;
 use crate::machine::{Holds, MachineInfo, most_resident_bytes};
-use crate::results::{Migration, OutcomeStatus};
+use crate::results::OutcomeStatus;
 use crate::runner::blocks::Block;
 use crate::runner::pair::Pair;
 use crate::runner::process::{Launcher, Mailbox, Message};
@@ -352,6 +352,7 @@ fn moved(
         ended_s: times.map(|times| times.1),
         setup_time_s: 0.0,
         total_time_s: 0.0,
+        disk_copy_s: None,
         downtime_s: 0.0,
         rounds: 0,
         payload_bytes: 0,
@@ -369,12 +370,7 @@ fn moved(
         }
         return moved;
     };
-    let Migration {
-        outcome,
-        cpu,
-        guest,
-        ..
-    } = &migration;
+    let (outcome, cpu, guest) = (&migration.outcome, &migration.cpu, &migration.guest);
     moved.place = place;
     if outcome.status != OutcomeStatus::FellBack && outcome.reason.is_some() {
         moved.reason.clone_from(&outcome.reason);
@@ -392,5 +388,8 @@ fn moved(
     moved.verified = migration.verified.equal;
     moved.writes_verified = guest.writes_verified;
     moved.progress = guest.progress;
+    if let Some(storage) = &migration.storage {
+        moved.add_disk(storage);
+    }
     moved
 }

@@ -12,7 +12,7 @@ use crate::arm::Arm;
 use crate::error::{Error, Result};
 use crate::files::{self, write_atomically_with};
 use crate::machine::{Holds, MachineInfo};
-use crate::results::{ArmInfo, OutcomeStatus, PolicyDecision, Warning};
+use crate::results::{ArmInfo, OutcomeStatus, PolicyDecision, Storage, Warning};
 use crate::run_folder::LAST_BLOCK;
 use crate::runner::Place;
 
@@ -106,23 +106,26 @@ pub struct Moved {
     pub setup_time_s: f64,
     /// From the first harvest to the switchover, or until it was given up.
     pub total_time_s: f64,
+    /// How long its disk was copied before that; none of a guest without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_copy_s: Option<f64>,
     /// Its pause.
     pub downtime_s: f64,
     /// Rounds, the stop-and-copy included.
     pub rounds: u32,
-    /// Page content sent.
+    /// Page content sent, and its disk's.
     pub payload_bytes: u64,
     /// Everything written to its sockets.
     pub bytes_on_wire: u64,
-    /// CPU of its source, vCPUs apart.
+    /// CPU of its source, the guest's own apart.
     pub source_cpu_s: f64,
     /// CPU of its destination.
     pub destination_cpu_s: f64,
     /// CPU of its vCPUs while it moved.
     pub vcpu_cpu_s: f64,
-    /// Of a guest that left: whether both memories have equal hashes.
+    /// Of a guest that left: whether both memories, and disks, have equal hashes.
     pub verified: bool,
-    /// Of a guest that stayed: whether it has every write that its vCPUs made, and no other.
+    /// Of a guest that stayed: whether memory and disk have every write that was made, and no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writes_verified: Option<bool>,
     /// Writes made while it moved over those asked for, the pause included.
@@ -162,6 +165,19 @@ pub struct Coordination {
     /// What it held when all hosts were there.
     #[serde(flatten)]
     pub holds: Holds,
+}
+
+impl Moved {
+    /// Adds what its disk took.
+    pub(super) fn add_disk(&mut self, storage: &Storage) {
+        self.disk_copy_s = Some(storage.copy_s);
+        self.payload_bytes += storage.sent_bytes();
+        self.bytes_on_wire += storage.bytes_on_wire;
+        self.source_cpu_s += storage.source_cpu.total_s;
+        self.destination_cpu_s += storage.destination_cpu.total_s;
+        let both = self.writes_verified.zip(storage.writes_verified);
+        self.writes_verified = both.map(|(memory, disk)| memory && disk);
+    }
 }
 
 impl Evacuation {
@@ -332,6 +348,7 @@ fn check(made: &Evacuation, fleet: &Fleet) -> Result<()> {
             moved.ended_s.unwrap_or(0.0),
             moved.setup_time_s,
             moved.total_time_s,
+            moved.disk_copy_s.unwrap_or(0.0),
             moved.downtime_s,
             moved.source_cpu_s,
             moved.destination_cpu_s,

@@ -69,9 +69,21 @@ pub fn taxes(results: &Results) -> Table {
     };
     let arms = arms.iter().filter(|arm| arm.arm() != arm.arm().base());
     let rows = arms.flat_map(|arm| PARTS.into_iter().filter_map(|part| row(arm, part)));
-    let caption = "Tax of memory, of the disk, of both: time as a median ratio, CPU as a median difference within \
-                   blocks (interval)";
-    Table::new("storage-tax", caption, columns, rows.collect())
+    let mut rows: Vec<Vec<Cell>> = rows.collect();
+    let mut caption =
+        "Tax of memory, disk and both: ratio of time, difference of CPU, median".to_owned();
+    // What all rest on alike stands once: the table is wide.
+    let basis = |row: &[Cell]| [&row[5], &row[6]].map(|cell| cell.text.clone());
+    match rows.first().map(|row| basis(row)) {
+        Some(first) if rows.iter().all(|row| basis(row) == first) => {
+            let [level, n] = first;
+            caption += &format!(" (interval; level {level}, n {n})");
+            columns.truncate(5);
+            rows.iter_mut().for_each(|row| row.truncate(5));
+        }
+        _ => caption += " (interval)",
+    }
+    Table::new("storage-tax", caption, columns, rows)
 }
 
 /// A window, and its latencies.

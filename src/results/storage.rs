@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Latency, Verified};
 
-/// How the guest's disk was migrated beside its memory. Nothing of it is in the migration's other figures,
-/// but the write-offs of a shared machine: the disk has a stream and threads of its own.
+/// How the guest's disk was migrated beside its memory, on a stream and by threads of its own. Nothing of it
+/// is in the migration's other figures.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Storage {
     /// The disk, holes included.

@@ -34,6 +34,32 @@ fn hosts_without_aes_instructions_leave_behind_what_must_be_encrypted() {
 }
 
 #[test]
+fn guests_take_their_disks_along() {
+    let disk = "storage = { size = \"3MiB\", rate = \"4MiB/s\" }\nguest = { memory = \"4MiB\"";
+    let text = FLEET.replacen("guest = { memory = \"4MiB\"", disk, 1);
+    let moved = run(&text, &["--ways", "plain,configured"]);
+    assert_eq!(moved.code(), Some(0), "{}", moved.said());
+    let file = moved.file();
+    for way in [Way::PLAIN, Way::Configured] {
+        for moved in &only(&file, way).guests {
+            assert_arrived(moved);
+            let has_disk = moved.guest.starts_with("web");
+            assert_eq!(moved.disk_copy_s.is_some(), has_disk, "{moved:?}");
+            assert!(!has_disk || moved.payload_bytes > 5 << 20, "{moved:?}");
+        }
+    }
+    let text = text.replace("\"3MiB\"", "\"16TiB\"");
+    let refused = run(&text, &[]);
+    assert_eq!(refused.code(), Some(2), "{}", refused.said());
+    let said = refused.said();
+    assert!(said.contains("of disks on 2 hosts: disks need "), "{said}");
+    assert!(
+        !refused.out().exists() && said.lines().count() == 1,
+        "{said}"
+    );
+}
+
+#[test]
 fn an_inventory_leaves_as_it_is_listed() {
     let (folder, path) = written(FLEET);
     let vms = folder.path().join("vms.csv");

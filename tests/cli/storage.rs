@@ -81,6 +81,13 @@ fn a_disk_goes_with_its_guest_and_both_are_equal() {
             "{context}"
         );
     }
+    let mut edited = results.clone();
+    edited.migrations[3].storage.as_mut().unwrap().copied_bytes = 13 << 20;
+    let error = migtax::run_folder::parse(&serde_json::to_vec(&edited).unwrap()).unwrap_err();
+    assert!(
+        error.to_string().contains("storage.copied_bytes"),
+        "{error}"
+    );
     for metric in [
         "disk_time",
         "disk_source_cpu_per_gib",

@@ -25,6 +25,7 @@ fn moved(guest: &str, began_s: f64, time_s: f64) -> Moved {
         ended_s: Some(began_s + time_s),
         setup_time_s: 0.001,
         total_time_s: time_s,
+        disk_copy_s: None,
         downtime_s: 0.01,
         rounds: 2,
         payload_bytes: 4 << 20,
