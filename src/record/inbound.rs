@@ -4,7 +4,7 @@ use super::framing::{Framing, RecordError};
 use crate::compression::Decompressor;
 use crate::crypto::Opener;
 use crate::crypto::sequence::{FlowDirection, OpenSequence};
-use crate::memory::{GuestMemory, Segment};
+use crate::memory::{GuestMemory, Placed, Segment};
 use crate::transport::Connection;
 use crate::wire::{
     AAD_LEN, Bounds, Head, PREAMBLE_LEN, PREFIX_LEN, Prefix, RecordKind, WireError, verify_checksum,
@@ -36,7 +36,7 @@ pub struct Inbound {
     aad: [u8; AAD_LEN],
     prefix: Prefix,
     /// What was received: from `start`, where the present record starts, to `end`.
-    buffer: Vec<u8>,
+    buffer: Placed,
     start: usize,
     end: usize,
     /// Bytes of the present record in the buffer, to be dropped before the next; 0 before it is
@@ -81,7 +81,7 @@ impl Inbound {
             bounds,
             aad,
             prefix: Prefix { body: 0, head: 0 },
-            buffer: vec![0xff; START + PREFIX_LEN + bounds.body() + ahead],
+            buffer: Placed::new(START + PREFIX_LEN + bounds.body() + ahead, 0),
             start: START,
             end: START,
             done: 0,
