@@ -306,12 +306,7 @@ impl DiskStream {
         self.meter.lap(SEAL);
         self.line.connection.watch(self.meter.is_sampling());
         self.line.call(call)?;
-        match self.line.connection.watch(false) {
-            None => self.meter.lap(TRANSMIT),
-            Some(of) => self
-                .meter
-                .lap_around(TRANSMIT, (SEAL, of.sealing.ns, of.sealing.pairs)),
-        }
+        self.line.lap_transmitted(&mut self.meter, (SEAL, TRANSMIT));
         self.sent.totals += totals;
         self.round += 1;
         Ok(())

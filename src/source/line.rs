@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::StreamContext;
+use crate::meter::StageMeter;
 use crate::record::{Draft, RecordError};
 use crate::transport::{Connection, InFlight, Pace, Pacer};
 
@@ -69,6 +70,19 @@ impl Line {
         self.connection
             .send_parts(drafts.iter().flat_map(Draft::parts))?;
         Ok(())
+    }
+
+    /// The transmit stage is done: where something below the records seals them, what that took is the seal
+    /// stage's. Waiting for the link and what else belongs to a call stays where other arms have it.
+    pub(super) fn lap_transmitted<const N: usize>(
+        &mut self,
+        meter: &mut StageMeter<N>,
+        (seal, transmit): (usize, usize),
+    ) {
+        match self.connection.watch(false) {
+            None => meter.lap(transmit),
+            Some(of) => meter.lap_around(transmit, (seal, of.sealing.ns, of.sealing.pairs)),
+        }
     }
 }
 

@@ -307,7 +307,7 @@ impl StreamThread {
                     for ns in self.workers.take_times()? {
                         self.meter.add_elsewhere(COMPRESS, ns);
                     }
-                    lap_transmitted(&mut self.meter, line);
+                    line.lap_transmitted(&mut self.meter, (SEAL, TRANSMIT));
                     content_bytes += frame(&mut self.outbound, ready, round)?;
                     self.meter.lap(PREPARE);
                 }
@@ -320,7 +320,7 @@ impl StreamThread {
                 for ns in self.workers.take_times()? {
                     self.meter.add_elsewhere(SEAL, ns);
                 }
-                lap_transmitted(&mut self.meter, &mut self.line);
+                self.line.lap_transmitted(&mut self.meter, (SEAL, TRANSMIT));
                 sealed = ready.len();
             } else {
                 if packs {
@@ -336,7 +336,7 @@ impl StreamThread {
                     .try_for_each(|draft| self.outbound.seal(draft))?;
                 self.meter.lap(SEAL);
                 self.line.transmit(ready)?;
-                lap_transmitted(&mut self.meter, &mut self.line);
+                self.line.lap_transmitted(&mut self.meter, (SEAL, TRANSMIT));
             }
             match ready.len() {
                 // Only what was left of the last batch was sent.
@@ -358,15 +358,6 @@ fn frame(outbound: &mut Outbound, drafts: &mut [Draft], round: u32) -> Result<u6
         bytes += draft.content_len() as u64;
     }
     Ok(bytes)
-}
-
-/// The transmit stage is done: where something below the records seals them, what that took is the seal
-/// stage's. Waiting for the link and what else belongs to a call stays where other arms have it.
-fn lap_transmitted(meter: &mut StageMeter<STAGES>, line: &mut Line) {
-    match line.connection.watch(false) {
-        None => meter.lap(TRANSMIT),
-        Some(of) => meter.lap_around(TRANSMIT, (SEAL, of.sealing.ns, of.sealing.pairs)),
-    }
 }
 
 /// CPU time of one closure on this thread, nanoseconds, and its value.
