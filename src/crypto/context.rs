@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::backend::implementation;
-use super::cipher::{AuthError, Cipher, KEY_LEN, MAX_RECORD_LEN, Refused, SealError};
+use super::cipher::{
+    AuthError, Cipher, IV_LEN, KEY_LEN, MAX_RECORD_LEN, Placing, Refused, SealError,
+};
 use super::guard::ReuseGuard;
 use super::key::MigrationSecret;
 use super::locked::scrub_stack;
@@ -155,10 +157,43 @@ impl Opener {
         aad: &[u8],
         buffer: &mut [u8],
     ) -> Result<usize, AuthError> {
+        self.open(&slot, aad, buffer, |cipher, iv, aad, buffer| {
+            cipher.open(iv, aad, buffer)
+        })
+    }
+
+    /// As [`Opener::open_in_place`], but for the content behind the record's head, which goes where `placing`
+    /// says: a pass over memory less. Libraries that open a record in one piece only don't ask it, and open in
+    /// place.
+    ///
+    /// # Errors
+    /// As [`Opener::open_in_place`]. Where content went may then hold anything.
+    ///
+    /// # Panics
+    /// If what `placing` names is not as long as the content, or the head longer than the record.
+    pub fn open_placing(
+        &mut self,
+        slot: OpenSlot,
+        aad: &[u8],
+        buffer: &mut [u8],
+        placing: &mut Placing,
+    ) -> Result<usize, AuthError> {
+        self.open(&slot, aad, buffer, |cipher, iv, aad, buffer| {
+            cipher.open_placing(iv, aad, buffer, placing)
+        })
+    }
+
+    fn open(
+        &mut self,
+        slot: &OpenSlot,
+        aad: &[u8],
+        buffer: &mut [u8],
+        open: impl FnOnce(&mut dyn Cipher, &[u8; IV_LEN], &[u8], &mut [u8]) -> Result<(), Refused>,
+    ) -> Result<usize, AuthError> {
         let length = buffer.len().checked_sub(self.tag_len());
         let opened = match (length, self.cipher.at(slot.epoch())) {
             (Some(length), Ok(cipher)) if length <= MAX_RECORD_LEN => {
-                cipher.open(&slot.iv(), aad, buffer).map(|()| length)
+                open(cipher, &slot.iv(), aad, buffer).map(|()| length)
             }
             _ => Err(Refused),
         };

@@ -36,7 +36,8 @@ mod conformance;
 
 pub use backend::{implementation, library_versions, supported};
 pub use cipher::{
-    AuthError, Engaged, IV_LEN, Implementation, KEY_LEN, MAX_RECORD_LEN, SealError, TAG_LEN,
+    AuthError, Engaged, IV_LEN, Implementation, KEY_LEN, MAX_RECORD_LEN, Placing, SealError,
+    TAG_LEN,
 };
 pub use context::{Opener, Sealer};
 pub use ending::end_wiped;

@@ -19,11 +19,18 @@ pub(super) enum Place {
 
 impl Place {
     /// Pages or blocks that it has.
-    pub(super) fn pages(&self) -> u64 {
+    fn pages(&self) -> u64 {
         match self {
             Place::Memory(memory) => memory.pages(),
             Place::Disk(disk, _) => disk.blocks(),
         }
+    }
+
+    /// Whether a round of which so much was applied has room for a record's pages: it sends a page once.
+    pub(super) fn has_room(&self, applied: Totals, head: &Head, head_bytes: &[u8]) -> bool {
+        let zero = head.zero(head_bytes).map(|run| run.pages).sum::<u64>();
+        let pages = u64::from(head.payload) / PAGE_SIZE as u64 + zero;
+        applied.pages + applied.zero_pages + pages <= self.pages()
     }
 }
 

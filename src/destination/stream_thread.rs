@@ -165,7 +165,7 @@ impl StreamThread {
         self.connection.watch(self.meter.is_sampling());
         self.receive()?;
         self.lap_received();
-        let head = self.inbound.open()?;
+        let head = self.open_record()?;
         self.meter.lap(OPEN);
         let step = match head.kind {
             RecordKind::Pages if head.round == self.round => {
@@ -174,7 +174,12 @@ impl StreamThread {
                         .check_barrier(self.round)
                         .map_err(|what| self.refused(what))?;
                 }
-                self.check_room(&head)?;
+                if !self
+                    .place
+                    .has_room(self.applied, &head, self.inbound.head_bytes())
+                {
+                    return Err(self.refused("a round of more pages than the guest has"));
+                }
                 if head.is_packed {
                     self.inbound.unpack(&head)?;
                     self.meter.lap(DECOMPRESS);
@@ -247,20 +252,35 @@ impl StreamThread {
         }
     }
 
+    /// The open stage. Pages that are due are opened straight into guest memory where that saves a pass over
+    /// them: no vCPU runs here before the switchover, which a record that does not open forbids.
+    fn open_record(&mut self) -> Result<Head, RecordError> {
+        let place = &self.place;
+        let Place::Memory(memory) = place else {
+            return self.inbound.open();
+        };
+        let (switchover, round, applied) = (&self.switchover, self.round, self.applied);
+        let mut admission = None;
+        let admit = |head: &Head, bytes: &[u8]| {
+            let is_due = head.round == round
+                && place.has_room(applied, head, bytes)
+                && head.data(bytes).any(|run| run.pages > 1)
+                && switchover.check_barrier(round).is_ok();
+            admission = is_due.then(|| switchover.admit()).flatten();
+            admission.as_ref().map(|_| &**memory)
+        };
+        // SAFETY: as in `apply_pages`; this thread holds guest memory.
+        let opened = unsafe { self.inbound.open_into(admit) };
+        if opened.is_err() && admission.is_some() {
+            // Before the admission goes: no final record may come between.
+            self.switchover.fail();
+        }
+        opened
+    }
+
     /// Whether it is the disk's.
     pub fn is_of_disk(&self) -> bool {
         matches!(self.place, Place::Disk(..))
-    }
-
-    /// A round sends a page once, so no round holds more of them than the guest.
-    fn check_room(&self, head: &Head) -> Result<(), StreamError> {
-        let zero = head.zero(self.inbound.head_bytes());
-        let pages =
-            u64::from(head.payload) / PAGE_SIZE as u64 + zero.map(|run| run.pages).sum::<u64>();
-        match self.applied.pages + self.applied.zero_pages + pages <= self.place.pages() {
-            true => Ok(()),
-            false => Err(self.refused("a round of more pages than the guest has")),
-        }
     }
 
     /// The apply stage: writes a record's pages to guest memory, or its blocks to the disk.
@@ -286,7 +306,9 @@ impl StreamThread {
             records: 1,
             ..Totals::default()
         };
-        if self.inbound.is_direct() {
+        if self.inbound.is_placed() {
+            totals.pages = u64::from(head.payload) / PAGE_SIZE as u64;
+        } else if self.inbound.is_direct() {
             // SAFETY: no vCPU runs here before the switchover, and the source deals each page to
             // one stream, with rounds as barriers.
             let has_more = unsafe { self.inbound.take_content(head, memory) };

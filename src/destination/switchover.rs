@@ -2,7 +2,7 @@
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use crate::machine::clock::process_cpu_ns;
@@ -27,6 +27,9 @@ pub struct Switchover {
     /// How long a stream may be silent between records, if that is more than its peer timeout.
     pub(super) silence: Duration,
     decision: AtomicU8,
+    /// Held for reading while a record is opened into guest memory, which it may turn out not to be fit for;
+    /// for writing while the guest's fate is decided.
+    opening: RwLock<()>,
     /// CPU time of the process when the guest was switched over, nanoseconds.
     decided_cpu_ns: AtomicU64,
     /// What asks for the CPU time of a tunnel's processes, if there are any, and what it said then.
@@ -35,6 +38,9 @@ pub struct Switchover {
     /// CPU time of the disk's stream so far, which is none of the migration's other figures.
     disk_cpu_ns: AtomicU64,
 }
+
+/// Guest memory may be written to: its guest's fate is open.
+pub struct Admission<'a>(#[expect(dead_code, reason = "held")] RwLockReadGuard<'a, ()>);
 
 /// CPU nanoseconds so far.
 type TunnelCpu = Box<dyn Fn() -> u64 + Send + Sync>;
@@ -51,6 +57,7 @@ impl Switchover {
             sockets: Mutex::new(Vec::new()),
             silence,
             decision: AtomicU8::new(UNDECIDED),
+            opening: RwLock::new(()),
             decided_cpu_ns: AtomicU64::new(0),
             tunnel_cpu: OnceLock::new(),
             decided_tunnel_ns: AtomicU64::new(0),
@@ -98,6 +105,15 @@ impl Switchover {
         } else {
             Err("a round begins while another stream is still in the one before")
         }
+    }
+
+    /// Lets a record be opened straight into guest memory, if no fate was decided: none is until what is returned
+    /// has gone. Whoever meets a record that does not open calls [`Switchover::fail`] before, so that no guest
+    /// runs on what it left there.
+    pub fn admit(&self) -> Option<Admission<'_>> {
+        let admission = self.opening.read().unwrap_or_else(PoisonError::into_inner);
+        let undecided = self.decision.load(Ordering::SeqCst) == UNDECIDED;
+        undecided.then_some(Admission(admission))
     }
 
     /// A stream has applied a round.
@@ -159,6 +175,7 @@ impl Switchover {
 
     /// Decides, if nothing has been decided and no stream has failed; else what came before.
     fn decide(&self, decision: u8) -> Result<(), u8> {
+        let _nothing_is_opened = self.opening.write().unwrap_or_else(PoisonError::into_inner);
         self.decision
             .compare_exchange(UNDECIDED, decision, Ordering::SeqCst, Ordering::SeqCst)?;
         self.decided_cpu_ns.store(self.cpu_ns(), Ordering::SeqCst);
@@ -221,7 +238,5 @@ impl Switchover {
 
 /// A poisoned lock means that another stream thread panicked; the process is ending then.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

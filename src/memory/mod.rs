@@ -19,7 +19,7 @@ pub use mapping::GuestMemory;
 pub use placed::Placed;
 pub use runs::{PageRun, RunBuilder, normalize};
 pub use segment::Segment;
-pub(crate) use segment::gather;
+pub(crate) use segment::{gather, scatter};
 
 /// An empty buffer whose memory is faulted in: a page fault in the downtime would count.
 pub fn touched(capacity: usize) -> Vec<u8> {

@@ -55,13 +55,36 @@ impl Segment {
     /// If `to` has another length.
     pub fn copy_to(&self, to: &mut [u8]) {
         assert_eq!(to.len(), self.len);
-        // SAFETY: a valid function pointer, read from a static; volatile so that the compiler
-        // can't know which function it calls.
-        let copy = unsafe { (&raw const COPY).read_volatile() };
         // SAFETY: `Segment::new` was promised that the source is readable, the destination is a
         // unique reference of the same length, and so the two don't overlap. On races see above.
-        unsafe { copy(to.as_mut_ptr().cast(), self.start.cast(), self.len) };
+        unsafe { copy_unseen(to.as_mut_ptr(), self.start, self.len) };
     }
+
+    /// Copies `from` to the segment.
+    ///
+    /// # Panics
+    /// If `from` has another length.
+    ///
+    /// # Safety
+    /// The segment must be writable, and must not overlap `from`. Others may write it meanwhile by code that the
+    /// compiler does not see into; what it holds then is not known.
+    pub unsafe fn copy_from(&self, from: &[u8]) {
+        assert_eq!(from.len(), self.len);
+        // SAFETY: the caller vouches for the segment, which is as long as `from`. On races see above.
+        unsafe { copy_unseen(self.start.cast_mut(), from.as_ptr(), self.len) };
+    }
+}
+
+/// The C library's `memcpy`, where the compiler can't know that.
+///
+/// # Safety
+/// As of that function, but for races.
+unsafe fn copy_unseen(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: a valid function pointer, read from a static; volatile so that the compiler
+    // can't know which function it calls.
+    let copy = unsafe { (&raw const COPY).read_volatile() };
+    // SAFETY: the caller vouches for both.
+    unsafe { copy(to.cast(), from.cast(), len) };
 }
 
 type CopyFunction =
@@ -76,6 +99,21 @@ pub(crate) fn gather(head: &[u8], pages: &[Segment], out: &mut [u8]) {
     for page in pages {
         let (to, next) = rest.split_at_mut(page.len());
         page.copy_to(to);
+        rest = next;
+    }
+    debug_assert!(rest.is_empty());
+}
+
+/// Copies `from` to `pages`, one after the other, which have exactly its length.
+///
+/// # Safety
+/// As of [`Segment::copy_from`].
+pub(crate) unsafe fn scatter(from: &[u8], pages: &[Segment]) {
+    let mut rest = from;
+    for page in pages {
+        let (here, next) = rest.split_at(page.len());
+        // SAFETY: as the caller promises.
+        unsafe { page.copy_from(here) };
         rest = next;
     }
     debug_assert!(rest.is_empty());

@@ -2,8 +2,8 @@
 
 use super::framing::{Framing, RecordError};
 use crate::compression::Decompressor;
-use crate::crypto::Opener;
 use crate::crypto::sequence::{FlowDirection, OpenSequence};
+use crate::crypto::{Opener, Placing};
 use crate::memory::{GuestMemory, Placed, Segment};
 use crate::transport::Connection;
 use crate::wire::{
@@ -177,9 +177,29 @@ impl Inbound {
     /// # Errors
     /// If the record is not authentic, damaged, malformed or not the one that is due.
     pub fn open(&mut self) -> Result<Head, RecordError> {
+        // SAFETY: nothing is let in.
+        unsafe { self.open_into(|_, _| None) }
+    }
+
+    /// As [`Inbound::open`]; page content that `admit` finds a place for is opened straight into that guest
+    /// memory, if the library can ([`Inbound::is_placed`]). What `admit` is shown, a head and its bytes, lies
+    /// within bounds and is the record that is due, but is **not authenticated**. If this fails, the pages that the
+    /// head names may hold anything: no guest may run on that memory.
+    ///
+    /// # Errors
+    /// As [`Inbound::open`].
+    ///
+    /// # Safety
+    /// From when `admit` lets a head in until this returns, the memory stays mapped, and nothing accesses its pages
+    /// but other calls of this function.
+    pub unsafe fn open_into<'a>(
+        &mut self,
+        mut admit: impl FnMut(&Head, &[u8]) -> Option<&'a GuestMemory>,
+    ) -> Result<Head, RecordError> {
         let at = self.start + PREFIX_LEN;
         let mut body = self.prefix.body as usize;
         let head_len = self.prefix.head as usize;
+        self.segments.clear();
         if let Some((opener, sequence)) = &mut self.opener {
             let tag = opener.tag_len();
             let not_authentic = RecordError::NotAuthentic {
@@ -190,9 +210,33 @@ impl Inbound {
                 return Err(not_authentic);
             };
             let slot = sequence.next(plaintext)?;
-            body = opener
-                .open_in_place(slot, &self.aad, &mut self.buffer[at..at + body])
-                .map_err(|_| not_authentic)?;
+            let sealed = &mut self.buffer[at..at + body];
+            let opened = match plaintext.checked_sub(head_len) {
+                Some(content) if content > 0 => {
+                    let (bounds, due) = (&self.bounds, self.sequence);
+                    let mut place = |bytes: &[u8], segments: &mut Vec<Segment>| {
+                        let head = Head::decode(bytes, bounds).ok().filter(|head| {
+                            head.kind == RecordKind::Pages
+                                && !head.is_packed
+                                && head.sequence == due
+                                && head.payload as usize == content
+                        });
+                        if let Some(head) = head
+                            && let Some(memory) = admit(&head, bytes)
+                        {
+                            // SAFETY: the runs lie in the guest, as was checked; its memory stays mapped.
+                            segments
+                                .extend(head.data(bytes).map(|run| unsafe { memory.segment(run) }));
+                        }
+                    };
+                    // SAFETY: the caller vouches for the pages that were let in.
+                    let mut placing =
+                        unsafe { Placing::new(head_len, &mut place, &mut self.segments) };
+                    opener.open_placing(slot, &self.aad, sealed, &mut placing)
+                }
+                _ => opener.open_in_place(slot, &self.aad, sealed),
+            };
+            body = opened.map_err(|_| not_authentic)?;
         }
         if head_len > body {
             return Err(self.wire(WireError::Malformed("head longer than its record")));
@@ -222,6 +266,11 @@ impl Inbound {
         }
         self.sequence += 1;
         Ok(head)
+    }
+
+    /// Whether the opened record's content stands in guest memory already, and no longer here.
+    pub fn is_placed(&self) -> bool {
+        self.opener.is_some() && !self.segments.is_empty()
     }
 
     /// The bytes of the head, from which [`Head::data`] and [`Head::zero`] read its runs.

@@ -29,7 +29,7 @@ fn a_forged_record_withheld_until_the_final_one_passed_changes_no_outcome() {
                 peer_timeout: "5s",
                 marker: &marker(),
             };
-            let arms = [Arm::PLAIN, Arm::RUSTCRYPTO_SOFT];
+            let arms = [Arm::PLAIN, Arm::RUSTCRYPTO_SOFT, Arm::AWS_LC];
             let (run, relay) = relayed::run(plan, &arms, &["--reps", &repetitions]);
             let results = run.results.unwrap_or_else(|| panic!("{}", run.said));
             for migration in struck(&results, &relay, "forged") {

@@ -15,6 +15,8 @@ use crate::runs::{
 };
 
 const DISK: u64 = 3 << 20;
+/// One that is not read to its end by the time that its first round is.
+const LONG_DISK: u64 = 24 << 20;
 
 /// The faults' scenario with a disk that takes four rounds, and memory that takes long enough for some of
 /// its writes to be mirrored meanwhile.
@@ -216,7 +218,7 @@ fn a_disk_that_ends_early_is_named() {
         peer_timeout: "5s",
         marker: &marker,
     };
-    let text = with_disk("5s", idle);
+    let text = with_disk("5s", idle).replace(&DISK.to_string(), &LONG_DISK.to_string());
     let (ended, _) = relayed::run_scenario(&text, plan, &[Arm::RUSTCRYPTO], &[]);
     let results = ended.results.unwrap_or_else(|| panic!("{}", ended.said));
     let said = reason(&results.migrations[0]);
@@ -239,7 +241,7 @@ fn cut_short(marker: &str) {
             continue;
         }
         for file in fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten() {
-            let is_disk = |len| len == DISK;
+            let is_disk = |len| len == LONG_DISK;
             if fs::metadata(file.path()).is_ok_and(|of| of.is_file() && is_disk(of.len())) {
                 let disk = OpenOptions::new().write(true).open(file.path()).unwrap();
                 disk.set_len(0).unwrap();

@@ -66,13 +66,13 @@ pub fn sample(framing: &Framing) -> Vec<Vec<u8>> {
     };
     sender.control(RecordKind::Hello, 0, HELLO);
     sender.pages(0, &[run(0, 1), run(7, 1)], &[run(4, 2), run(9, 7)], &memory);
-    sender.pages(0, &[run(2, 1)], &[], &memory);
-    sender.control(RecordKind::RoundEnd, 0, &totals(2, 3, 9).encode());
+    sender.pages(0, &[run(2, 2)], &[], &memory);
+    sender.control(RecordKind::RoundEnd, 0, &totals(2, 4, 9).encode());
     sender.pages(1, &[run(9, 1)], &[run(0, 1)], &memory);
     sender.control(RecordKind::RoundEnd, 1, &totals(1, 1, 1).encode());
     sender.control(RecordKind::DeviceState, 1, &[0xd5; MOST_STATE / 2]);
     sender.control(RecordKind::DeviceState, 1, &[0x5d; MOST_STATE / 2]);
-    sender.control(RecordKind::Final, 1, &totals(3, 4, 10).encode());
+    sender.control(RecordKind::Final, 1, &totals(3, 5, 10).encode());
     sender.records
 }
 

@@ -57,16 +57,25 @@ pub fn check(input: &[u8]) -> bool {
         return false;
     }
     if mode & SEALED != 0 {
-        let (found, reply) = receive(&sealed(), wire);
         let expected = &genuine::stream().outcomes[genuine::stream().leading(wire)];
-        assert_eq!(found.switched_over, expected.switched_over);
-        assert!(found.memory == expected.memory, "guest memory differs");
-        assert_eq!(found.state, expected.state);
-        assert_eq!(
-            reply.len(),
-            expected.answers.len() * genuine::stream().answer_len
-        );
-        return found.switched_over;
+        for backend in [Backend::Rustcrypto, Backend::AwsLc] {
+            let framing = Framing {
+                backend,
+                ..sealed()
+            };
+            let (found, reply) = receive(&framing, wire);
+            assert_eq!(found.switched_over, expected.switched_over);
+            // aws-lc opens into guest memory: what does not open leaves there what no guest runs on.
+            if expected.switched_over || backend == Backend::Rustcrypto {
+                assert!(found.memory == expected.memory, "guest memory differs");
+            }
+            assert_eq!(found.state, expected.state);
+            assert_eq!(
+                reply.len(),
+                expected.answers.len() * genuine::stream().answer_len
+            );
+        }
+        return expected.switched_over;
     }
     let mut wire = wire.to_vec();
     if mode & REPAIRED != 0 {
