@@ -100,6 +100,15 @@ pub struct Predicted {
     pub arm: Arm,
     /// The highest dirty rate that is expected to converge.
     pub rate_bytes_per_s: f64,
+    /// Lower end of its 90% interval, bytes per second; null where no rate that a plan looks at is that sure.
+    #[serde(default)]
+    pub low: Option<f64>,
+    /// Its upper end; null beyond what a plan looks at.
+    #[serde(default)]
+    pub high: Option<f64>,
+    /// Whether it lies beyond what the run measured.
+    #[serde(default)]
+    pub extrapolated: bool,
 }
 
 /// A migration that was made to see whether it converges.
@@ -195,10 +204,10 @@ impl FrontierFile {
         }
     }
 
-    /// What a plan says of a scenario's arm, bytes per second.
-    pub fn predicted(&self, scenario: usize, arm: Arm) -> Option<f64> {
+    /// What a plan says of a scenario's arm.
+    pub fn predicted(&self, scenario: usize, arm: Arm) -> Option<&Predicted> {
         let is = |p: &&Predicted| (p.scenario, p.arm) == (scenario, arm);
-        self.predicted.iter().find(is).map(|p| p.rate_bytes_per_s)
+        self.predicted.iter().find(is)
     }
 
     fn info(&self, arm: Arm) -> Option<&ArmInfo> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use maud::html;
 
-use super::file::{Entry, FrontierFile, Probe};
+use super::file::{Entry, FrontierFile, Predicted, Probe};
 use crate::arm::Arm;
 use crate::error::Result;
 use crate::present::escape;
@@ -123,10 +123,8 @@ fn table(file: &FrontierFile) -> Table {
             Cell::text(entry.link.as_str()),
             Cell::text(of.migration.downtime_limit.to_string()),
             frontier_cell(entry),
-            match file.predicted(entry.scenario, entry.arm) {
-                Some(rate) => Cell::figure(text::sig3(rate / MIB), rate / MIB),
-                None => Cell::none(),
-            },
+            file.predicted(entry.scenario, entry.arm)
+                .map_or_else(Cell::none, predicted_cell),
             Cell::count((entry.probes + entry.failed) as u64),
             Cell::text(entry.reason.clone().unwrap_or_default()),
         ];
@@ -161,6 +159,21 @@ fn frontier_cell(entry: &Entry) -> Cell {
         (None, None, Some(high)) => Cell::figure(format!("< {}", mib(high)), high / MIB),
         _ => Cell::none(),
     }
+}
+
+fn predicted_cell(predicted: &Predicted) -> Cell {
+    let mib = |bytes: f64| text::sig3(bytes / MIB);
+    let interval = match (predicted.low, predicted.high) {
+        (Some(low), Some(high)) => format!("{} to {}", mib(low), mib(high)),
+        (Some(low), None) => format!("from {}", mib(low)),
+        (None, Some(high)) => format!("to {}", mib(high)),
+        (None, None) => String::new(),
+    };
+    let extrapolated = predicted.extrapolated.then_some("extrapolated".to_owned());
+    let parts = [Some(interval).filter(|i| !i.is_empty()), extrapolated];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let rate = predicted.rate_bytes_per_s;
+    Cell::figure(mib(rate), rate / MIB).under(parts.join(", "))
 }
 
 /// What a scenario differs in from the others, beside link and downtime limit.

@@ -1,6 +1,7 @@
 //! What one arm costs: times of rounds and CPU times, taken apart into what goes with each byte of page
 //! content, with each page, with guest memory, and with each round.
 
+use super::pacing::VcpuCosts;
 use crate::stats::median;
 use crate::units::PAGE_SIZE;
 
@@ -39,8 +40,12 @@ pub struct Costs {
     pub link_stretch: f64,
     /// CPU time of a vCPU a page write, seconds.
     pub vcpu_write_s: f64,
+    /// What it takes more where the page was clean and is tracked, seconds.
+    pub vcpu_fault_s: f64,
     /// CPU time of its sleep before one, seconds.
     pub vcpu_sleep_s: f64,
+    /// Until it is awake then, seconds.
+    pub vcpu_wake_s: f64,
 }
 
 macro_rules! each_cost {
@@ -62,7 +67,9 @@ macro_rules! each_cost {
             kept_busy: $make(|c: &Costs| c.kept_busy),
             link_stretch: $make(|c: &Costs| c.link_stretch),
             vcpu_write_s: $make(|c: &Costs| c.vcpu_write_s),
+            vcpu_fault_s: $make(|c: &Costs| c.vcpu_fault_s),
             vcpu_sleep_s: $make(|c: &Costs| c.vcpu_sleep_s),
+            vcpu_wake_s: $make(|c: &Costs| c.vcpu_wake_s),
         }
     };
 }
@@ -84,6 +91,15 @@ impl Costs {
             value => value,
         };
         each_cost!(one)
+    }
+
+    /// What a vCPU takes, writes to clean pages apart.
+    pub fn vcpu(&self) -> VcpuCosts {
+        VcpuCosts {
+            write_s: self.vcpu_write_s,
+            sleep_s: self.vcpu_sleep_s,
+            wake_s: self.vcpu_wake_s,
+        }
     }
 
     /// CPU time of the source's stream threads for so many pages, seconds.
@@ -116,6 +132,8 @@ pub(super) const FALLBACK: Costs = Costs {
     expected_fixed_s: 0.0,
     kept_busy: 0.9,
     link_stretch: 1.01,
-    vcpu_write_s: 1e-6,
+    vcpu_write_s: 0.4e-6,
+    vcpu_fault_s: 1.5e-6,
     vcpu_sleep_s: 15e-6,
+    vcpu_wake_s: 30e-6,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::pacing::Pacing;
+use super::pacing::{Pacing, VcpuCosts};
 use super::spread::Spread;
 use crate::error::Result;
 use crate::units::PAGE_SIZE;
@@ -139,11 +139,10 @@ impl Curve {
         self.writes_per_s
     }
 
-    /// CPU time that so many vCPUs take for the stream's writes, seconds a second, if a write and a sleep before one
-    /// take so long.
-    pub fn vcpu_cores(&self, vcpus: f64, write_s: f64, sleep_s: f64) -> f64 {
+    /// CPU time that so many vCPUs take for the stream's writes, seconds a second, if each takes so long.
+    pub fn vcpu_cores(&self, vcpus: f64, vcpu: &VcpuCosts) -> f64 {
         let rate = self.writes_per_s / vcpus;
-        let per_write_s = self.pacing.vcpu_s_per_write(rate, write_s, sleep_s);
+        let per_write_s = self.pacing.vcpu_s_per_write(rate, vcpu);
         (self.writes_per_s * per_write_s).min(vcpus)
     }
 

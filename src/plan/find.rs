@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::hosts::Hosts;
-use super::predict::{Planner, Prediction};
+use super::predict::{LEVEL, Planner, Prediction};
 use super::vm::Vm;
 use crate::arm::Arm;
 use crate::error::Result;
@@ -127,6 +127,20 @@ pub fn find(
     }))
 }
 
+/// The highest rate at which a migration is expected to converge.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HighestRate {
+    /// By what is expected.
+    pub rate: Rate,
+    /// Of the courses that were followed as many converge as lie above the interval's lower end; none below what is
+    /// looked at.
+    pub low: Option<Rate>,
+    /// The interval's upper end; none beyond what is looked at.
+    pub high: Option<Rate>,
+    /// Whether it lies beyond what the run measured.
+    pub extrapolated: bool,
+}
+
 /// The highest rate at which an arm's migration is expected to converge, everything else of the scenario being
 /// held; `None` of an arm without costs, or if that is beyond what [`find`] looks at on either side.
 ///
@@ -137,17 +151,30 @@ pub fn highest_rate(
     arm: Arm,
     scenario: &Scenario,
     hosts: Hosts,
-) -> Result<Option<Rate>> {
-    let met = |value: u64| -> Result<Option<(bool, Prediction)>> {
-        let mut scenario = scenario.clone();
-        scenario.set_rate(Rate(value));
-        let predicted = planner.predict(arm, &scenario, hosts)?;
-        Ok(predicted.map(|p| (p.converges, p)))
+) -> Result<Option<HighestRate>> {
+    const TAIL: f64 = 0.5 * (1.0 - LEVEL);
+    let highest = |holds: fn(&Prediction) -> bool| -> Result<Option<(Rate, Prediction)>> {
+        let met = |value: u64| -> Result<Option<(bool, Prediction)>> {
+            let mut scenario = scenario.clone();
+            scenario.set_rate(Rate(value));
+            let predicted = planner.predict(arm, &scenario, hosts)?;
+            Ok(predicted.map(|p| (holds(&p), p)))
+        };
+        let found = bisected(RATES[0], RATES[1], &met)?;
+        let within = found.filter(|(value, _)| *value < RATES[1]);
+        Ok(within.map(|(value, there)| (Rate(value), there)))
     };
-    let found = bisected(RATES[0], RATES[1], &met)?;
-    Ok(found
-        .map(|(value, _)| Rate(value))
-        .filter(|rate| rate.0 < RATES[1]))
+    let Some((rate, there)) = highest(|p| p.converges)? else {
+        return Ok(None);
+    };
+    let low = highest(|p| p.converges_share >= 1.0 - TAIL)?;
+    let high = highest(|p| p.converges_share > TAIL)?;
+    Ok(Some(HighestRate {
+        rate,
+        low: low.map(|(low, _)| low.min(rate)),
+        high: high.map(|(high, _)| high.max(rate)),
+        extrapolated: there.extrapolated,
+    }))
 }
 
 /// Between a value that meets the target and one that does not, the last that does; on a scale of ratios, to

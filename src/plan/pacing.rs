@@ -39,6 +39,18 @@ pub enum Pacing {
     },
 }
 
+/// What a vCPU takes, seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VcpuCosts {
+    /// A page write.
+    pub write_s: f64,
+    /// CPU time of a sleep before one.
+    pub sleep_s: f64,
+    /// From when that write is due until its vCPU is awake. On a machine with nothing else to do the CPU time of the
+    /// sleep; longer where another thread has the core.
+    pub wake_s: f64,
+}
+
 impl Pacing {
     /// That of a stream. Models that draw the lengths of their phases, and traces, are generated.
     ///
@@ -95,15 +107,25 @@ impl Pacing {
         }
     }
 
-    /// CPU time that a vCPU takes a page write, seconds, if its writes come at `rate` a second in the mean, each
-    /// takes `write_s` and each sleep before one `sleep_s`. A vCPU sleeps before a write if the one before was
-    /// done when it fell due: always where writes come evenly and no faster than it makes them, else as often
-    /// as a random arrival meets a server idle, which sleeps a fraction of 1 / (1 + rate x sleep_s) of times.
-    pub fn vcpu_s_per_write(&self, rate: f64, write_s: f64, sleep_s: f64) -> f64 {
-        let at_random = |level: f64| write_s + sleep_s / (1.0 + rate * level * sleep_s);
+    /// CPU time that a vCPU takes a page write, seconds, if its writes come at `rate` a second in the mean. It sleeps
+    /// before a write if all before were done when that fell due. One sleep serves all that fall due until it is
+    /// awake: (rate x wake + 1) / (1 - rate x write) of those that come at random, which is the busy period of a
+    /// server with a setup time; of those that come evenly the same without the 1, and at least one.
+    pub fn vcpu_s_per_write(&self, rate: f64, vcpu: &VcpuCosts) -> f64 {
+        let VcpuCosts {
+            write_s,
+            sleep_s,
+            wake_s,
+        } = *vcpu;
+        let idle = |rate: f64| (1.0 - rate * write_s).max(0.0);
+        let at_random = |level: f64| {
+            let rate = rate * level;
+            write_s + sleep_s * idle(rate) / (1.0 + rate * wake_s)
+        };
         match self {
             Pacing::Steady { even: true } => {
-                (write_s + sleep_s).min(write_s.max(1.0 / rate.max(1e-9)))
+                let served = rate * wake_s / idle(rate).max(f64::MIN_POSITIVE);
+                write_s + sleep_s / served.max(1.0)
             }
             Pacing::Steady { even: false } => at_random(1.0),
             Pacing::Cycle { levels, lengths_s } => {
@@ -259,32 +281,48 @@ mod tests {
 
     #[test]
     fn a_vcpu_sleeps_before_the_writes_that_it_awaits() {
-        let (write_s, sleep_s) = (1e-6, 15e-6);
-        for (arrival, rate, expected_us) in [
+        let sleep_s = 15e-6;
+        let idle = VcpuCosts {
+            write_s: 1e-6,
+            sleep_s,
+            wake_s: sleep_s,
+        };
+        let busy = VcpuCosts {
+            wake_s: 3.0 * sleep_s,
+            ..idle
+        };
+        for (arrival, rate, vcpu, expected_us) in [
             // Seldom: before each.
-            ("{ model = \"poisson\" }", 1.0, 16.0),
-            ("{ model = \"constant\" }", 1.0, 16.0),
+            ("{ model = \"poisson\" }", 1.0, idle, 16.0),
+            ("{ model = \"constant\" }", 1.0, busy, 16.0),
             // Evenly, at four fifths of what it can make.
-            ("{ model = \"constant\" }", 50_000.0, 16.0),
-            // As fast as it sleeps: before every second.
-            ("{ model = \"poisson\" }", 1.0 / sleep_s, 8.5),
+            ("{ model = \"constant\" }", 50_000.0, idle, 16.0),
+            // Evenly and faster: on an idle machine it takes all of the time, else as one of three.
+            ("{ model = \"constant\" }", 500_000.0, idle, 2.0),
+            ("{ model = \"constant\" }", 500_000.0, busy, 1.0 + 1.0 / 3.0),
+            // As fast as it sleeps: before every second, less those that wait for a write.
+            ("{ model = \"poisson\" }", 1.0 / sleep_s, idle, 8.0),
+            // Three more fall due until it is awake.
+            ("{ model = \"poisson\" }", 1.0 / sleep_s, busy, 4.5),
             // The same, but in half of the time.
             (
                 "{ model = \"on-off\", duty = 0.5, period = \"50ms\" }",
                 0.5 / sleep_s,
-                8.5,
+                idle,
+                8.0,
             ),
             // Faster than it can: never.
-            ("{ model = \"constant\" }", 1e9, 1.0),
+            ("{ model = \"constant\" }", 1e9, busy, 1.0),
+            ("{ model = \"poisson\" }", 1e9, idle, 1.0),
         ] {
             let pacing = Pacing::of(&spec(arrival)).unwrap();
-            let took_us = 1e6 * pacing.vcpu_s_per_write(rate, write_s, sleep_s);
+            let took_us = 1e6 * pacing.vcpu_s_per_write(rate, &vcpu);
             assert!((took_us - expected_us).abs() < 0.1, "{arrival}: {took_us}");
         }
         let table = Pacing::of(&spec("{ model = \"b-model\", b = 0.7 }")).unwrap();
-        let bursty = table.vcpu_s_per_write(20_000.0, write_s, sleep_s);
+        let bursty = table.vcpu_s_per_write(20_000.0, &idle);
         let steady = Pacing::Steady { even: false };
-        assert!(bursty < steady.vcpu_s_per_write(20_000.0, write_s, sleep_s));
+        assert!(bursty < steady.vcpu_s_per_write(20_000.0, &idle));
     }
 
     #[test]

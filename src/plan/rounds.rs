@@ -60,7 +60,8 @@ struct Run<'a> {
     case: &'a Case<'a>,
     draw: &'a Draw,
     is_virtual: bool,
-    vcpu_cores: f64,
+    /// Cores that vCPUs keep busy, but for what writes to clean pages take more; none while they are stopped.
+    vcpu_cores: Option<f64>,
     now_s: f64,
     /// Stream time at the first harvest, seconds.
     start_s: f64,
@@ -85,9 +86,7 @@ pub fn follow(case: &Case<'_>, draw: &Draw) -> Course {
         case,
         draw,
         is_virtual,
-        vcpu_cores: case
-            .curve
-            .vcpu_cores(vcpus, costs.vcpu_write_s, costs.vcpu_sleep_s),
+        vcpu_cores: Some(case.curve.vcpu_cores(vcpus, &costs.vcpu())),
         now_s: 0.0,
         start_s: match is_virtual {
             true => 0.0,
@@ -258,6 +257,7 @@ impl Run<'_> {
         let harvest_s = costs.harvest_s * scenario.guest.memory.0 as f64;
         self.now_s += costs.pause_s;
         let late = self.dirtied(harvested_s, self.now_s, share);
+        self.vcpu_cores = None;
         let sent_s = self.send(dirty + late, 0.0);
         self.now_s += harvest_s + sent_s + costs.round_s + costs.switchover_s;
         let state_s = self.send(device_state / PAGE_SIZE as f64, 0.0);
@@ -307,10 +307,17 @@ impl Run<'_> {
             return link(content * PAGE_SIZE as f64);
         }
         let link_s = link(wire) * costs.link_stretch * self.draw.link;
-        let (cores_s, binds) =
-            self.case
-                .hosts
-                .time_s(migration, &busy, self.vcpu_cores, costs.kept_busy);
+        let beside = |vcpu_cores: f64| {
+            let hosts = self.case.hosts;
+            hosts.time_s(migration, &busy, vcpu_cores, costs.kept_busy)
+        };
+        let (mut cores_s, mut binds) = beside(self.vcpu_cores.unwrap_or(0.0));
+        if let (Hosts::Shared { .. }, Some(vcpu_cores)) = (self.case.hosts, self.vcpu_cores) {
+            let about_s = overlapped(link_s, cores_s).max(1e-9);
+            let faults = self.dirtied(self.now_s, self.now_s + about_s, 1.0);
+            let faulting = faults / about_s * costs.vcpu_fault_s;
+            (cores_s, binds) = beside(vcpu_cores + faulting);
+        }
         // How busy the threads were is in their CPU time already.
         let cores_s =
             cores_s * self.draw.pace / self.draw.source.max(self.draw.destination).max(1e-9);
@@ -347,7 +354,7 @@ const BINDS: [Binds; 5] = [
 fn overlapped(a_s: f64, b_s: f64) -> f64 {
     let (least, most) = (a_s.min(b_s), a_s.max(b_s));
     match most > 0.0 {
-        true => most * (1.0 + (least / most).powf(OVERLAP)).powf(1.0 / OVERLAP),
+        true => most * (1.0 + (least / most).powi(OVERLAP)).cbrt().sqrt(),
         false => 0.0,
     }
 }

@@ -2,18 +2,20 @@
 
 use super::costs::Costs;
 use super::hosts::{Busy, Hosts};
-use super::pacing::Pacing;
+use super::pacing::{Pacing, VcpuCosts};
 use crate::results::{Migration, OutcomeStatus, Results, Round, VcpuWork};
 use crate::units::{Bandwidth, PAGE_SIZE};
 
 /// The link and the cores overlap in time, but not wholly: time is the p-norm of what each would take alone.
-pub const OVERLAP: f64 = 6.0;
+pub const OVERLAP: i32 = 6;
 
 /// Sending that takes longer, seconds, hides what a round takes beside it.
 const SHORT_S: f64 = 0.1;
 
 /// CPU time of a vCPU's sleep at most, seconds.
 const LONGEST_SLEEP_S: f64 = 100e-6;
+/// Until it is awake then at most, seconds: a few time slices of the kernel's.
+const LATEST_S: f64 = 10e-3;
 
 /// A migration in a block, taken apart.
 pub(super) struct Sample {
@@ -40,7 +42,6 @@ pub(super) fn sample(m: &Migration, results: &Results, pacing: &Pacing) -> Optio
     }
     let pages = (m.pages_sent + m.zero_pages) as f64;
     let (source, destination) = (&m.cpu.source, &m.cpu.destination);
-    let (vcpu_write_s, vcpu_sleep_s) = vcpu(m, results, pacing);
     let mut costs = Costs {
         sent_share: m.content_bytes() as f64 / bytes,
         framing_bytes_per_page: framing(m),
@@ -52,8 +53,10 @@ pub(super) fn sample(m: &Migration, results: &Results, pacing: &Pacing) -> Optio
         expected_fixed_s: f64::NAN,
         kept_busy: f64::NAN,
         link_stretch: f64::NAN,
-        vcpu_write_s,
-        vcpu_sleep_s,
+        vcpu_write_s: f64::NAN,
+        vcpu_fault_s: f64::NAN,
+        vcpu_sleep_s: f64::NAN,
+        vcpu_wake_s: f64::NAN,
         ..Costs::default()
     };
     match source.stages {
@@ -71,6 +74,7 @@ pub(super) fn sample(m: &Migration, results: &Results, pacing: &Pacing) -> Optio
         }
         None => costs.receive_s = destination.total_s / bytes,
     }
+    vcpu(&mut costs, m, results, pacing);
     times(&mut costs, m, first, results);
     let sample = Sample {
         block: m.block,
@@ -91,33 +95,102 @@ fn framing(m: &Migration) -> f64 {
     framing / (m.pages_sent + m.zero_pages).max(1) as f64
 }
 
-/// CPU time of a write and of a sleep before one, seconds: before the migration and during it, since a machine with
-/// nothing else to do takes longer to wake up. A hypervisor's vCPU, of which that is not known, does not sleep.
-fn vcpu(m: &Migration, results: &Results, pacing: &Pacing) -> (f64, f64) {
-    let known = [m.guest.work_before, m.guest.work_during];
-    let sum = |of: fn(&VcpuWork) -> f64| known.iter().flatten().map(of).sum::<f64>();
-    let (writes, timed) = (sum(|w| w.writes as f64), sum(|w| w.timed_writes as f64));
-    if timed == 0.0 {
-        return match m.guest.writes {
-            0 => (f64::NAN, f64::NAN),
-            writes => (m.cpu.source.vcpu_s / writes as f64, 0.0),
-        };
+/// What a vCPU did in a stretch of time, a write.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct PerWrite {
+    /// From its begin to its end, seconds.
+    timed_s: f64,
+    /// CPU time with sleep before it, seconds.
+    cpu_s: f64,
+    faults: f64,
+}
+
+impl PerWrite {
+    /// None of a stretch without writes, or of a hypervisor's, whose writes nobody times.
+    fn of(work: Option<VcpuWork>) -> Option<PerWrite> {
+        let work = work.filter(|w| w.timed_writes > 0)?;
+        let writes = work.writes as f64;
+        Some(PerWrite {
+            timed_s: work.timed_s / work.timed_writes as f64,
+            cpu_s: work.cpu_s / writes,
+            faults: work.minor_faults as f64 / writes,
+        })
     }
-    let write_s = sum(|w| w.timed_s) / timed;
-    let per_write_s = sum(|w| w.cpu_s) / writes;
+}
+
+fn vcpu(costs: &mut Costs, m: &Migration, results: &Results, pacing: &Pacing) {
+    let (before, during) = (
+        PerWrite::of(m.guest.work_before),
+        PerWrite::of(m.guest.work_during),
+    );
     let scenario = &results.scenario;
     let rate = scenario.workload.rate.0 as f64 / PAGE_SIZE as f64;
     let rate = rate / f64::from(scenario.guest.vcpus);
+    let (vcpu, fault_s) = match (before, during) {
+        (Some(before), Some(during)) => solved(before, during, pacing, rate),
+        // A hypervisor's vCPU: all that it takes is by its writes.
+        (_, None) if m.guest.writes > 0 => (
+            VcpuCosts {
+                write_s: m.cpu.source.vcpu_s / m.guest.writes as f64,
+                sleep_s: 0.0,
+                wake_s: 0.0,
+            },
+            0.0,
+        ),
+        _ => return,
+    };
+    costs.vcpu_write_s = vcpu.write_s;
+    costs.vcpu_fault_s = fault_s;
+    costs.vcpu_sleep_s = vcpu.sleep_s;
+    costs.vcpu_wake_s = vcpu.wake_s;
+}
+
+/// What a vCPU takes, whose writes come at `rate` a second, and a fault more: a write and the CPU time of a sleep from
+/// before the migration, when no other thread wants the core; what a fault takes and how late it wakes from what
+/// differs during it.
+fn solved(before: PerWrite, during: PerWrite, pacing: &Pacing, rate: f64) -> (VcpuCosts, f64) {
+    let faulting_s = match during.faults > 0.0 {
+        true => (during.timed_s - before.timed_s).max(0.0),
+        false => 0.0,
+    };
+    let fault_s = match faulting_s > 0.0 {
+        true => faulting_s / during.faults,
+        false => 0.0,
+    };
+    let taken_s = |write_s, sleep_s, wake_s| {
+        let vcpu = VcpuCosts {
+            write_s,
+            sleep_s,
+            wake_s,
+        };
+        pacing.vcpu_s_per_write(rate, &vcpu)
+    };
     // The longer a sleep, the more a write takes, up to what the rate allows.
-    let (mut low, mut high) = (0.0, LONGEST_SLEEP_S);
+    let sleep_s = bisected([0.0, LONGEST_SLEEP_S], |sleep_s| {
+        taken_s(before.timed_s, sleep_s, sleep_s) < before.cpu_s
+    });
+    // The later it wakes, the more writes a sleep serves.
+    let wake_s = bisected([sleep_s, LATEST_S], |wake_s| {
+        taken_s(during.timed_s, sleep_s, wake_s) > during.cpu_s
+    });
+    let vcpu = VcpuCosts {
+        write_s: during.timed_s - faulting_s,
+        sleep_s,
+        wake_s,
+    };
+    (vcpu, fault_s)
+}
+
+/// Where what holds below no longer holds.
+fn bisected([mut low, mut high]: [f64; 2], holds: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..40 {
         let middle = 0.5 * (low + high);
-        match pacing.vcpu_s_per_write(rate, write_s, middle) < per_write_s {
+        match holds(middle) {
             true => low = middle,
             false => high = middle,
         }
     }
-    (write_s, 0.5 * (low + high))
+    0.5 * (low + high)
 }
 
 /// Fills in what the times of rounds and of the pause tell.
@@ -147,8 +220,8 @@ fn times(costs: &mut Costs, m: &Migration, first: &Round, results: &Results) {
         costs.start_s = (first_s - link_s).max(0.0) / memory;
         costs.link_stretch = 1.0;
     } else if busy_s > 1.2 * link_s {
-        let alone_s = (first_s.powf(OVERLAP) - link_s.powf(OVERLAP)).max(0.0);
-        let alone_s = alone_s.powf(1.0 / OVERLAP);
+        let alone_s = (first_s.powi(OVERLAP) - link_s.powi(OVERLAP)).max(0.0);
+        let alone_s = alone_s.powf(1.0 / f64::from(OVERLAP));
         costs.kept_busy = hosts.kept_busy(migration, &busy, vcpu_cores, alone_s);
     }
     // What a byte takes at the pace of the first round.
@@ -176,4 +249,54 @@ fn times(costs: &mut Costs, m: &Migration, first: &Round, results: &Results) {
 
 fn finite(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vcpus_costs_are_found_again_from_what_it_did() {
+        let cycle = Pacing::Cycle {
+            levels: [2.0, 0.0],
+            lengths_s: [0.025, 0.025],
+        };
+        let steady = Pacing::Steady { even: false };
+        // Pacing, writes a second, seconds: a write, a fault more, a sleep, until awake.
+        for (pacing, rate, write_s, fault_s, sleep_s, wake_s) in [
+            (&cycle, 25_600.0, 0.4e-6, 1.5e-6, 19e-6, 38e-6),
+            (&cycle, 25_600.0, 0.4e-6, 1.5e-6, 19e-6, 19e-6),
+            (&steady, 10_000.0, 0.4e-6, 1.5e-6, 10e-6, 500e-6),
+            (&steady, 10_000.0, 0.4e-6, 0.0, 10e-6, 20e-6),
+        ] {
+            let did = |timed_s, wake_s, faults| {
+                let vcpu = VcpuCosts {
+                    write_s: timed_s,
+                    sleep_s,
+                    wake_s,
+                };
+                PerWrite {
+                    timed_s,
+                    cpu_s: pacing.vcpu_s_per_write(rate, &vcpu),
+                    faults,
+                }
+            };
+            let before = did(write_s, sleep_s, 0.0);
+            let during = did(write_s + 0.25 * fault_s, wake_s, 0.25);
+            let (vcpu, fault) = solved(before, during, pacing, rate);
+            let found = [vcpu.write_s, fault, vcpu.sleep_s, vcpu.wake_s];
+            for (found, expected) in found.into_iter().zip([write_s, fault_s, sleep_s, wake_s]) {
+                let off_s = (found - expected).abs();
+                assert!(off_s < 1e-9, "{found} {expected}: {vcpu:?}");
+            }
+        }
+        // Writes that a tracker without faults makes slower are slower.
+        let [before, during] = [0.4e-6, 0.6e-6].map(|timed_s| PerWrite {
+            timed_s,
+            cpu_s: 5e-6,
+            faults: 0.0,
+        });
+        let (vcpu, fault_s) = solved(before, during, &steady, 10_000.0);
+        assert_eq!((vcpu.write_s, fault_s), (0.6e-6, 0.0));
+    }
 }

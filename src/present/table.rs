@@ -3,6 +3,9 @@
 
 mod terminal;
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::escape;
@@ -70,6 +73,21 @@ impl Cell {
     pub fn resting_on(mut self, basis: impl Into<String>) -> Self {
         self.basis = basis.into();
         self
+    }
+
+    /// What stands smaller in it, in parts that are not broken, in a table with that basis.
+    fn small(&self, of_table: &str) -> Vec<&str> {
+        let own = Some(self.basis.as_str()).filter(|own| *own != of_table);
+        let parts = [Some(self.under.as_str()), own].into_iter().flatten();
+        parts.filter(|part| !part.is_empty()).collect()
+    }
+
+    /// All of it in one line.
+    fn line(&self, of_table: &str) -> String {
+        match self.small(of_table).join(", ") {
+            small if small.is_empty() => self.text.clone(),
+            small => format!("{} ({small})", self.text),
+        }
     }
 }
 
@@ -183,13 +201,15 @@ impl Table {
     /// What most doubted cells rest on: said once for the table, and by the cells that rest on
     /// something else.
     fn basis(&self) -> &str {
-        let bases = || {
-            let cells = self.rows.iter().flatten();
-            cells.map(|c| c.basis.as_str()).filter(|b| !b.is_empty())
-        };
-        let count = |basis: &str| bases().filter(|other| *other == basis).count();
-        // The first of equals: `max_by_key` would take the last.
-        bases().rev().max_by_key(|basis| count(basis)).unwrap_or("")
+        let cells = self.rows.iter().flatten();
+        let bases = cells.map(|c| c.basis.as_str()).filter(|b| !b.is_empty());
+        // How often, and where first: of equals the first is meant.
+        let mut counts: BTreeMap<&str, (usize, Reverse<usize>)> = BTreeMap::new();
+        for (place, basis) in bases.enumerate() {
+            counts.entry(basis).or_insert((0, Reverse(place))).0 += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        most.map_or("", |(basis, _)| basis)
     }
 
     /// Whether a row's arm is the first of another group of arms than the row before.
@@ -213,19 +233,13 @@ impl Table {
         }
     }
 
-    /// What stands smaller in a cell, in parts that are not broken.
-    fn small<'a>(&self, cell: &'a Cell) -> Vec<&'a str> {
-        let basis = Some(cell.basis.as_str()).filter(|own| *own != self.basis());
-        let parts = [Some(cell.under.as_str()), basis].into_iter().flatten();
-        parts.filter(|part| !part.is_empty()).collect()
-    }
-
     /// The table for a page. The wrapper scrolls where the table is wider than the screen.
     pub fn html(&self) -> Markup {
         let class = |column: &Column| column.figures.then_some("num");
+        let basis = self.basis();
         let content = |cell: &Cell, column: &Column| {
-            let small = self
-                .small(cell)
+            let small = cell
+                .small(basis)
                 .into_iter()
                 .map(|part| match column.figures {
                     true => part.replace(' ', "\u{a0}"),
@@ -291,21 +305,14 @@ impl Table {
         let columns = self.columns.iter();
         let names = columns.clone().map(|c| escape::markdown(&c.heading()));
         let rule = columns.map(|c| if c.figures { "---:" } else { "---" }.to_owned());
-        let cell = |cell| escape::markdown(&self.line(cell));
+        let basis = self.basis();
+        let cell = |cell: &Cell| escape::markdown(&cell.line(basis));
         let rows = self.rows.iter().map(|row| row.iter().map(cell).collect());
         let lines: [Vec<String>; 2] = [names.collect(), rule.collect()];
         for line in lines.into_iter().chain(rows) {
             out.push_str(&format!("| {} |\n", line.join(" | ")));
         }
         out
-    }
-
-    /// A cell in one line.
-    fn line(&self, cell: &Cell) -> String {
-        match self.small(cell).join(", ") {
-            small if small.is_empty() => cell.text.clone(),
-            small => format!("{} ({small})", cell.text),
-        }
     }
 }
 

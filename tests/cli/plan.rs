@@ -105,6 +105,19 @@ fn the_run_itself_is_predicted() {
     }
 }
 
+/// One that writes ten times as fast sleeps less often and meets fewer clean pages a write: it leaves a cipher that all
+/// cores work for nearly as much of them. While it is stopped it leaves all.
+#[test]
+fn a_fast_guest_slows_a_cipher_on_its_cores_little() {
+    let bytes_a_second = |rate| {
+        let plan = json(&["--one-machine", "--rate", rate, "--arms", "aws-lc-soft"]);
+        let p = of(&plan, "aws-lc-soft");
+        number(&p["payload_bytes"]) / number(&p["total_time_s"])
+    };
+    let slower = bytes_a_second("1000MiB/s") / bytes_a_second("100MiB/s");
+    assert!((0.85..1.0).contains(&slower), "{slower}");
+}
+
 #[test]
 fn what_lies_beyond_the_run_is_marked() {
     for (args, because) in [

@@ -60,7 +60,21 @@ pub(super) fn check(file: &FrontierFile) -> Result<()> {
         )?;
         let rate = of.rate_bytes_per_s;
         let fine = rate > 0.0 && rate < FASTEST;
-        Error::unless(fine, field + ".rate_bytes_per_s", rate, "above 0 to 1e15")?;
+        Error::unless(
+            fine,
+            field.clone() + ".rate_bytes_per_s",
+            rate,
+            "above 0 to 1e15",
+        )?;
+        let (low, high) = (of.low.unwrap_or(rate), of.high.unwrap_or(rate));
+        let fine = low > 0.0 && low <= rate && rate <= high && high < FASTEST;
+        let field = field + ".low, high";
+        Error::unless(
+            fine,
+            field,
+            format_args!("{low}, {high}"),
+            "around its rate",
+        )?;
     }
     let mut blocks = BTreeMap::new();
     for (index, probe) in file.probes.iter().enumerate() {

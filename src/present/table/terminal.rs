@@ -23,8 +23,9 @@ impl Table {
                 .collect()
         };
         let heads = [headings(|c| &c.name), headings(|c| &c.unit)];
+        let basis = self.basis();
         let rows = self.rows.iter().map(|row| {
-            let cell = |cell: &Cell| escape::terminal(&self.line(cell));
+            let cell = |cell: &Cell| escape::terminal(&cell.line(basis));
             row.iter().map(cell).collect::<Vec<_>>()
         });
         let heads = heads
@@ -42,7 +43,7 @@ impl Table {
         let right: Vec<bool> = (self.columns.iter().enumerate())
             .map(|(index, column)| {
                 let mut cells = self.rows.iter().filter_map(|row| row.get(index));
-                column.figures && cells.all(|cell| self.small(cell).is_empty())
+                column.figures && cells.all(|cell| cell.small(basis).is_empty())
             })
             .collect();
         let mut out = String::new();
