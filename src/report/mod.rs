@@ -4,7 +4,7 @@
 //!
 //! - `index.html`: one self-contained page, the answer first, then charts and tables;
 //! - a PNG of every chart that has something to show: `tax.png`, `cpu.png`, `rounds.png`,
-//!   `downtime.png`, `latency.png`, `wire.png`;
+//!   `downtime.png`, `latency.png`, `wire.png`, `storage.png`;
 //! - `summary.md`: the answer and its table in Markdown, for a pull request;
 //! - `migrations.csv`: one line per migration ([`csv`]).
 //!

@@ -8,7 +8,7 @@ use crate::report::view::{self, ArmView};
 use crate::results::{Comparison, Latency, Migration, Results, Storage};
 
 /// Time and CPU on both sides: of memory, of the disk, of both.
-const PARTS: [(&str, [Metric; 3]); 3] = [
+pub(super) const PARTS: [(&str, [Metric; 3]); 3] = [
     (
         "memory",
         [

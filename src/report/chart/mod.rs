@@ -13,6 +13,7 @@ pub mod picture;
 pub mod render;
 pub mod rounds;
 pub mod scale;
+pub mod storage;
 pub mod tax;
 pub mod wire;
 
@@ -43,6 +44,8 @@ struct Entry {
     caption: &'static str,
     /// Whether it shows time, which the virtual clock does not measure.
     needs_live_clock: bool,
+    /// Whether it shows the guest's disk.
+    needs_disk: bool,
     draw: Drawing,
 }
 
@@ -54,6 +57,7 @@ const CHARTS: &[Entry] = &[
          On loopback the kernel does much of the receive work on the sender's time: read the CPU \
          ratios as differences between arms.",
         needs_live_clock: false,
+        needs_disk: false,
         draw: tax::draw,
     },
     Entry {
@@ -61,6 +65,7 @@ const CHARTS: &[Entry] = &[
         caption: "Where the CPU time goes. The cipher has the arm's colour. Seal and open are attributable \
          to their side; on loopback transmit and receive are mixed between the sides.",
         needs_live_clock: false,
+        needs_disk: false,
         draw: cpu::draw,
     },
     Entry {
@@ -68,12 +73,14 @@ const CHARTS: &[Entry] = &[
         caption: "How pre-copy went. A migration converges when the pages found dirty at a round's end can \
          be sent within the downtime limit. QEMU does not tell how many it found.",
         needs_live_clock: true,
+        needs_disk: false,
         draw: rounds::draw,
     },
     Entry {
         name: "downtime",
         caption: "What the guest's pause is made of, on the source's clock. Transfer holds the cipher's share.",
         needs_live_clock: true,
+        needs_disk: false,
         draw: downtime::draw,
     },
     Entry {
@@ -82,6 +89,7 @@ const CHARTS: &[Entry] = &[
          stalled vCPU and the pause are seen. Each step on the axis is one more nine. \
          After: where the guest then ran.",
         needs_live_clock: true,
+        needs_disk: false,
         draw: latency::draw,
     },
     Entry {
@@ -89,15 +97,30 @@ const CHARTS: &[Entry] = &[
         caption: "Bytes that the source wrote to the sockets, from the bytes of each round: within a round \
          only the mean rate is known, so burstiness is a lower bound.",
         needs_live_clock: true,
+        needs_disk: false,
         draw: wire::draw,
     },
+    Entry {
+        name: "storage",
+        caption: "Whether encryption costs a disk what it costs memory: each arm's tax of the one, of the other, \
+         of both. CPU is what is added to the baseline's: a disk's own holds reading and writing files.",
+        needs_live_clock: true,
+        needs_disk: true,
+        draw: storage::draw,
+    },
 ];
+
+/// The charts of a run's kind, whether or not it has something to show in them.
+fn of_kind(results: &Results) -> impl Iterator<Item = &'static Entry> {
+    let has_disk = results.scenario.storage.is_some();
+    let fits = move |chart: &&Entry| has_disk || !chart.needs_disk;
+    CHARTS.iter().filter(fits)
+}
 
 /// The charts that a run has something to show in.
 pub fn of_run(results: &Results) -> Vec<Figure> {
     let live = results.scenario.measure.clock == ClockKind::Live;
-    CHARTS
-        .iter()
+    of_kind(results)
         .filter(|chart| live || !chart.needs_live_clock)
         .filter_map(|chart| {
             let picture = (chart.draw)(results)?;
@@ -110,9 +133,9 @@ pub fn of_run(results: &Results) -> Vec<Figure> {
         .collect()
 }
 
-/// The names of all charts, in order.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    CHARTS.iter().map(|chart| chart.name)
+/// The names of all charts that such a run may have, in order.
+pub fn names(results: &Results) -> impl Iterator<Item = &'static str> {
+    of_kind(results).map(|chart| chart.name)
 }
 
 /// Every chart as a PNG file named after it; drawn and compressed side by side.

@@ -30,7 +30,7 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
     let migrations = tables::migrations(results);
     let body = html! {
         (first::screen(results))
-        section id="charts" { h2 { "Charts" } (frame::figures(charts)?) (missing(charts)) }
+        section id="charts" { h2 { "Charts" } (frame::figures(charts)?) (missing(results, charts)) }
         "\n"
         section id="tables" {
             h2 { "Figures" }
@@ -84,8 +84,8 @@ pub fn render(results: &Results, charts: &[Figure]) -> Result<String> {
 }
 
 /// A sentence on the charts that this run has nothing to show in.
-fn missing(charts: &[Figure]) -> Markup {
-    let absent: Vec<&str> = super::chart::names()
+fn missing(results: &Results, charts: &[Figure]) -> Markup {
+    let absent: Vec<&str> = super::chart::names(results)
         .filter(|name| charts.iter().all(|chart| chart.name != *name))
         .collect();
     html! {
