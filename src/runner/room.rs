@@ -21,12 +21,7 @@ pub fn check(scenario: &Scenario, options: &Options) -> Result<()> {
     check_policy(scenario)?;
     check_qemu(scenario, options)?;
     check_tunnels(scenario, options)?;
-    check_memory(scenario, guests_here)?;
-    if let Some(storage) = &scenario.storage {
-        let folder = disk::folder(storage.folder.as_deref());
-        let bytes = storage.size.0.saturating_mul(guests_here);
-        disk::check_room(&folder, bytes, "storage.size", storage.size)?;
-    }
+    check_guests(scenario, guests_here)?;
     check_link(scenario)
 }
 
@@ -98,7 +93,18 @@ pub fn check_tunnels(scenario: &Scenario, options: &Options) -> Result<()> {
 /// # Errors
 /// As [`check`].
 pub(super) fn check_both(scenario: &Scenario) -> Result<()> {
-    check_memory(scenario, 2)
+    check_guests(scenario, 2)
+}
+
+/// Memory and disks of so many guests on this machine.
+fn check_guests(scenario: &Scenario, guests: u64) -> Result<()> {
+    check_memory(scenario, guests)?;
+    let Some(storage) = &scenario.storage else {
+        return Ok(());
+    };
+    let folder = disk::folder(storage.folder.as_deref());
+    let bytes = storage.size.0.saturating_mul(guests);
+    disk::check_room(&folder, bytes, "storage.size", storage.size)
 }
 
 fn check_memory(scenario: &Scenario, guests: u64) -> Result<()> {

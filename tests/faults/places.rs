@@ -84,3 +84,26 @@ fn a_destination_that_another_program_started_here_is_on_this_machine() {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.said);
     assert_on_this_machine(&ended.results.unwrap());
 }
+
+#[test]
+fn disks_of_both_hosts_are_asked_for_where_the_destination_turns_out_to_be_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = rustix::fs::statvfs(folder.path()).unwrap();
+    // One has room, two have not.
+    let mib = (free.f_bavail * free.f_frsize >> 20) / 4 * 3;
+    let disk = format!(
+        "[storage]\nsize = \"{mib}MiB\"\nfolder = {:?}\ncontent = {{ zero = 1.0, compressible = 0.0 }}\n",
+        folder.path()
+    );
+    let text = scenario("5s") + &disk;
+    let command = format!("env -i {}", env!("CARGO_BIN_EXE_migtax"));
+    let ended = run_elsewhere(&text, "plain", &command, "127.0.0.1");
+    let said = &ended.said;
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    let needs = format!("disks need {} MiB in ", 2 * mib);
+    assert!(
+        said.contains("storage.size = ") && said.contains(&needs) && said.contains(" MiB free"),
+        "{said}"
+    );
+    assert!(ended.results.is_none(), "nothing was started");
+}
