@@ -1,8 +1,10 @@
 //! Guests with a disk.
 
 use migtax::arm::Arm;
+use migtax::guest::disk::{Disk, DiskIo, folder};
+use migtax::report::chart;
 use migtax::results::{OutcomeStatus, Storage};
-use migtax::units::PAGE_SIZE;
+use migtax::units::{PAGE_SIZE, Size};
 
 use crate::command::{migtax, run, scenario_file};
 
@@ -96,6 +98,8 @@ fn a_disk_goes_with_its_guest_and_both_are_equal() {
         let of = |c: &&migtax::results::Comparison| c.metric == metric && c.arm == Arm::AWS_LC;
         assert_eq!(results.comparisons.iter().filter(of).count(), 2, "{metric}");
     }
+    let mut drawn = chart::of_run(&results).into_iter();
+    assert!(drawn.any(|chart| chart.name == "storage"));
 }
 
 #[test]
@@ -115,6 +119,32 @@ fn the_disk_of_a_guest_that_stays_has_every_write() {
             "{disk:?}"
         );
         assert!(disk.write_latency_after_ns.count > 0, "{disk:?}");
+    }
+}
+
+#[test]
+fn a_disk_goes_past_the_page_cache() {
+    if let Err(error) = Disk::create(&folder(None), Size(PAGE_SIZE as u64), DiskIo::Direct) {
+        assert!(error.to_string().contains("storage.io"), "{error}");
+        eprintln!("skipped: {error}");
+        return;
+    }
+    let text = TEXT.replace("[storage]", "[storage]\nio = \"direct\"");
+    let made = run(&text, &["--arms", "plain,copy,aws-lc,tls", "--reps", "1"]);
+    assert_eq!(made.code, 0);
+    let storage = made.results.scenario.storage.unwrap();
+    assert_eq!(storage.io, DiskIo::Direct);
+    assert_eq!(made.results.migrations.len(), 4);
+    for m in made.results.migrations {
+        assert_eq!(m.outcome.status, OutcomeStatus::Completed, "{}", m.arm);
+        let disk = m.storage.unwrap();
+        // Three quarters of it are content, and what was written meanwhile is there as well.
+        assert!(disk.verified.equal, "{}: {disk:?}", m.arm);
+        assert!(
+            disk.copied_bytes >= 9 << 20 && disk.mirrored_writes > 0,
+            "{}: {disk:?}",
+            m.arm
+        );
     }
 }
 
