@@ -4,9 +4,8 @@
 //! at once, over one link and the cores that the hosts are given. The fleet leaves in several ways, each guest by one
 //! arm or each by its own setting, interleaved in blocks.
 //!
-//! What a guest takes on its hosts is its memory: [`Guest::memory`] is what [`check::check_room`] adds up, and what its pair
-//! of hosts moves. A guest's disks would be added up beside it there, and moved by the same pair before it says that the
-//! guest has moved.
+//! What a guest takes on its hosts is its memory and its disk: [`check::check_room`] adds both up, and its pair of hosts
+//! moves them.
 //!
 //! - [`spec`], [`mod@load`], [`check`]: a fleet as data: its file, with scenarios and inventories; what it may be
 //! - [`edit`]: bulk policy: the file changed with its comments kept
