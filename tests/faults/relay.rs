@@ -2,6 +2,9 @@
 //! knows what is passing, and does something to it once in each migration. Where TLS is below the records, a
 //! record is one of TLS's, and those of its handshake pass unharmed and uncounted but for one fault.
 
+mod fault;
+mod records;
+
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -11,6 +14,10 @@ use std::time::{Duration, Instant};
 
 use migtax::wire::{PREAMBLE_LEN, PREFIX_LEN, Preamble, Prefix};
 
+use fault::Way;
+pub use fault::{Fault, Phase};
+use records::{TLS_HEAD, Tls, downgrade, read_record};
+
 /// Streams of memory of each migration that the relay sees.
 pub const STREAMS: u32 = 2;
 
@@ -19,98 +26,6 @@ const CONNECTIONS: usize = STREAMS as usize + 1;
 
 /// Rounds of each migration: three of pre-copy, stop-and-copy.
 pub const ROUNDS: u32 = 4;
-
-/// Where a migration stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// The source's hello.
-    Handshake,
-    /// The first record of the first round on stream 1.
-    FirstRound,
-    /// The first record of the third round on stream 1.
-    LaterRound,
-    /// The first record after the pause on stream 1.
-    StopAndCopy,
-    /// The device state, behind which the final record follows.
-    FinalRecord,
-    /// The destination's switchover acknowledgement.
-    FinalAcknowledgement,
-    /// A record of the disk's stream behind its first acknowledged round: of the bulk copy.
-    DiskCopy,
-    /// A record of the disk's stream when memory has been sent once: a write that is mirrored.
-    DiskMirror,
-}
-
-impl Phase {
-    /// Those of a guest's memory.
-    pub const ALL: [Phase; 6] = [
-        Phase::Handshake,
-        Phase::FirstRound,
-        Phase::LaterRound,
-        Phase::StopAndCopy,
-        Phase::FinalRecord,
-        Phase::FinalAcknowledgement,
-    ];
-
-    /// Stream, direction, and how many records of the destination's have passed before.
-    fn place(self) -> (u32, Way, u32) {
-        match self {
-            Phase::Handshake => (1, Way::ToDestination, 0),
-            Phase::FirstRound => (1, Way::ToDestination, 1),
-            Phase::LaterRound => (1, Way::ToDestination, 3),
-            Phase::StopAndCopy => (1, Way::ToDestination, ROUNDS),
-            Phase::FinalRecord => (0, Way::ToDestination, ROUNDS + 1),
-            Phase::FinalAcknowledgement => (0, Way::ToSource, ROUNDS + 1),
-            // By what has passed on other streams too.
-            Phase::DiskCopy | Phase::DiskMirror => (STREAMS, Way::ToDestination, u32::MAX),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    ToDestination,
-    ToSource,
-}
-
-/// What is done to the record at hand, or to the connection that it is on.
-#[derive(Clone)]
-pub enum Fault {
-    /// Every stream is reset.
-    Reset,
-    /// This stream is reset, the others stay.
-    StreamDies,
-    /// Nothing moves on this stream any more, and nobody is told.
-    Stall,
-    /// The receiver sees the end of this direction; the other direction stays.
-    HalfClose,
-    /// The receiver gets this and all that follows in small pieces, slowly.
-    SlowReader,
-    /// A bit is flipped in the cleartext lengths.
-    CorruptLength,
-    /// A bit is flipped in the first byte after them: a head's.
-    CorruptHead,
-    /// A bit is flipped in the last byte.
-    CorruptEnd,
-    /// Half of the record arrives, then the stream ends.
-    Truncate,
-    /// The record arrives twice.
-    Duplicate,
-    /// The first message of a TLS handshake, on stream 1, is changed: a bit in its protocol versions, which
-    /// the peer would take for an older protocol's.
-    Downgrade,
-    /// The stream ends in the middle of the destination's answer in a TLS handshake, on stream 1.
-    EndHandshake,
-    /// Something happens elsewhere while the record is held. Then the record is lost together with
-    /// its stream if it is the final acknowledgement, and goes on its way otherwise.
-    Elsewhere(Arc<dyn Fn() + Send + Sync>),
-    /// Something happens elsewhere, and nothing moves on this stream any more.
-    ElsewhereAndStall(Arc<dyn Fn() + Send + Sync>),
-    /// All but the last byte of a forged record goes to the destination on stream 1, at the place of
-    /// the device state. The last byte follows when the next record, the final one, has passed here,
-    /// after a while that differs from migration to migration; or at the answer to it.
-    Forge { at_the_answer: bool },
-}
 
 /// A record that nobody sealed, with lengths that may be.
 const FORGED: Prefix = Prefix { body: 96, head: 48 };
@@ -404,65 +319,6 @@ impl Shared {
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
-}
-
-/// What stands before the content of a record of TLS's.
-const TLS_HEAD: usize = 5;
-/// Its kinds: of a handshake in the clear, and of what is sealed.
-const HANDSHAKE: u8 = 22;
-const SEALED: u8 = 23;
-
-/// How far a stream's TLS handshake is, if it begins with one.
-#[derive(Default)]
-struct Tls {
-    speaks: AtomicBool,
-    /// The source's last message of it has passed: its first that is sealed.
-    over: AtomicBool,
-}
-
-impl Tls {
-    fn is_handshake(&self, record: &[u8], way: Way) -> bool {
-        if !self.speaks.load(Ordering::SeqCst) || self.over.load(Ordering::SeqCst) {
-            return false;
-        }
-        if way == Way::ToDestination && record[0] == SEALED {
-            self.over.store(true, Ordering::SeqCst);
-        }
-        true
-    }
-}
-
-/// A record, and the length of what stands before its content.
-fn read_record(from: &mut TcpStream, tls: &Tls, way: Way) -> io::Result<(Vec<u8>, usize)> {
-    let mut record = vec![0; TLS_HEAD];
-    from.read_exact(&mut record)?;
-    // A record of this program's own is no message of TLS 1.0, which a handshake's first one claims to be.
-    if way == Way::ToDestination && record[..3] == [HANDSHAKE, 3, 1] {
-        tls.speaks.store(true, Ordering::SeqCst);
-    }
-    let (head, body) = match tls.speaks.load(Ordering::SeqCst) {
-        true => (
-            TLS_HEAD,
-            u16::from_be_bytes(record[3..5].try_into().unwrap()) as usize,
-        ),
-        false => (
-            PREFIX_LEN,
-            u32::from_le_bytes(record[..4].try_into().unwrap()) as usize,
-        ),
-    };
-    record.resize(head + body, 0);
-    from.read_exact(&mut record[TLS_HEAD..])?;
-    Ok((record, head))
-}
-
-/// Takes TLS 1.3 out of a first message's list of versions: extension 43, which lists it alone.
-fn downgrade(hello: &mut [u8]) {
-    let versions = [0, 43, 0, 3, 2, 3, 4];
-    let at = hello
-        .windows(versions.len())
-        .position(|bytes| bytes == versions);
-    let at = at.expect("a first message that offers TLS 1.3 alone");
-    hello[at + versions.len() - 1] = 3;
 }
 
 /// Sends in small pieces with pauses, far below any timeout.
