@@ -6,6 +6,7 @@
 mod content;
 mod criterion;
 mod exact;
+mod fleet;
 mod frontier;
 mod gate_policy;
 mod hostile;
@@ -116,6 +117,7 @@ mod of {
         trace: 4_000,
         lackey: 1_000,
         scenario: 3_000,
+        fleet: 500,
         results: 2_000,
         frontier: 1_000,
         gate_policy: 4_000,

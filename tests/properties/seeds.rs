@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use migtax::arm::Arm;
+use migtax::fleet;
 use migtax::frontier::{FrontierFile, Predicted, Probe};
 use migtax::gate::simulate::{self, Simulation};
 use migtax::guest::vcpu::StreamPosition;
@@ -28,13 +29,14 @@ use crate::stream;
 type Maker = fn() -> Vec<Vec<u8>>;
 
 /// The targets that have seeds, and what makes them.
-const MAKERS: [(&str, Maker); 12] = [
+const MAKERS: [(&str, Maker); 13] = [
     ("record", record),
     ("stream", streams),
     ("spec", spec),
     ("trace", traces),
     ("lackey", lackey),
     ("scenario", scenarios),
+    ("fleet", fleets),
     ("results", results),
     ("frontier", frontiers),
     ("hostile", hostile),
@@ -254,17 +256,29 @@ fn lackey() -> Vec<Vec<u8>> {
     ]
 }
 
+/// Prose teaches a fuzzer nothing.
+fn terse(text: &str) -> Vec<u8> {
+    let mut table: toml::Table = text.parse().unwrap();
+    table.remove("analysis");
+    toml::to_string(&table).unwrap().into_bytes()
+}
+
 fn scenarios() -> Vec<Vec<u8>> {
-    // Prose teaches a fuzzer nothing.
-    let terse = |text: &str| {
-        let mut table: toml::Table = text.parse().unwrap();
-        table.remove("analysis");
-        toml::to_string(&table).unwrap().into_bytes()
-    };
     scenario::EMBEDDED
         .iter()
         .map(|(_, text)| terse(text))
         .collect()
+}
+
+fn fleets() -> Vec<Vec<u8>> {
+    [
+        fleet::load::DEFAULT,
+        include_str!("../../datasets/fleets/busy-host.toml"),
+        // Read, and not changed by a policy.
+        "name = \"inline\"\nguests = [{ name = \"web\", count = 2, scenario = \"idle\", encrypted = true }]\n",
+    ]
+    .map(terse)
+    .to_vec()
 }
 
 fn results() -> Vec<Vec<u8>> {
