@@ -252,6 +252,39 @@ fn a_browser_shows_runs_side_by_side() {
     }
 }
 
+#[test]
+fn a_browser_shows_an_evacuation() {
+    let Some(browser) = chromium() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (fleet, out) = (folder.path().join("fleet.toml"), folder.path().join("out"));
+    let long = "a-name-without-any-space-".repeat(5);
+    let text = format!(
+        "name = \"<script>alert('{long}')</script>\"\n\
+         evacuation = {{ concurrent = [1, 2] }}\n\
+         measure = {{ ways = [\"plain\", \"rustcrypto\", \"configured\"], arm = \"rustcrypto\", repetitions = 2, warmup = 0, window = \"10ms\" }}\n\
+         [[guests]]\nname = \"web\"\ncount = 3\nguest = {{ memory = \"4MiB\" }}\n\
+         storage = {{ size = \"1MiB\", rate = \"1MiB/s\" }}\n\
+         [[guests]]\nname = \"{long}\"\nguest = {{ memory = \"4MiB\" }}\n"
+    );
+    fs::write(&fleet, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_migtax"))
+        .arg("fleet")
+        .arg(&fleet)
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let html = fs::read_to_string(out.join("index.html")).unwrap();
+    for width in [400, 800, 1600] {
+        let seen = look(&browser, &html, width);
+        sound(&seen, width);
+        // When guests moved in each way, and concurrency.
+        assert!(seen.probe["charts"].as_array().unwrap().len() >= 4);
+    }
+}
+
 /// The looking itself: a page with faults is caught in each of them.
 #[test]
 fn faults_are_found() {
