@@ -354,7 +354,7 @@ const BINDS: [Binds; 5] = [
 fn overlapped(a_s: f64, b_s: f64) -> f64 {
     let (least, most) = (a_s.min(b_s), a_s.max(b_s));
     match most > 0.0 {
-        true => most * (1.0 + (least / most).powi(OVERLAP)).cbrt().sqrt(),
+        true => most * (1.0 + (least / most).powi(OVERLAP)).powf(1.0 / f64::from(OVERLAP)),
         false => 0.0,
     }
 }

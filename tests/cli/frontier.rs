@@ -206,7 +206,8 @@ fn live_searches_take_turns_and_keep_to_their_budget() {
     // Costs were measured first; from them, and from no others, come the predictions.
     for arm in [Arm::PLAIN, Arm::AWS_LC] {
         let predicted = found.predicted(0, arm).unwrap();
-        assert!((1e6..1e9).contains(&predicted), "{arm}: {predicted}");
+        let rate = predicted.rate_bytes_per_s;
+        assert!((1e6..1e9).contains(&rate), "{arm}: {rate}");
     }
     let calibration = out.join("calibration");
     let flags = ["--budget", "0s", "--predict", calibration.to_str().unwrap()];
