@@ -50,6 +50,10 @@ pub(super) fn write_blocks(
     let mut content = inbound.payload(head);
     for run in head.data(inbound.head_bytes()) {
         let (blocks, rest) = content.split_at(run.pages as usize * PAGE_SIZE);
+        // A single block is a write of the guest's, as a rule to where there is something already.
+        if run.pages > 1 {
+            disk.allocate(run);
+        }
         disk.write_from(blocks, staging, run.first)?;
         content = rest;
         totals.pages += run.pages;

@@ -6,7 +6,9 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{OFlags, SeekFrom, fcntl_getfl, fcntl_setfl, seek, statvfs};
+use rustix::fs::{
+    FallocateFlags, OFlags, SeekFrom, fallocate, fcntl_getfl, fcntl_setfl, seek, statvfs,
+};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +141,17 @@ impl Disk {
         Ok(())
     }
 
+    /// Waits until all of it is on the storage below: what a guest has had for long is not on its way there while
+    /// it migrates.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn settle(&self) -> Result<()> {
+        self.file
+            .sync_data()
+            .map_err(|error| Error::io("filling the disk", error))
+    }
+
     /// Executes writes of whole blocks, as [`Disk::execute`] does, on a disk that nothing else writes to.
     ///
     /// # Errors
@@ -239,6 +252,18 @@ impl Disk {
         staging.copy_in(0, blocks);
         let pages = (blocks.len() / PAGE_SIZE) as u64;
         self.write(staging, PageRun { first: 0, pages }, first)
+    }
+
+    /// Has the file system find room for blocks that are about to be written in one go, which costs less than
+    /// page by page. Where it can't, the write does or says why not.
+    pub fn allocate(&self, blocks: PageRun) {
+        let bytes = |blocks| blocks * PAGE_SIZE as u64;
+        let _ = fallocate(
+            &self.file,
+            FallocateFlags::KEEP_SIZE,
+            bytes(blocks.first),
+            bytes(blocks.pages),
+        );
     }
 
     fn write_bytes(&self, from: &[u8], first: u64) -> io::Result<()> {

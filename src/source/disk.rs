@@ -69,6 +69,7 @@ impl SourceDisk {
         };
         let disk = storage.create()?;
         disk.fill(&storage.content, spec.scenario.guest.seed)?;
+        disk.settle()?;
         Ok(Some(SourceDisk {
             disk,
             copied_until: AtomicU64::new(0),
