@@ -90,7 +90,7 @@ fn disks_of_both_hosts_are_asked_for_where_the_destination_turns_out_to_be_here(
     let folder = tempfile::tempdir().unwrap();
     let free = rustix::fs::statvfs(folder.path()).unwrap();
     // One has room, two have not.
-    let mib = (free.f_bavail * free.f_frsize >> 20) / 4 * 3;
+    let mib = ((free.f_bavail * free.f_frsize) >> 20) / 4 * 3;
     let disk = format!(
         "[storage]\nsize = \"{mib}MiB\"\nfolder = {:?}\ncontent = {{ zero = 1.0, compressible = 0.0 }}\n",
         folder.path()

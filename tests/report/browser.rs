@@ -280,8 +280,8 @@ fn a_browser_shows_an_evacuation() {
     for width in [400, 800, 1600] {
         let seen = look(&browser, &html, width);
         sound(&seen, width);
-        // When guests moved in each way, and concurrency.
-        assert!(seen.probe["charts"].as_array().unwrap().len() >= 4);
+        // When guests moved in each way, and what more of them at once bring.
+        assert!(seen.probe["charts"].as_array().unwrap().len() >= 2);
     }
 }
 
