@@ -351,6 +351,9 @@ fn frontiers() -> Vec<Vec<u8>> {
                 scenario: 1,
                 arm: Arm::AWS_LC,
                 rate_bytes_per_s: 2e8,
+                low: Some(1.5e8),
+                high: None,
+                extrapolated: true,
             }],
             warnings: Vec::new(),
         };
