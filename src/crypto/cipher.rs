@@ -100,9 +100,9 @@ impl<'a> Placing<'a> {
     /// which are in all as long as the content; or none, and the record is opened in place.
     ///
     /// # Safety
-    /// The segments must be writable, lie outside the record, and nothing may access them before it has been
-    /// opened, but what opens other records: two that were forged may name the same pages, which both then write by code
-    /// that the compiler does not see into. What they hold is authentic only if opening succeeds.
+    /// The segments must be writable, lie outside the record, and nothing may read them before it has been
+    /// opened. What writes them meanwhile (a forged head may name any page) must do so by code that the compiler does not
+    /// see into. What they hold is authentic only if opening succeeds.
     pub unsafe fn new(
         head: usize,
         place: &'a mut dyn FnMut(&[u8], &mut Vec<Segment>),

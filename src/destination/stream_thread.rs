@@ -269,13 +269,13 @@ impl StreamThread {
             admission = is_due.then(|| switchover.admit()).flatten();
             admission.as_ref().map(|_| &**memory)
         };
-        // SAFETY: as in `apply_pages`; this thread holds guest memory.
-        let opened = unsafe { self.inbound.open_into(admit) };
-        if opened.is_err() && admission.is_some() {
-            // Before the admission goes: no final record may come between.
-            self.switchover.fail();
+        // SAFETY: no vCPU runs here before the switchover. Another stream may write pages that a forged head names: by
+        // code that the compiler does not see into, and the migration has failed then. This thread holds guest memory.
+        let head = unsafe { self.inbound.open_into(admit)? };
+        if let Some(admission) = admission {
+            admission.opened();
         }
-        opened
+        Ok(head)
     }
 
     /// Whether it is the disk's.

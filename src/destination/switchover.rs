@@ -39,8 +39,29 @@ pub struct Switchover {
     disk_cpu_ns: AtomicU64,
 }
 
-/// Guest memory may be written to: its guest's fate is open.
-pub struct Admission<'a>(#[expect(dead_code, reason = "held")] RwLockReadGuard<'a, ()>);
+/// Guest memory may be written to: its guest's fate is open. However it goes, by an error or a panic too, the
+/// migration has failed then, unless the record opened.
+pub struct Admission<'a> {
+    switchover: &'a Switchover,
+    is_opened: bool,
+    /// Goes after the failure is told.
+    _guard: RwLockReadGuard<'a, ()>,
+}
+
+impl Admission<'_> {
+    /// The record is authentic.
+    pub fn opened(mut self) {
+        self.is_opened = true;
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        if !self.is_opened {
+            self.switchover.fail();
+        }
+    }
+}
 
 /// CPU nanoseconds so far.
 type TunnelCpu = Box<dyn Fn() -> u64 + Send + Sync>;
@@ -107,13 +128,16 @@ impl Switchover {
         }
     }
 
-    /// Lets a record be opened straight into guest memory, if no fate was decided: none is until what is returned
-    /// has gone. Whoever meets a record that does not open calls [`Switchover::fail`] before, so that no guest
-    /// runs on what it left there.
+    /// Lets a record be opened straight into guest memory, if no fate was decided. Until what is returned has gone
+    /// the guest is neither switched over nor given up, and not after unless [`Admission::opened`] was told.
     pub fn admit(&self) -> Option<Admission<'_>> {
-        let admission = self.opening.read().unwrap_or_else(PoisonError::into_inner);
+        let guard = self.opening.read().unwrap_or_else(PoisonError::into_inner);
         let undecided = self.decision.load(Ordering::SeqCst) == UNDECIDED;
-        undecided.then_some(Admission(admission))
+        undecided.then_some(Admission {
+            switchover: self,
+            is_opened: false,
+            _guard: guard,
+        })
     }
 
     /// A stream has applied a round.

@@ -183,15 +183,16 @@ impl Inbound {
 
     /// As [`Inbound::open`]; page content that `admit` finds a place for is opened straight into that guest
     /// memory, if the library can ([`Inbound::is_placed`]). What `admit` is shown, a head and its bytes, lies
-    /// within bounds and is the record that is due, but is **not authenticated**. If this fails, the pages that the
+    /// within bounds and has the number that is due, but is **not authenticated**. If this fails, the pages that the
     /// head names may hold anything: no guest may run on that memory.
     ///
     /// # Errors
     /// As [`Inbound::open`].
     ///
     /// # Safety
-    /// From when `admit` lets a head in until this returns, the memory stays mapped, and nothing accesses its pages
-    /// but other calls of this function.
+    /// From when `admit` lets a head in until this returns, the memory stays mapped, and nothing reads its pages. What
+    /// writes them meanwhile does so by code that the compiler does not see into; a head that is not authentic may name
+    /// any page of the guest.
     pub unsafe fn open_into<'a>(
         &mut self,
         mut admit: impl FnMut(&Head, &[u8]) -> Option<&'a GuestMemory>,
