@@ -10,7 +10,7 @@
 //! system calls with nothing around them.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,7 @@ use migtax::source::context::StreamContext;
 use migtax::source::streams::Streams;
 use migtax::tracking::{self, TrackerSpec};
 use migtax::transport::Connection;
+use migtax::tunnel;
 use migtax::units::{PAGE_SIZE, Size};
 use migtax::wire::{Bounds, PREAMBLE_LEN, Preamble};
 
@@ -64,14 +65,10 @@ fn guest() -> Arc<GuestMemory> {
     Arc::new(memory)
 }
 
-/// Two ends of a connection on loopback.
+/// Both ends of a connection on loopback, neither of which waits for more to send.
 fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let near = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
-    let (far, _) = listener.accept().expect("it connected");
-    for socket in [&near, &far] {
-        socket.set_nodelay(true).expect("a socket");
-    }
+    let (near, far) = tunnel::pair().expect("sockets");
+    near.set_nodelay(true).expect("a socket");
     (near, far)
 }
 

@@ -7,7 +7,7 @@
 
 use std::ffi::c_void;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::ptr;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use migtax::crypto::MigrationSecret;
 use migtax::machine::clock::thread_cpu_ns;
 use migtax::tls::{End, Keys};
 use migtax::transport::{Connection, TransportError};
+use migtax::tunnel;
 use s2n_tls_sys as s2n;
 
 /// Bytes of one call to send: what a stream hands to its socket at once.
@@ -67,12 +68,8 @@ fn main() {
 }
 
 fn sockets() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
-    let near = TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");
-    let (far, _) = listener.accept().expect("it connected");
-    for socket in [&near, &far] {
-        socket.set_nodelay(true).expect("an option");
-    }
+    let (near, far) = tunnel::pair().expect("sockets");
+    near.set_nodelay(true).expect("an option");
     (near, far)
 }
 

@@ -3,23 +3,14 @@
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use migtax::machine::clock::thread_cpu_ns;
 
 /// CPU time of the calling thread.
 pub struct ThreadClock;
 
 impl ThreadClock {
     fn now() -> Duration {
-        let mut time = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // SAFETY: the call writes the time to a local of the type that it takes.
-        let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-        assert_eq!(result, 0, "every Linux has this clock");
-        Duration::new(
-            time.tv_sec.unsigned_abs(),
-            time.tv_nsec.unsigned_abs() as u32,
-        )
+        Duration::from_nanos(thread_cpu_ns())
     }
 }
 

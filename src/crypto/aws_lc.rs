@@ -288,8 +288,8 @@ impl AwsLc {
                 let (now, later) = pages.split_at(count);
                 let (here, rest) = content.split_at_mut(len);
                 match now {
-                    // SAFETY: `here` is readable; the segment is writable and nobody else's, as
-                    // `Placing::new` was promised, and no part of this buffer.
+                    // SAFETY: `here` is readable; the segment is writable and no part of this buffer, as
+                    // `Placing::new` was promised, which also has what is written to it meanwhile.
                     [long] if len >= SHORT => unsafe {
                         self.update(long.start().cast_mut(), here.as_ptr(), len)?;
                     },
