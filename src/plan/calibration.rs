@@ -16,9 +16,12 @@ use crate::stats::{Random, robust_sd};
 pub const DRAWS: usize = 40;
 
 /// Beside what migrations of one scenario lie apart, what those of another do: the standard deviation of the
-/// logarithm of CPU costs and of time. It was read off the validation scenarios (reports/README, "Errors"): a core
-/// that also runs vCPUs, or sleeps between records, takes up to a quarter more or less for the same bytes.
-const MODEL_SD: f64 = 0.1;
+/// logarithm of CPU costs, of the time that cores take, that the link takes, and of what a round or a pause takes beside
+/// sending. They were read off the validation scenarios (reports/README, "Errors").
+const CPU_SD: f64 = 0.1;
+const CORES_SD: f64 = 0.15;
+const LINK_SD: f64 = 0.015;
+const FIXED_SD: f64 = 0.3;
 
 /// One set of costs, and how far a migration lies from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,7 +106,7 @@ impl Calibration {
                 draws: Vec::with_capacity(DRAWS),
             })
             .collect();
-        let noise: Vec<[Vec<f64>; 4]> = sampled
+        let noise: Vec<[Vec<f64>; 5]> = sampled
             .iter()
             .map(|_| std::array::from_fn(|_| scores(&mut random)))
             .collect();
@@ -136,16 +139,20 @@ impl Calibration {
                     let logs = samples.iter().map(|s| s.per_byte[which].ln());
                     robust_sd(&logs.collect::<Vec<_>>()).unwrap_or(0.1)
                 };
-                let factor = |which: usize| {
-                    let sd = spread(which).hypot(MODEL_SD);
+                let factor = |which: usize, sd: f64| {
+                    let sd = spread(which).hypot(sd);
                     (sd * noise[which][number]).exp()
                 };
+                let costs = costs.or(&pooled);
                 arm.draws.push(Draw {
-                    costs: costs.or(&pooled),
-                    source: factor(0),
-                    destination: factor(1),
-                    pace: factor(2),
-                    link: (0.01 * noise[3][number]).exp(),
+                    costs: match number {
+                        0 => costs,
+                        _ => costs.with_fixed((FIXED_SD * noise[4][number]).exp()),
+                    },
+                    source: factor(0, CPU_SD),
+                    destination: factor(1, CPU_SD),
+                    pace: factor(2, CORES_SD),
+                    link: (LINK_SD * noise[3][number]).exp(),
                     phase: normal_share(phases[number]),
                 });
             }

@@ -18,6 +18,10 @@ pub struct Costs {
     pub receive_s: f64,
     /// Opening and applying.
     pub open_apply_s: f64,
+    /// What the source took in that run over what it takes by itself: see `Beside`.
+    pub source_beside: f64,
+    /// The same of the destination.
+    pub destination_beside: f64,
     /// Bytes of a page's content on the wire, over the content: below 1 where it is compressed.
     pub sent_share: f64,
     /// Bytes beside content that a page takes on the wire.
@@ -56,6 +60,8 @@ macro_rules! each_cost {
             transmit_s: $make(|c: &Costs| c.transmit_s),
             receive_s: $make(|c: &Costs| c.receive_s),
             open_apply_s: $make(|c: &Costs| c.open_apply_s),
+            source_beside: $make(|c: &Costs| c.source_beside),
+            destination_beside: $make(|c: &Costs| c.destination_beside),
             sent_share: $make(|c: &Costs| c.sent_share),
             framing_bytes_per_page: $make(|c: &Costs| c.framing_bytes_per_page),
             start_s: $make(|c: &Costs| c.start_s),
@@ -93,6 +99,18 @@ impl Costs {
         each_cost!(one)
     }
 
+    /// The same with so many times what goes with rounds and the pause, whatever is sent.
+    pub(super) fn with_fixed(&self, times: f64) -> Costs {
+        Costs {
+            start_s: self.start_s * times,
+            harvest_s: self.harvest_s * times,
+            round_s: self.round_s * times,
+            pause_s: self.pause_s * times,
+            switchover_s: self.switchover_s * times,
+            ..*self
+        }
+    }
+
     /// What a vCPU takes, writes to clean pages apart.
     pub fn vcpu(&self) -> VcpuCosts {
         VcpuCosts {
@@ -102,7 +120,21 @@ impl Costs {
         }
     }
 
-    /// CPU time of the source's stream threads for so many pages, seconds.
+    /// The same without what came on top of it in the run.
+    pub(super) fn alone(&self, [source, destination]: [f64; 2]) -> Costs {
+        Costs {
+            prepare_per_page_s: self.prepare_per_page_s * source,
+            seal_s: self.seal_s * source,
+            transmit_s: self.transmit_s * source,
+            receive_s: self.receive_s * destination,
+            open_apply_s: self.open_apply_s * destination,
+            source_beside: 1.0 / source,
+            destination_beside: 1.0 / destination,
+            ..*self
+        }
+    }
+
+    /// CPU time of the source's stream threads for so many pages, seconds, with nothing beside them.
     pub fn source_s(&self, content_pages: f64, zero_pages: f64) -> f64 {
         let bytes = content_pages * PAGE_SIZE as f64;
         self.prepare_per_page_s * (content_pages + zero_pages)
@@ -122,6 +154,8 @@ pub(super) const FALLBACK: Costs = Costs {
     transmit_s: 0.0,
     receive_s: 0.0,
     open_apply_s: 0.0,
+    source_beside: 1.0,
+    destination_beside: 1.0,
     sent_share: 1.0,
     framing_bytes_per_page: 8.0,
     start_s: 0.0,

@@ -146,6 +146,12 @@ impl Curve {
         (self.writes_per_s * per_write_s).min(vcpus)
     }
 
+    /// Of it what their sleeps take, seconds a second.
+    pub fn sleep_cores(&self, vcpus: f64, vcpu: &VcpuCosts) -> f64 {
+        let written = self.writes_per_s * vcpu.write_s;
+        (self.vcpu_cores(vcpus, vcpu) - written).max(0.0)
+    }
+
     /// How long the stream's course takes until it begins again, seconds; `None` if it is the same at all times.
     pub fn length_s(&self) -> Option<f64> {
         self.pacing.length_s().filter(|_| self.writes_per_s > 0.0)

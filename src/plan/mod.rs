@@ -6,9 +6,11 @@
 //! many times, with costs drawn from the run's blocks, at different moments of the stream: that makes
 //! the intervals.
 
+mod beside;
 mod calibration;
 mod costs;
 mod curve;
+mod errors;
 mod find;
 mod hosts;
 mod pacing;
@@ -24,6 +26,7 @@ mod vm;
 pub use calibration::{ArmCosts, Calibration, Draw};
 pub use costs::Costs;
 pub use curve::{Curve, Curves};
+pub use errors::{Error as Misses, Outcomes, Validation};
 pub use find::{Find, Found, HighestRate, Target, find, highest_rate};
 pub use hosts::{Binds, Busy, Hosts};
 pub use pacing::{Pacing, VcpuCosts};
@@ -31,7 +34,5 @@ pub use predict::{LEVEL, Planner, Prediction};
 pub use rounds::{Case, Course, follow};
 pub use simple::{Simple, geometric};
 pub use spread::Spread;
-pub use validate::{
-    Checked, Error as Misses, Outcomes, Point, Simpler, Validation, runs_in, validate,
-};
+pub use validate::{Checked, Point, Simpler, runs_in, validate};
 pub use vm::{COLUMNS, Planned, Vm, WorkingSet, read_inventory};

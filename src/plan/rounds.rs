@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::beside::Beside;
 use super::calibration::Draw;
 use super::curve::Curve;
 use super::hosts::{Binds, Busy, Hosts};
@@ -62,6 +63,8 @@ struct Run<'a> {
     is_virtual: bool,
     /// Cores that vCPUs keep busy, but for what writes to clean pages take more; none while they are stopped.
     vcpu_cores: Option<f64>,
+    /// Of them what sleeps between writes take.
+    sleep_cores: f64,
     now_s: f64,
     /// Stream time at the first harvest, seconds.
     start_s: f64,
@@ -87,6 +90,7 @@ pub fn follow(case: &Case<'_>, draw: &Draw) -> Course {
         draw,
         is_virtual,
         vcpu_cores: Some(case.curve.vcpu_cores(vcpus, &costs.vcpu())),
+        sleep_cores: case.curve.sleep_cores(vcpus, &costs.vcpu()),
         now_s: 0.0,
         start_s: match is_virtual {
             true => 0.0,
@@ -224,16 +228,14 @@ impl Run<'_> {
         let left_s = (limits.time_ns as f64 / 1e9 - self.now_s).max(0.0);
         let by_rounds = f64::from(limits.rounds.saturating_sub(rounds));
         let more = (left_s / round_s.max(1e-9)).min(by_rounds).ceil();
-        let (before, at_s) = (self.pages, self.now_s);
-        let sending_s = self.send(dirty, 0.0);
-        let one = self.pages - before;
-        self.pages += one * (more - 1.0).max(0.0);
-        self.now_s = at_s + round_s * more;
-        let busy = self.busy(dirty, 0.0);
-        self.source_cpu_s += busy.source_s * (more - 1.0).max(0.0);
-        self.destination_cpu_s += busy.destination_s * (more - 1.0).max(0.0);
-        self.wire += self.wire_bytes(dirty, 0.0) * (more - 1.0).max(0.0);
-        debug_assert!(sending_s >= 0.0);
+        let sent = |run: &Self| [run.pages, run.wire, run.source_cpu_s, run.destination_cpu_s];
+        let before = sent(self);
+        self.send(dirty, 0.0);
+        let one = sent(self);
+        let all = |n: usize| one[n] + (one[n] - before[n]) * (more - 1.0).max(0.0);
+        (self.pages, self.wire) = (all(0), all(1));
+        (self.source_cpu_s, self.destination_cpu_s) = (all(2), all(3));
+        self.now_s += round_s * more;
         let reason = match by_rounds <= more {
             true => StopReason::RoundLimit,
             false => StopReason::TimeLimit,
@@ -292,31 +294,42 @@ impl Run<'_> {
     fn send(&mut self, content: f64, zero: f64) -> f64 {
         let migration = &self.case.scenario.migration;
         let costs = &self.draw.costs;
-        let busy = self.busy(content, zero);
+        let alone = self.busy(content, zero);
         let wire = self.wire_bytes(content, zero);
         self.pages += content;
         self.wire += wire;
-        self.source_cpu_s += busy.source_s;
-        self.destination_cpu_s += busy.destination_s;
         let link = |bytes: f64| match migration.link {
             Bandwidth::Unlimited => 0.0,
             Bandwidth::BitsPerSecond(bits) => bytes * 8.0 / bits as f64,
         };
         if self.is_virtual {
+            self.source_cpu_s += alone.source_s;
+            self.destination_cpu_s += alone.destination_s;
             self.waits[0] += link(content * PAGE_SIZE as f64);
             return link(content * PAGE_SIZE as f64);
         }
         let link_s = link(wire) * costs.link_stretch * self.draw.link;
-        let beside = |vcpu_cores: f64| {
-            let hosts = self.case.hosts;
-            hosts.time_s(migration, &busy, vcpu_cores, costs.kept_busy)
+        let hosts = self.case.hosts;
+        let cores = |busy: &Busy, vcpu_cores: f64| {
+            hosts.time_s(migration, busy, vcpu_cores, costs.kept_busy)
         };
-        let (mut cores_s, mut binds) = beside(self.vcpu_cores.unwrap_or(0.0));
-        if let (Hosts::Shared { .. }, Some(vcpu_cores)) = (self.case.hosts, self.vcpu_cores) {
+        let vcpu_cores = self.vcpu_cores.unwrap_or(0.0);
+        let (cores_s, _) = cores(&alone, vcpu_cores);
+        let about_s = overlapped(link_s, cores_s).max(1e-9);
+        let beside = Beside {
+            hosts,
+            streams: f64::from(migration.streams),
+            sleep_cores: self.vcpu_cores.map_or(0.0, |_| self.sleep_cores),
+        };
+        let busy = alone.with(beside.more_s(&alone, content * PAGE_SIZE as f64, about_s));
+        self.source_cpu_s += busy.source_s;
+        self.destination_cpu_s += busy.destination_s;
+        let (mut cores_s, mut binds) = cores(&busy, vcpu_cores);
+        if let (Hosts::Shared { .. }, Some(_)) = (hosts, self.vcpu_cores) {
             let about_s = overlapped(link_s, cores_s).max(1e-9);
             let faults = self.dirtied(self.now_s, self.now_s + about_s, 1.0);
             let faulting = faults / about_s * costs.vcpu_fault_s;
-            (cores_s, binds) = beside(vcpu_cores + faulting);
+            (cores_s, binds) = cores(&busy, vcpu_cores + faulting);
         }
         // How busy the threads were is in their CPU time already.
         let cores_s =

@@ -1,5 +1,6 @@
 //! One migration of a run, taken apart into costs.
 
+use super::beside::Beside;
 use super::costs::Costs;
 use super::hosts::{Busy, Hosts};
 use super::pacing::{Pacing, VcpuCosts};
@@ -76,6 +77,17 @@ pub(super) fn sample(m: &Migration, results: &Results, pacing: &Pacing) -> Optio
     }
     vcpu(&mut costs, m, results, pacing);
     times(&mut costs, m, first, results);
+    let beside = Beside {
+        hosts: Hosts::of(results),
+        streams: f64::from(results.scenario.migration.streams),
+        sleep_cores: sleeping_s(m.guest.work_during) / m.total_time_s,
+    };
+    let busy = Busy {
+        source_s: source.total_s,
+        destination_s: destination.total_s,
+        ..Busy::default()
+    };
+    let costs = costs.alone(beside.alone(&busy, bytes, m.total_time_s));
     let sample = Sample {
         block: m.block,
         costs,
@@ -87,6 +99,14 @@ pub(super) fn sample(m: &Migration, results: &Results, pacing: &Pacing) -> Optio
     };
     let known = |value: &f64| value.is_finite() && *value > 0.0;
     Some(sample).filter(|s| s.per_byte.iter().all(known))
+}
+
+/// CPU time that vCPUs took beside their writes, seconds.
+fn sleeping_s(work: Option<VcpuWork>) -> f64 {
+    let per_write = PerWrite::of(work).zip(work);
+    per_write.map_or(0.0, |(each, work)| {
+        (work.cpu_s - each.timed_s * work.writes as f64).max(0.0)
+    })
 }
 
 fn framing(m: &Migration) -> f64 {

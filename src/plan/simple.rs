@@ -30,8 +30,8 @@ pub fn geometric(
     let pages = memory / PAGE_SIZE as f64;
     let content = memory * (1.0 - scenario.guest.content.zero);
     let busy = Busy {
-        source_s: costs.source_s(pages, 0.0),
-        destination_s: costs.destination_s(pages),
+        source_s: costs.source_s(pages, 0.0) * costs.source_beside,
+        destination_s: costs.destination_s(pages) * costs.destination_beside,
         ..Busy::default()
     };
     let (cores_s, _) = hosts.time_s(&scenario.migration, &busy, 0.0, costs.kept_busy);

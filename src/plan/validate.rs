@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::errors::{Validation, joined};
 use super::hosts::{Binds, Hosts};
 use super::predict::{Planner, Prediction};
 use super::simple::{Simple, geometric};
@@ -14,7 +15,6 @@ use crate::figures::per_gib;
 use crate::results::{Migration, OutcomeStatus, Results};
 use crate::run_folder;
 use crate::scenario::Scenario;
-use crate::stats::quantile;
 use crate::units::Rate;
 
 /// How near the frontier a point may lie before its outcome counts as either: a tenth of its rate.
@@ -67,65 +67,6 @@ pub struct Simpler {
     pub converges: bool,
     /// In what time, seconds.
     pub total_time_s: f64,
-}
-
-/// Errors of a figure over some points.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Error {
-    /// The figure.
-    pub figure: &'static str,
-    /// The arm; none for all of them.
-    pub arm: Option<Arm>,
-    /// `link` or `cores`: what the plan expects to bind.
-    pub bound: &'static str,
-    /// Migrations.
-    pub migrations: usize,
-    /// Median of |predicted / measured - 1|.
-    pub median: f64,
-    /// Its 90th percentile.
-    pub p90: f64,
-    /// Share of the measured within the 90% interval.
-    pub covered: f64,
-    /// Median of the same error with the other measurements of a point in place of the prediction: what no
-    /// prediction can better by much. None where no point was measured twice.
-    pub repeated_median: Option<f64>,
-    /// The geometric model's median error.
-    pub geometric_median: Option<f64>,
-    /// The constant-rate model's.
-    pub constant_rate_median: Option<f64>,
-}
-
-/// All points and what they come to.
-#[derive(Debug, Clone, Serialize)]
-pub struct Validation {
-    /// By figure, arm and what binds.
-    pub errors: Vec<Error>,
-    /// Migrations away from the frontier, and of them those whose outcome was predicted.
-    pub converges: Outcomes,
-    /// The same of the geometric model.
-    pub geometric_converges: Outcomes,
-    /// The same with the rate in place of the curve.
-    pub constant_rate_converges: Outcomes,
-    /// Migrations nearer to the frontier than a tenth of their rate.
-    pub near_the_frontier: usize,
-    /// Every migration.
-    pub points: Vec<Point>,
-}
-
-/// Outcomes predicted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Outcomes {
-    /// Migrations.
-    pub of: usize,
-    /// Those whose outcome was predicted.
-    pub right: usize,
-}
-
-impl Outcomes {
-    fn count(&mut self, right: bool) {
-        self.of += 1;
-        self.right += usize::from(right);
-    }
 }
 
 /// Runs in a file, a run folder, or folders below it.
@@ -301,93 +242,3 @@ const UNKNOWN: Simpler = Simpler {
     converges: false,
     total_time_s: f64::NAN,
 };
-
-type Figure = (&'static str, fn(&Point) -> Option<Checked<f64>>);
-
-const FIGURES: [Figure; 4] = [
-    ("total_time", |p| p.total_time_s),
-    ("downtime", |p| p.downtime_s),
-    ("source_cpu_per_gib", |p| p.source_cpu_s_per_gib),
-    ("destination_cpu_per_gib", |p| p.destination_cpu_s_per_gib),
-];
-
-fn joined(points: Vec<Point>) -> Validation {
-    let mut arms: Vec<Arm> = points.iter().map(|p| p.arm).collect();
-    arms.sort();
-    arms.dedup();
-    let mut errors = Vec::new();
-    for (figure, value) in FIGURES {
-        for bound in ["link", "cores"] {
-            let every = std::iter::once(None);
-            for arm in every.chain(arms.iter().copied().map(Some)) {
-                let of: Vec<&Point> = points
-                    .iter()
-                    .filter(|p| (p.binds == Binds::Link) == (bound == "link"))
-                    .filter(|p| arm.is_none_or(|arm| p.arm == arm))
-                    .collect();
-                errors.extend(error(figure, value, arm, bound, &of));
-            }
-        }
-    }
-    let mut outcomes = [Outcomes::default(); 3];
-    let away = points.iter().filter(|p| !p.near_the_frontier);
-    for p in away {
-        let measured = p.converges.measured;
-        outcomes[0].count(p.converges.predicted == measured);
-        outcomes[1].count(p.geometric.converges == measured);
-        outcomes[2].count(p.constant_rate.converges == measured);
-    }
-    Validation {
-        errors,
-        converges: outcomes[0],
-        geometric_converges: outcomes[1],
-        constant_rate_converges: outcomes[2],
-        near_the_frontier: points.iter().filter(|p| p.near_the_frontier).count(),
-        points,
-    }
-}
-
-fn error(
-    figure: &'static str,
-    value: fn(&Point) -> Option<Checked<f64>>,
-    arm: Option<Arm>,
-    bound: &'static str,
-    points: &[&Point],
-) -> Option<Error> {
-    let checked: Vec<Checked<f64>> = points.iter().filter_map(|p| value(p)).collect();
-    let off = |predicted: f64, measured: f64| (predicted / measured - 1.0).abs();
-    let errors: Vec<f64> = checked
-        .iter()
-        .map(|c| off(c.predicted, c.measured))
-        .collect();
-    let inside = |c: &&Checked<f64>| {
-        c.low.is_none_or(|low| c.measured >= low) && c.high.is_none_or(|high| c.measured <= high)
-    };
-    let simpler = |model: fn(&Point) -> Simpler| {
-        let times = points.iter().filter(|_| figure == "total_time");
-        let errors = times.filter_map(|p| {
-            let measured = p.total_time_s?.measured;
-            Some(off(model(p).total_time_s, measured)).filter(|e| e.is_finite())
-        });
-        quantile(&errors.collect::<Vec<_>>(), 0.5)
-    };
-    let repeated = points.iter().filter_map(|p| {
-        let same = points.iter().filter(|q| !std::ptr::eq(**q, *p));
-        let same = same.filter(|q| (&q.run, q.arm) == (&p.run, p.arm));
-        let others: Vec<f64> = same.filter_map(|q| Some(value(q)?.measured)).collect();
-        Some(off(quantile(&others, 0.5)?, value(p)?.measured))
-    });
-    let repeated: Vec<f64> = repeated.collect();
-    Some(Error {
-        figure,
-        arm,
-        bound,
-        migrations: errors.len(),
-        median: quantile(&errors, 0.5)?,
-        p90: quantile(&errors, 0.9)?,
-        covered: checked.iter().filter(inside).count() as f64 / checked.len() as f64,
-        repeated_median: quantile(&repeated, 0.5),
-        geometric_median: simpler(|p| p.geometric),
-        constant_rate_median: simpler(|p| p.constant_rate),
-    })
-}

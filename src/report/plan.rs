@@ -333,30 +333,34 @@ pub fn errors(validation: &Validation) -> Table {
             Cell::text(e.figure),
             Cell::text(e.bound),
             e.arm.map_or_else(|| Cell::text("all"), Cell::arm),
-            Cell::count(e.migrations as u64),
+            Cell::count(e.points as u64),
             percent(e.median),
             percent(e.p90),
-            percent(e.covered),
             maybe(e.geometric_median),
             maybe(e.constant_rate_median),
+            Cell::count(e.migrations as u64),
+            percent(e.single_median),
             maybe(e.repeated_median),
+            percent(e.covered),
         ]
     });
     Table::new(
         "errors",
-        "absolute errors of predictions; beside them the medians of other models, and of another measurement of the \
-         same in place of a prediction",
+        "absolute errors of predictions, of the median of a point's migrations and of the medians of other models; \
+         then of single migrations, with the others of the same point in place of a prediction beside them",
         vec![
             Column::text("figure"),
             Column::text("bound by"),
             Column::text("arm"),
-            Column::figures("n", ""),
+            Column::figures("points", ""),
             Column::figures("median", ""),
             Column::figures("90th", "percentile"),
-            Column::figures("within", "90% interval"),
             Column::figures("geometric", "Liu 2011"),
             Column::figures("constant", "rate"),
+            Column::figures("migrations", ""),
+            Column::figures("median", "of one"),
             Column::figures("measured", "again"),
+            Column::figures("within", "90% interval"),
         ],
         rows.collect(),
     )
