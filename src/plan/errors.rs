@@ -118,6 +118,9 @@ pub(super) fn joined(points: Vec<Point>) -> Validation {
     }
 }
 
+/// A migration that has a figure, and the figure.
+type Known<'a> = (&'a Point, Checked<f64>);
+
 fn error(
     figure: &'static str,
     value: fn(&Point) -> Option<Checked<f64>>,
@@ -126,14 +129,14 @@ fn error(
     migrations: &[&Point],
 ) -> Option<Error> {
     let known = migrations.iter().filter_map(|p| Some((*p, value(p)?)));
-    let mut points: BTreeMap<(&str, Arm), Vec<(&Point, Checked<f64>)>> = BTreeMap::new();
+    let mut points: BTreeMap<(&str, Arm), Vec<Known<'_>>> = BTreeMap::new();
     for (p, checked) in known {
         let own = points.entry((&p.run, p.arm)).or_default();
         own.push((p, checked));
     }
-    let points: Vec<_> = points.into_values().collect();
+    let points: Vec<Vec<Known<'_>>> = points.into_values().collect();
     let off = |predicted: f64, measured: f64| (predicted / measured - 1.0).abs();
-    let middle = |point: &[(&Point, Checked<f64>)]| {
+    let middle = |point: &[Known<'_>]| {
         let measured: Vec<f64> = point.iter().map(|(_, c)| c.measured).collect();
         median(&measured).unwrap_or(f64::NAN)
     };
