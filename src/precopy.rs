@@ -92,8 +92,9 @@ pub struct Progress {
 pub struct FixedCost {
     /// Finding dirty pages, in the last harvest, nanoseconds.
     pub harvest_ns: u64,
-    /// Waking another thread and being woken by it, in the last round, nanoseconds. A vCPU is
-    /// stopped in the same way.
+    /// What the last round took beyond its streams' own work, nanoseconds: waking the other streams' threads and
+    /// being woken by them; of one stream next to nothing. Stopping a vCPU takes a wake-up as well, of tens of
+    /// microseconds, which is expected only where streams have threads.
     pub hand_over_ns: u64,
     /// From the last byte's way into the socket to the destination's word that all is applied,
     /// nanoseconds: the shortest so far, since a wait for much data also holds the sending of

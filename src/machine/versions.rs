@@ -1,6 +1,7 @@
 //! What this build was made of, to the exact version.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 const LOCK_FILE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock"));
 
@@ -34,7 +35,11 @@ const DATA_PATH: &[&str] = &[
 
 /// Versions of a crate in the lock file, in its order.
 pub fn of(name: &str) -> Vec<&'static str> {
-    in_lock_file(LOCK_FILE, name)
+    // Read once: a host asks for dozens before it is ready.
+    static ALL: OnceLock<Vec<(&str, &str)>> = OnceLock::new();
+    let all = ALL.get_or_init(|| in_lock_file(LOCK_FILE).collect());
+    let named = all.iter().filter(|(its, _)| *its == name);
+    named.map(|(_, version)| *version).collect()
 }
 
 /// The version of a crate that begins with `prefix`; `unknown` if there is none.
@@ -52,12 +57,11 @@ pub fn of_data_path() -> BTreeMap<String, String> {
         .collect()
 }
 
-fn in_lock_file<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+/// Every crate with its version.
+fn in_lock_file(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.lines()
         .zip(text.lines().skip(1))
-        .filter(|(line, _)| quoted(line, "name = ") == Some(name))
-        .filter_map(|(_, next)| quoted(next, "version = "))
-        .collect()
+        .filter_map(|(line, next)| Some((quoted(line, "name = ")?, quoted(next, "version = ")?)))
 }
 
 fn quoted<'a>(line: &'a str, key: &str) -> Option<&'a str> {
@@ -87,7 +91,9 @@ mod tests {
     #[test]
     fn every_version_of_a_crate_is_found_and_no_other_crates() {
         let lock = "[[package]]\nname = \"a\"\nversion = \"1\"\n\n[[package]]\nname = \"a\"\nversion = \"2\"\n\n[[package]]\nname = \"b\"\nversion = \"3\"\n";
-        assert_eq!(in_lock_file(lock, "a"), ["1", "2"]);
-        assert!(in_lock_file(lock, "c").is_empty());
+        let all: Vec<_> = in_lock_file(lock).collect();
+        assert_eq!(all, [("a", "1"), ("a", "2"), ("b", "3")]);
+        assert_eq!(of("serde").len(), 1);
+        assert!(of("serd").is_empty());
     }
 }

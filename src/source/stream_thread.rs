@@ -1,4 +1,4 @@
-//! One stream of the source: a thread that prepares, seals and transmits its share of each round.
+//! One stream of the source: it prepares, seals and transmits its share of each round, on one thread.
 //!
 //! With one seal worker the three stages take turns in this thread. On two cores, of which the
 //! destination needs one, that beats a thread for each stage: a record stays in the core's cache.
@@ -6,7 +6,6 @@
 //! transmitted. What is handed to the socket in one call depends on neither the arm nor the pool.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use crate::crypto::sequence::FlowDirection;
@@ -134,38 +133,27 @@ impl StreamThread {
         self.line.connection.handle()
     }
 
-    /// Carries out orders until there are no more or one fails; its CPU time by stage, and its
-    /// calls on the socket.
-    pub fn run(
-        mut self,
-        orders: &Receiver<Order>,
-        answers: &Sender<Answer>,
-    ) -> (StageTimes<STAGES>, Calls) {
-        for order in orders {
-            let done = self.carry_out(order).map_err(|error| Failed {
+    /// Carries out an order, or fails, after which there may be no other.
+    pub fn carry_out(&mut self, order: Order) -> Answer {
+        let taken = Instant::now();
+        let awaited = self.begin(order);
+        let done = awaited.and_then(|awaited| self.complete(awaited));
+        let done = done.map(|done| Done { taken, ..done });
+        Answer {
+            stream: self.stream,
+            wire_bytes: self.line.connection.sent(),
+            records: self.outbound.records(),
+            done: done.map_err(|error| Failed {
                 error,
                 final_sent: self.final_sent,
-            });
-            let failed = done.is_err();
-            let answer = Answer {
-                stream: self.stream,
-                wire_bytes: self.line.connection.sent(),
-                records: self.outbound.records(),
-                done,
-            };
-            if answers.send(answer).is_err() || failed {
-                break;
-            }
+            }),
         }
-        self.line.connection.finish();
-        (self.meter.times(), self.calls())
     }
 
-    fn carry_out(&mut self, order: Order) -> Result<Done, RecordError> {
-        let taken = Instant::now();
-        let awaited = self.begin(order)?;
-        let done = self.complete(awaited)?;
-        Ok(Done { taken, ..done })
+    /// Ends the stream: its CPU time by stage, and its calls on the socket.
+    pub fn end(self) -> (StageTimes<STAGES>, Calls) {
+        self.line.connection.finish();
+        (self.meter.times(), self.calls())
     }
 
     /// Sends what an order asks for; returns what the destination owes for it.

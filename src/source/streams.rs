@@ -22,10 +22,13 @@ use crate::wire::{Preamble, Totals};
 
 /// The streams of one migration.
 pub struct Streams {
+    /// Stream 0, on the thread that gives the orders: a round of it alone wakes no other thread.
+    first: StreamThread,
+    /// To the other streams, each a thread of its own.
     orders: Vec<Sender<Order>>,
     answers: Receiver<Answer>,
     threads: Vec<JoinHandle<(StageTimes<STAGES>, Calls)>>,
-    sockets: Vec<TcpStream>,
+    sockets: Arc<Vec<TcpStream>>,
     /// What protects the streams below their records, if something does: of all together.
     negotiated: Option<Negotiated>,
     /// Bytes and records sent so far, by stream.
@@ -102,7 +105,7 @@ impl Streams {
         if let Some((_, stream)) = &mut disk {
             stream.greet(hello)?;
         }
-        // The ciphers go on in the threads.
+        // Most of the ciphers go on in threads.
         crypto::scrub_stack();
         let mut streams = Streams::start(threads)?;
         if let Some((disk, stream)) = disk {
@@ -117,41 +120,62 @@ impl Streams {
     }
 
     fn start(threads: Vec<StreamThread>) -> Result<Streams, RecordError> {
-        let (answer, answers) = channel();
-        let mut streams = Streams {
-            orders: Vec::new(),
-            answers,
-            threads: Vec::new(),
-            sockets: Vec::new(),
-            negotiated: None,
-            sent: vec![(0, 0); threads.len()],
-            totals: vec![Totals::default(); threads.len()],
-            mirror: None,
-        };
-        for (stream, thread) in (0..).zip(threads) {
+        let streams = threads.len();
+        let mut negotiated = None::<Negotiated>;
+        let mut sockets = Vec::new();
+        for (stream, thread) in (0..).zip(&threads) {
             if let Some(own) = thread.negotiated() {
                 // Handshakes are made one after the other.
-                let all = streams.negotiated.get_or_insert_with(|| Negotiated {
+                let all = negotiated.get_or_insert_with(|| Negotiated {
                     handshake: Duration::ZERO,
                     ..own.clone()
                 });
                 all.handshake += own.handshake;
             }
             let refused = |source| RecordError::Connect { stream, source };
-            streams.sockets.push(thread.handle().map_err(refused)?);
-            let (order, orders) = channel();
-            let answer = answer.clone();
+            sockets.push(thread.handle().map_err(refused)?);
+        }
+        let sockets = Arc::new(sockets);
+        let mut threads = threads.into_iter();
+        let first = threads.next().expect("a migration has a stream");
+        let (answer, answers) = channel();
+        let (mut orders, mut handles) = (Vec::new(), Vec::new());
+        for (stream, mut thread) in (1..).zip(threads) {
+            let (order, received) = channel();
+            let (answer, sockets) = (answer.clone(), sockets.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("stream-{stream}"))
                 .spawn(move || {
                     crypto::guard_stack();
-                    thread.run(&orders, &answer)
+                    for order in received {
+                        let done = thread.carry_out(order);
+                        let failed = done.done.is_err();
+                        if answer.send(done).is_err() {
+                            break;
+                        }
+                        if failed {
+                            // The rest of the round is lost, and stream 0's part may wait for it.
+                            shut_down(&sockets);
+                            break;
+                        }
+                    }
+                    thread.end()
                 })
-                .map_err(refused)?;
-            streams.orders.push(order);
-            streams.threads.push(thread);
+                .map_err(|source| RecordError::Connect { stream, source })?;
+            orders.push(order);
+            handles.push(thread);
         }
-        Ok(streams)
+        Ok(Streams {
+            first,
+            orders,
+            answers,
+            threads: handles,
+            sockets,
+            negotiated,
+            sent: vec![(0, 0); streams],
+            totals: vec![Totals::default(); streams],
+            mirror: None,
+        })
     }
 
     /// Copies the guest's disk, if it has one; from then on its writes are mirrored.
@@ -191,9 +215,7 @@ impl Streams {
 
     /// Wakes the streams that wait for their peer, and the peer's.
     fn shut_down(&self) {
-        for socket in &self.sockets {
-            let _ = socket.shutdown(std::net::Shutdown::Both);
-        }
+        shut_down(&self.sockets);
         if let Some(mirror) = &self.mirror {
             mirror.shut_down();
         }
@@ -206,17 +228,18 @@ impl Streams {
     pub fn round(&mut self, round: u32, runs: &Arc<Vec<PageRun>>) -> Result<RoundDone, Failed> {
         self.check_disk()?;
         let before = self.wire_bytes();
-        for order in &self.orders {
+        let order = || Order::Round {
+            round,
+            runs: runs.clone(),
+        };
+        for other in &self.orders {
             // A stream thread that is gone has answered with its failure.
-            let _ = order.send(Order::Round {
-                round,
-                runs: runs.clone(),
-            });
+            let _ = other.send(order());
         }
         let mut totals = Totals::default();
         let mut content_bytes = 0;
         let (mut taken, mut sent) = (None::<Instant>, None);
-        let at = self.wait_for(self.orders.len(), |stream, done, all| {
+        let at = self.carry_out(order(), self.orders.len(), |stream, done, all| {
             all[stream] += done.totals;
             totals += done.totals;
             content_bytes += done.content_bytes;
@@ -246,12 +269,12 @@ impl Streams {
         self.check_disk()?;
         let mut totals = self.totals.clone();
         totals.extend(self.mirror.as_ref().map(|mirror| mirror.sent().totals));
-        let _ = self.orders[0].send(Order::SwitchOver {
+        let order = Order::SwitchOver {
             round,
             device_state,
             totals,
-        });
-        self.wait_for(1, |_, _, _| ())
+        };
+        self.carry_out(order, 0, |_, _, _| ())
     }
 
     /// Tells the destination that the guest stays.
@@ -259,8 +282,7 @@ impl Streams {
     /// # Errors
     /// As [`Streams::round`].
     pub fn abort(&mut self, round: u32) -> Result<Instant, Failed> {
-        let _ = self.orders[0].send(Order::Abort { round });
-        self.wait_for(1, |_, _, _| ())
+        self.carry_out(Order::Abort { round }, 0, |_, _, _| ())
     }
 
     /// What protects the streams below their records, if something does; their handshakes' time together.
@@ -288,21 +310,30 @@ impl Streams {
     pub fn close(self) -> (Vec<StageTimes<STAGES>>, Calls) {
         drop(self.orders);
         let ended = self.threads.into_iter().filter_map(|t| t.join().ok());
+        let ended = std::iter::once(self.first.end()).chain(ended);
         let (times, calls): (Vec<_>, Vec<Calls>) = ended.unzip();
         (times, calls.into_iter().sum())
     }
 
-    fn wait_for(
+    /// Carries out an order of stream 0 on this thread, and waits for so many other streams that were given theirs.
+    fn carry_out(
         &mut self,
-        count: usize,
+        order: Order,
+        others: usize,
         mut each: impl FnMut(usize, &Done, &mut [Totals]),
     ) -> Result<Instant, Failed> {
+        let own = self.first.carry_out(order);
+        if own.done.is_err() {
+            // The rest of the round is lost.
+            self.shut_down();
+        }
+        // One that failed said so before it shut down the sockets of the others, whose failures come after.
+        let already: Vec<Answer> = self.answers.try_iter().collect();
+        let due = others.saturating_sub(already.len());
+        let rest = std::iter::from_fn(|| self.answers.recv().ok()).take(due);
         let mut last = None;
         let mut failure: Option<Failed> = None;
-        for _ in 0..count {
-            let Ok(answer) = self.answers.recv() else {
-                break;
-            };
+        for answer in already.into_iter().chain([own]).chain(rest) {
             let stream = answer.stream as usize;
             self.sent[stream] = (answer.wire_bytes, answer.records);
             match answer.done {
@@ -311,16 +342,24 @@ impl Streams {
                     last = last.max(Some(done.at));
                 }
                 Err(failed) => {
-                    // The rest of the round is lost.
-                    self.shut_down();
                     failure.get_or_insert(failed);
                 }
             }
+        }
+        if failure.is_some() {
+            self.shut_down();
         }
         match (failure, last) {
             (Some(failed), _) => Err(failed),
             (None, Some(at)) => Ok(at),
             (None, None) => unreachable!("every stream thread answers every order until it fails"),
         }
+    }
+}
+
+/// Wakes the streams that wait for their peer, and the peer's.
+fn shut_down(sockets: &[TcpStream]) {
+    for socket in sockets {
+        let _ = socket.shutdown(std::net::Shutdown::Both);
     }
 }
