@@ -170,3 +170,30 @@ fn the_headline_sets_another_cipher_beside_software_aes() {
         "{alone}"
     );
 }
+
+/// What a tax rests on stands beside the arm's name: its beginning is not cut off at the picture's edge.
+#[test]
+fn the_longest_doubt_has_room_in_the_chart_of_taxes() {
+    let mut results = support::run(5, 6);
+    for comparison in &mut results.comparisons {
+        (comparison.blocks, comparison.not_converged) = (100, 100);
+    }
+    let figures = chart::of_run(&results);
+    let tax = figures.iter().find(|figure| figure.name == "tax").unwrap();
+    assert!(
+        tax.picture
+            .svg()
+            .unwrap()
+            .contains("n 100, 100 not converged")
+    );
+    let file = tax.picture.png().unwrap();
+    let mut reader = png::Decoder::new(std::io::Cursor::new(file))
+        .read_info()
+        .unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut pixels).unwrap();
+    // The rim of every picture is empty.
+    for row in pixels[..frame.buffer_size()].chunks(frame.line_size) {
+        assert!(row[..3 * 4].iter().all(|value| *value == 255));
+    }
+}
