@@ -9,12 +9,15 @@
 //! ```text
 //! (dirty + late pages + device state) / bandwidth         sending
 //! + harvest                                               finding the last dirty pages
-//! + 3 x hand-over                                         stopping the vCPUs; the last round; switchover
+//! + stop                                                  stopping the vCPUs
+//! + 2 x hand-over                                         the last round; switchover
 //! + 2 x acknowledgement                                   the last round's; the switchover's
 //! ```
 //!
 //! The last harvest and hand-over, and the shortest acknowledgement, of this migration's own rounds
-//! stand for those of its pause; bandwidth is bytes over the time that is left without them. Late pages are those written between the harvest that was decided
+//! stand for those of its pause; bandwidth is bytes over the time that is left without them. A vCPU is stopped by
+//! waking a thread: a hand-over, or half of an acknowledgement, which holds two such wake-ups, if that is more, since
+//! one stream has no hand-over. Late pages are those written between the harvest that was decided
 //! on and the one in the pause, at the rate of the last round.
 //!
 //! Limits on rounds and time say what happens when it never fits; the guest may be slowed down
@@ -92,9 +95,8 @@ pub struct Progress {
 pub struct FixedCost {
     /// Finding dirty pages, in the last harvest, nanoseconds.
     pub harvest_ns: u64,
-    /// What the last round took beyond its streams' own work, nanoseconds: waking the other streams' threads and
-    /// being woken by them; of one stream next to nothing. Stopping a vCPU takes a wake-up as well, of tens of
-    /// microseconds, which is expected only where streams have threads.
+    /// What the last round took after its streams' own work, nanoseconds: being woken by the other streams' threads;
+    /// of one stream next to nothing.
     pub hand_over_ns: u64,
     /// From the last byte's way into the socket to the destination's word that all is applied,
     /// nanoseconds: the shortest so far, since a wait for much data also holds the sending of
@@ -110,11 +112,19 @@ impl FixedCost {
         self.acknowledgement_ns = Some(shortest.min(acknowledgement_ns));
     }
 
+    /// Stopping the vCPUs, nanoseconds.
+    fn stop_ns(&self) -> u64 {
+        let wake_up_ns = self.acknowledgement_ns.unwrap_or(0) / 2;
+        self.hand_over_ns.max(wake_up_ns)
+    }
+
     /// All of it in one pause, nanoseconds.
     pub fn total_ns(&self) -> u64 {
-        let hand_over_ns = self.hand_over_ns.saturating_mul(3);
+        let hand_over_ns = self.hand_over_ns.saturating_mul(2);
         let acknowledgement_ns = self.acknowledgement_ns.unwrap_or(0).saturating_mul(2);
-        (self.harvest_ns.saturating_add(hand_over_ns)).saturating_add(acknowledgement_ns)
+        (self.harvest_ns.saturating_add(self.stop_ns()))
+            .saturating_add(hand_over_ns)
+            .saturating_add(acknowledgement_ns)
     }
 
     /// How long the pause would be if it began now, nanoseconds, with so many pages dirtied in so much
@@ -127,7 +137,7 @@ impl FixedCost {
         over_ns: u64,
         sending_ns: impl FnOnce(u64) -> u64,
     ) -> u64 {
-        let until_harvested_ns = self.harvest_ns + self.hand_over_ns;
+        let until_harvested_ns = self.harvest_ns + self.stop_ns();
         let pages = dirty + late_pages(dirty, over_ns, until_harvested_ns);
         sending_ns(pages * PAGE_SIZE as u64).saturating_add(self.total_ns())
     }
@@ -301,7 +311,9 @@ mod tests {
         fixed.observe(9, 400);
         fixed.observe(7, 100);
         fixed.observe(5, 300);
-        assert_eq!(fixed.total_ns(), 20 + 3 * 5 + 2 * 100);
+        assert_eq!(fixed.total_ns(), 20 + 50 + 2 * 5 + 2 * 100);
+        fixed.observe(60, 300);
+        assert_eq!(fixed.total_ns(), 20 + 60 + 2 * 60 + 2 * 100);
         assert_eq!(late_pages(1_000, 1_000_000, 50_000), 50);
         assert_eq!(late_pages(1_000, 10, 50_000), 1_000);
         // Under the virtual clock harvests and hand-overs take no time.

@@ -231,6 +231,27 @@ impl Drop for Guarded {
 /// More stack than keys are moved over, from the caller of a cipher down; 12 KiB were seen.
 const STACK_BYTES: usize = 64 << 10;
 
+/// Checks, in a debug build, that a cipher called here has its frames where this thread's stack is guarded, if it is.
+pub fn check_guarded() {
+    if cfg!(debug_assertions) {
+        let here = 0u8;
+        let at = std::ptr::from_ref(&here) as usize;
+        GUARDED.with(|guarded| {
+            if let Some(Guarded(start)) = &*guarded.borrow() {
+                let room = at.checked_sub(*start as usize);
+                let enough = room.is_some_and(|room| (CIPHER_BYTES..STACK_BYTES).contains(&room));
+                assert!(
+                    enough,
+                    "a cipher's frames lie outside the guarded stack: {room:?} bytes are left"
+                );
+            }
+        });
+    }
+}
+
+/// What a cipher's frames take at most: 12 KiB were seen.
+const CIPHER_BYTES: usize = 16 << 10;
+
 /// Where the overwritten stack begins: an address to lock, not to read.
 #[inline(never)]
 fn overwrite_stack() -> *const u8 {

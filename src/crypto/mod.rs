@@ -43,8 +43,8 @@ pub use context::{Opener, Sealer};
 pub use ending::end_wiped;
 pub use key::{MigrationSecret, TlsKey};
 pub use known_answer::known_answer_test;
+pub use locked::{check_guarded, guard_stack, keys_are_locked, scrub_stack};
 pub(crate) use locked::{give_back, lend};
-pub use locked::{guard_stack, keys_are_locked, scrub_stack};
 pub use sequence::{
     FlowDirection, KeyLimits, OpenSequence, OpenSlot, SealSequence, SealSlot, SequenceError,
 };

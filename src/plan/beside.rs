@@ -4,14 +4,15 @@
 use super::hosts::{Busy, Hosts};
 use crate::units::GIB;
 
-/// CPU time that the destination's threads take more for each second that they wait for the link: what they touch next
-/// has left the caches. One stream of 1, 2.5, 5 and 10 Gbit/s took 0.375, 0.325, 0.303 and 0.288 CPU-s/GiB there of an
-/// idle guest on Zen 3; at the source nothing was seen of it but at 1 Gbit/s (reports/README, "Plans").
+/// CPU time that the destination's threads take more for each second that they wait, for the link most of all: what they
+/// touch next has left the caches. One stream of 1, 2.5, 5 and 10 Gbit/s took 0.375, 0.325, 0.303 and 0.288 CPU-s/GiB
+/// there of an idle guest on Zen 3, which is 1.1 to 1.8% of the wait; at the source nothing was seen of it but at
+/// 1 Gbit/s (reports/README, "Plans").
 const COLD_SHARE: f64 = 0.01;
 /// The most of it, seconds a GiB of content: a link of 1 Gbit/s, the slowest that was looked at.
 const COLDEST_S_PER_GIB: f64 = 0.08;
-/// What a vCPU's waking costs the thread that it interrupts, over what its sleep costs itself. With none CPU per GiB is
-/// predicted as well, but where cores bind total time is 2% worse (as above).
+/// What a vCPU's waking costs the thread that it interrupts, over what its sleep costs itself. What plans miss by without
+/// it stands in reports/README, "Errors".
 const INTERRUPTED_SHARE: f64 = 0.5;
 /// Of what a side was measured to take, the most that is explained so.
 const MOST: f64 = 0.5;

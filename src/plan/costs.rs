@@ -107,6 +107,7 @@ impl Costs {
             round_s: self.round_s * times,
             pause_s: self.pause_s * times,
             switchover_s: self.switchover_s * times,
+            expected_fixed_s: self.expected_fixed_s * times,
             ..*self
         }
     }

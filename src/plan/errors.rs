@@ -28,8 +28,8 @@ pub struct Error {
     pub migrations: usize,
     /// Median of the same error over single migrations.
     pub single_median: f64,
-    /// The same with the median of a point's other migrations in place of the prediction: what no prediction can
-    /// better by much. None where no point was measured twice.
+    /// The same with the median of a point's other migrations in place of the prediction: what
+    /// another measurement misses by. None where no point was measured twice.
     pub repeated_median: Option<f64>,
     /// Share of the migrations within the 90% interval.
     pub covered: f64,
@@ -129,9 +129,12 @@ fn error(
     migrations: &[&Point],
 ) -> Option<Error> {
     let known = migrations.iter().filter_map(|p| Some((*p, value(p)?)));
-    let mut points: BTreeMap<(&str, Arm), Vec<Known<'_>>> = BTreeMap::new();
+    let known = known.filter(|(_, checked)| checked.predicted.is_finite());
+    let mut points: BTreeMap<(&str, Arm, u64), Vec<Known<'_>>> = BTreeMap::new();
     for (p, checked) in known {
-        let own = points.entry((&p.run, p.arm)).or_default();
+        // Runs of one title that differ in what stands beside it have predictions of their own.
+        let own = points.entry((&p.run, p.arm, checked.predicted.to_bits()));
+        let own = own.or_default();
         own.push((p, checked));
     }
     let points: Vec<Vec<Known<'_>>> = points.into_values().collect();

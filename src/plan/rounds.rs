@@ -136,7 +136,8 @@ impl Run<'_> {
             ..FixedCost::default()
         };
         if !self.is_virtual {
-            fixed.observe(0, nanos(0.5 * costs.expected_fixed_s));
+            // Two and a half of one come to all of it.
+            fixed.observe(0, nanos(0.4 * costs.expected_fixed_s));
         }
         self.now_s += start_s;
         let mut harvested_s = 0.0;

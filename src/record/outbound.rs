@@ -2,6 +2,7 @@
 
 use super::draft::{Draft, DraftSealer};
 use super::framing::{Framing, RecordError};
+use crate::crypto;
 use crate::crypto::sequence::{FlowDirection, SealSequence};
 use crate::memory::Segment;
 use crate::transport::Connection;
@@ -122,6 +123,7 @@ impl Outbound {
     /// # Errors
     /// If the cipher fails.
     pub fn seal(&mut self, draft: &mut Draft) -> Result<(), RecordError> {
+        crypto::check_guarded();
         self.sealer.seal(draft)
     }
 

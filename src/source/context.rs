@@ -1,4 +1,4 @@
-//! What all stream threads of a source share.
+//! What all streams of a source share.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::transport::{Booking, Pacer, RoundTrip};
 use crate::units::Bandwidth;
 use crate::wire::Bounds;
 
-/// What all stream threads of a source share.
+/// What all streams of a source share.
 pub struct StreamContext {
     /// The memory that is sent.
     pub memory: Arc<GuestMemory>,
@@ -79,7 +79,7 @@ impl StreamContext {
         })
     }
 
-    /// Seal workers: those of the pool, or one a stream, its own thread.
+    /// Seal workers: those of the pool, or one a stream, the thread that it is sent by.
     pub fn workers(&self) -> usize {
         self.pool.as_ref().map_or(1, |p| p.current_num_threads())
     }
@@ -87,7 +87,7 @@ impl StreamContext {
 
 impl Drop for StreamContext {
     fn drop(&mut self) {
-        // A stream thread's own stack is scrubbed with its ciphers; the workers sealed with them too.
+        // The stack of a stream's thread is scrubbed with its ciphers; the workers sealed with them too.
         if let Some(pool) = &self.pool {
             pool.broadcast(|_| crypto::scrub_stack());
         }

@@ -1,4 +1,4 @@
-//! What a stream thread is told to do, and what it answers.
+//! What a stream is told to do, and what it answers.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,10 +7,10 @@ use crate::memory::PageRun;
 use crate::record::RecordError;
 use crate::wire::{RecordKind, Totals};
 
-/// What a stream thread is told to do.
+/// What a stream is told to do.
 #[derive(Debug)]
 pub enum Order {
-    /// Send this thread's share of the runs, and wait until the destination has applied them.
+    /// Send this stream's share of the runs, and wait until the destination has applied them.
     Round {
         /// Its number, from 0.
         round: u32,
@@ -33,7 +33,7 @@ pub enum Order {
     },
 }
 
-/// What a stream thread says after an order, carried out or not.
+/// What a stream says after an order, carried out or not.
 #[derive(Debug)]
 pub struct Answer {
     /// Whose answer it is.
@@ -46,7 +46,7 @@ pub struct Answer {
     pub done: Result<Done, Failed>,
 }
 
-/// What a stream thread did.
+/// What a stream did.
 #[derive(Debug)]
 pub struct Done {
     /// Sent in this order's round.
@@ -84,7 +84,7 @@ impl Awaited {
     }
 }
 
-/// A stream thread that has failed and how far it had come.
+/// A stream that has failed and how far it had come.
 #[derive(Debug)]
 pub struct Failed {
     /// What broke.

@@ -105,7 +105,7 @@ impl Streams {
         if let Some((_, stream)) = &mut disk {
             stream.greet(hello)?;
         }
-        // Most of the ciphers go on in threads.
+        // The ciphers of all streams but the first go on in threads.
         crypto::scrub_stack();
         let mut streams = Streams::start(threads)?;
         if let Some((disk, stream)) = disk {
@@ -323,12 +323,12 @@ impl Streams {
         mut each: impl FnMut(usize, &Done, &mut [Totals]),
     ) -> Result<Instant, Failed> {
         let own = self.first.carry_out(order);
+        // One that failed said so before it shut down the sockets of the others, whose failures come after.
+        let already: Vec<Answer> = self.answers.try_iter().collect();
         if own.done.is_err() {
             // The rest of the round is lost.
             self.shut_down();
         }
-        // One that failed said so before it shut down the sockets of the others, whose failures come after.
-        let already: Vec<Answer> = self.answers.try_iter().collect();
         let due = others.saturating_sub(already.len());
         let rest = std::iter::from_fn(|| self.answers.recv().ok()).take(due);
         let mut last = None;

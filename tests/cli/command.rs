@@ -74,15 +74,19 @@ fn role(pid: i32) -> Option<String> {
     }
 }
 
-/// Waits until the coordinator has a host of this role whose pages are on their way, i.e. that
-/// has a stream's thread.
+/// Waits until the coordinator has a host of this role, and pages are on their way, i.e. a destination of it
+/// has a stream's thread: a source sends its first stream by the thread that decides.
 pub fn wait_for_host(coordinator: u32, wanted: &str) -> i32 {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        for pid in hosts(coordinator) {
-            if role(pid).as_deref() == Some(wanted) && has_stream(pid) {
-                return pid;
-            }
+        let hosts = hosts(coordinator);
+        let is = |pid: &i32, wanted: &str| role(*pid).as_deref() == Some(wanted);
+        if hosts
+            .iter()
+            .any(|pid| is(pid, "destination") && has_stream(*pid))
+            && let Some(pid) = hosts.iter().find(|pid| is(pid, wanted))
+        {
+            return *pid;
         }
         assert!(Instant::now() < deadline, "no {wanted} host with a stream");
         std::thread::sleep(Duration::from_millis(2));
