@@ -198,6 +198,11 @@ fn rounds(criterion: &mut Criterion) {
                 time
             });
         });
+        // Whether the harvest was measured or a filter left it out.
+        write(pages);
+        let found = Arc::make_mut(&mut runs);
+        found.clear();
+        assert_eq!(tracker.harvest(found).expect("harvest"), pages);
         for arm in [Arm::PLAIN, Arm::COPY, Arm::AWS_LC] {
             let mut sides = Sides::open(arm, &memory);
             group.bench_function(BenchmarkId::new(arm.name(), pages), |bencher| {
