@@ -105,6 +105,16 @@ pub struct FixedCost {
 }
 
 impl FixedCost {
+    /// That of one stream: a harvest, and so much that is all acknowledgements and stopping the vCPUs, nanoseconds.
+    pub fn without_hand_over(harvest_ns: u64, beside_ns: u64) -> FixedCost {
+        FixedCost {
+            harvest_ns,
+            hand_over_ns: 0,
+            // Two and a half of one come to all of it.
+            acknowledgement_ns: Some((beside_ns as f64 / 2.5) as u64),
+        }
+    }
+
     /// Adds what a round showed.
     pub fn observe(&mut self, hand_over_ns: u64, acknowledgement_ns: u64) {
         self.hand_over_ns = hand_over_ns;
@@ -312,6 +322,7 @@ mod tests {
         fixed.observe(7, 100);
         fixed.observe(5, 300);
         assert_eq!(fixed.total_ns(), 20 + 50 + 2 * 5 + 2 * 100);
+        assert_eq!(FixedCost::without_hand_over(20, 250).total_ns(), 20 + 250);
         fixed.observe(60, 300);
         assert_eq!(fixed.total_ns(), 20 + 60 + 2 * 60 + 2 * 100);
         assert_eq!(late_pages(1_000, 1_000_000, 50_000), 50);

@@ -99,6 +99,14 @@ mod tests {
         }
     }
 
+    fn one_stream(hosts: Hosts, sleep_cores: f64) -> Beside {
+        Beside {
+            hosts,
+            streams: 1.0,
+            sleep_cores,
+        }
+    }
+
     #[test]
     fn vcpus_interrupt_whom_they_share_busy_cores_with() {
         let shared = Hosts::Shared { cores: 2 };
@@ -112,11 +120,7 @@ mod tests {
             (shared, 0.0, 1.0, 1.0, [0.0, 0.0]),
             (apart, 0.4, 1.0, 1.0, [0.0, 0.0]),
         ] {
-            let beside = Beside {
-                hosts,
-                streams: 1.0,
-                sleep_cores,
-            };
+            let beside = one_stream(hosts, sleep_cores);
             let found = beside.more_s(&busy(source_s, destination_s), 0.0, 1.0);
             let close = (0..2).all(|n| (found[n] - expected[n]).abs() < 1e-12);
             assert!(close, "{hosts:?} {sleep_cores}: {found:?}");
@@ -125,11 +129,7 @@ mod tests {
 
     #[test]
     fn a_destination_that_waits_for_a_link_takes_more_but_not_without_end() {
-        let beside = Beside {
-            hosts: Hosts::Shared { cores: 2 },
-            streams: 1.0,
-            sleep_cores: 0.0,
-        };
+        let beside = one_stream(Hosts::Shared { cores: 2 }, 0.0);
         for (time_s, expected) in [(0.25, 0.0), (1.25, 0.01), (8.0, 0.0775), (80.0, 0.08)] {
             let [source_s, destination_s] = beside.more_s(&busy(0.25, 0.25), GIB, time_s);
             assert!(
@@ -141,11 +141,7 @@ mod tests {
 
     #[test]
     fn what_came_on_top_is_taken_off_again() {
-        let beside = Beside {
-            hosts: Hosts::Shared { cores: 2 },
-            streams: 1.0,
-            sleep_cores: 0.2,
-        };
+        let beside = one_stream(Hosts::Shared { cores: 2 }, 0.2);
         let measured = busy(0.5, 0.4);
         let [source, destination] = beside.alone(&measured, GIB, 1.0);
         let [source_s, destination_s] = beside.more_s(&measured, GIB, 1.0);

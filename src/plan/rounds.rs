@@ -131,14 +131,11 @@ impl Run<'_> {
                 costs.round_s,
             ),
         };
-        let mut fixed = FixedCost {
-            harvest_ns: nanos(harvest_s),
-            ..FixedCost::default()
+        let beside_harvest_s = match self.is_virtual {
+            true => 0.0,
+            false => costs.expected_fixed_s,
         };
-        if !self.is_virtual {
-            // Two and a half of one come to all of it.
-            fixed.observe(0, nanos(0.4 * costs.expected_fixed_s));
-        }
+        let fixed = FixedCost::without_hand_over(nanos(harvest_s), nanos(beside_harvest_s));
         self.now_s += start_s;
         let mut harvested_s = 0.0;
         let mut least: Option<(f64, f64)> = None;
@@ -261,6 +258,7 @@ impl Run<'_> {
         self.now_s += costs.pause_s;
         let late = self.dirtied(harvested_s, self.now_s, share);
         self.vcpu_cores = None;
+        self.sleep_cores = 0.0;
         let sent_s = self.send(dirty + late, 0.0);
         self.now_s += harvest_s + sent_s + costs.round_s + costs.switchover_s;
         let state_s = self.send(device_state / PAGE_SIZE as f64, 0.0);
@@ -320,7 +318,7 @@ impl Run<'_> {
         let beside = Beside {
             hosts,
             streams: f64::from(migration.streams),
-            sleep_cores: self.vcpu_cores.map_or(0.0, |_| self.sleep_cores),
+            sleep_cores: self.sleep_cores,
         };
         let busy = alone.with(beside.more_s(&alone, content * PAGE_SIZE as f64, about_s));
         self.source_cpu_s += busy.source_s;

@@ -103,10 +103,9 @@ pub(super) fn sample(m: &Migration, results: &Results, pacing: &Pacing) -> Optio
 
 /// CPU time that vCPUs took beside their writes, seconds.
 fn sleeping_s(work: Option<VcpuWork>) -> f64 {
-    let per_write = PerWrite::of(work).zip(work);
-    per_write.map_or(0.0, |(each, work)| {
-        (work.cpu_s - each.timed_s * work.writes as f64).max(0.0)
-    })
+    let writes = work.map_or(0.0, |work| work.writes as f64);
+    let each_s = PerWrite::of(work).map_or(0.0, |each| each.cpu_s - each.timed_s);
+    each_s.max(0.0) * writes
 }
 
 fn framing(m: &Migration) -> f64 {
